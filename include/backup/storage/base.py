@@ -1,0 +1,136 @@
+"""Storage: opaque named files, each written once.
+
+A name is a relative path of ASCII parts joined by "/"; the storage gives names no meaning and
+knows no cryptography. A file is either wholly present or absent: a reader never sees half of
+one. This module holds the contract that every storage passes (tests/suites/storage_suite.py)
+and the view of one folder of a storage.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+
+class FileInfo(NamedTuple):
+    """What a storage says about one file."""
+
+    name: str
+    size_bytes: int
+    modified_at: datetime  # aware, UTC, by the clock of the store, not of the asker
+
+
+class Storage(Protocol):
+    """Named files, each written once and never changed."""
+
+    @property
+    def url(self) -> str:
+        """Where this storage is, for people: no secrets in it."""
+
+    def save(
+        self,
+        name: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        sha256: bytes | None = None,
+        locked_until: datetime | None = None,
+    ) -> None:
+        """Store `data` durably under a name that is free, before returning.
+
+        Args:
+            sha256: the digest of `data` if the caller has it already; the store checks it where
+                it can, so that damage on the way is refused instead of kept.
+            locked_until: nobody can delete the file before; ignored by stores without Object Lock.
+
+        Raises:
+            NameTaken: a file of that name exists and is not ours. Callers naming by hash may
+                ignore it.
+            AccessRefused, StorageFull.
+            StorageUnreachable: outcome unknown; saving again is safe.
+        """
+
+    def load(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Return `length` bytes from `offset`, or all that follows when `length` is None.
+
+        Raises:
+            FileAbsent, AccessRefused, StorageUnreachable.
+            DamageFound: the file ends before offset + length.
+        """
+
+    def stat(self, name: str) -> FileInfo:
+        """Size and time of one file.
+
+        Raises:
+            FileAbsent, AccessRefused, StorageUnreachable.
+        """
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        """Every file whose name begins with `prefix`, ascending by name.
+
+        Raises:
+            AccessRefused, StorageUnreachable. An absent folder is an empty one.
+        """
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """The names directly below the folder `prefix` that have files below them, ascending.
+
+        `prefix` is empty or ends with "/"; the names returned are single parts without "/".
+        """
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove the files with every version and marker of them. Absent ones are no error.
+
+        Raises:
+            AccessRefused: no right, or a lock date that has not come; the message names the first.
+            StorageUnreachable.
+        """
+
+
+class Folder:
+    """One folder of a storage, seen as a storage of its own."""
+
+    def __init__(self, storage: Storage, prefix: str) -> None:
+        self._storage = storage
+        self._prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+    @property
+    def url(self) -> str:
+        """The address of the folder."""
+        return f"{self._storage.url.rstrip('/')}/{self._prefix}".rstrip("/")
+
+    def save(
+        self,
+        name: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        sha256: bytes | None = None,
+        locked_until: datetime | None = None,
+    ) -> None:
+        """See Storage.save."""
+        self._storage.save(self._prefix + name, data, sha256=sha256, locked_until=locked_until)
+
+    def load(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See Storage.load."""
+        return self._storage.load(self._prefix + name, offset=offset, length=length)
+
+    def stat(self, name: str) -> FileInfo:
+        """See Storage.stat."""
+        return self._relative(self._storage.stat(self._prefix + name))
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        """See Storage.list."""
+        return map(self._relative, self._storage.list(self._prefix + prefix))
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """See Storage.folders."""
+        return self._storage.folders(self._prefix + prefix)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """See Storage.delete."""
+        self._storage.delete([self._prefix + name for name in names])
+
+    def _relative(self, info: FileInfo) -> FileInfo:
+        return info._replace(name=info.name.removeprefix(self._prefix))
