@@ -2,7 +2,7 @@
 
 BackupError
 ├── ConfigurationInvalid     wrong use: a file, a name or an option; exit code 2
-│   ├── PolicyInvalid        policy.yaml cannot be read as a policy, or cannot be kept; carries .path
+│   ├── PolicyInvalid        policy.yaml is no policy, or cannot be kept; carries .path
 │   └── DatasetInvalid       one entry of datasets.yaml; the others are not touched; carries .path
 ├── StorageError
 │   ├── FileAbsent           the store answered, and the file is not there
@@ -86,7 +86,10 @@ class StorageFull(StorageError):
 
 
 class StorageUnreachable(StorageError):
-    """No usable answer, after all retries. The outcome of a save is unknown; saving again is safe."""
+    """No usable answer, after all retries.
+
+    The outcome of a save is unknown; saving again is safe.
+    """
 
 
 class DamageFound(BackupError):

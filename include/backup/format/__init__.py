@@ -1,0 +1,1 @@
+"""restic repository format v2: bytes to objects and back. No file is read or written here."""

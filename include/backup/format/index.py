@@ -1,0 +1,85 @@
+"""Index files: which pack holds which blob, and where.
+
+    index = seal(0x02 zstd(JSON {packs: [{id, blobs: [{id, type, offset, length,
+                                          uncompressed_length?}]}]}))
+
+A pack's blobs stand together in one entry. Several index files are read as one.
+
+Source: restic design document, "Indexing".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.backup.errors import DamageFound
+from include.backup.format.ids import ID_SIZE, BlobType, parse_id
+from include.backup.format.pack import PackedBlob
+from include.backup.format.unpacked import seal_document, unseal_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from include.backup.format.crypto import MasterKey
+
+FULL_BLOBS = 50_000  # where restic closes an index file, and so do we
+_MAX_LENGTH = (1 << 32) - 1
+
+
+def encode_index(key: MasterKey, packs: Iterable[tuple[bytes, list[PackedBlob]]]) -> bytes:
+    """Make one index file for some packs."""
+    entries = ",".join(
+        f'{{"id":"{pack_id.hex()}","blobs":[{",".join(map(_encode_blob, blobs))}]}}'
+        for pack_id, blobs in packs
+    )
+    return seal_document(key, f'{{"packs":[{entries}]}}'.encode())
+
+
+def decode_index(
+    key: MasterKey, data: bytes, *, what: str
+) -> Iterator[tuple[bytes, list[PackedBlob]]]:
+    """The packs of one index file with their blobs.
+
+    Raises:
+        SealBroken, DamageFound: the message names `what`.
+    """
+    document = unseal_document(key, data, what=what)
+    try:
+        for pack in document["packs"]:
+            yield (
+                parse_id(pack["id"], where=what),
+                [
+                    PackedBlob(
+                        BlobType(blob["type"]),
+                        bytes.fromhex(blob["id"]),
+                        blob["offset"],
+                        blob["length"],
+                        blob.get("uncompressed_length", 0),
+                    )
+                    for blob in pack["blobs"]
+                ],
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamageFound(f"{what} is not an index: {error!r}") from error
+
+
+def require_sane(blobs: list[PackedBlob], *, what: str) -> None:
+    """Refuse entries that no pack can have.
+
+    Raises:
+        DamageFound: an id, offset or length is out of range.
+    """
+    for blob in blobs:
+        numbers = (blob.offset, blob.length, blob.size)
+        if len(blob.id) != ID_SIZE or not all(
+            type(number) is int and 0 <= number <= _MAX_LENGTH for number in numbers
+        ):
+            raise DamageFound(f"{what} lists a blob that cannot be: {blob}")
+
+
+def _encode_blob(blob: PackedBlob) -> str:
+    size = f',"uncompressed_length":{blob.size}' if blob.size else ""
+    return (
+        f'{{"id":"{blob.id.hex()}","type":"{blob.type}","offset":{blob.offset},'
+        f'"length":{blob.length}{size}}}'
+    )
