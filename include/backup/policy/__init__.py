@@ -1,0 +1,1 @@
+"""The policy and what follows from it: schedules, proofs, due dates, objectives, findings."""

@@ -1,0 +1,87 @@
+"""What the user listed, as facts: keys, vaults, sources and datasets."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """Where the master key comes from, which opens every data key."""
+
+    provider: str  # "local": the connection's password is the key, 32 bytes in base64
+    connection: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultSettings:
+    """One place where recovery points lie."""
+
+    name: str
+    url: str  # file:///srv/vault or s3://bucket/prefix
+    connection: str = ""  # for s3
+    region: str = ""
+    endpoint_url: str = ""  # empty: that of the connection, or of AWS
+    object_lock: str = ""  # "governance", "compliance" or empty
+    insecure_reason: str = ""  # why plain http, or TLS without verification, is accepted
+
+    @property
+    def local_path(self) -> str:
+        """The folder of a local vault; empty for a bucket."""
+        split = urlsplit(self.url)
+        return unquote(split.path) if split.scheme == "file" else ""
+
+    @property
+    def insecure(self) -> bool:
+        """Whether data would travel in the clear to another machine (3.3)."""
+        split = urlsplit(self.endpoint_url)
+        return split.scheme == "http" and not _is_loopback(split.hostname or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemSource:
+    """A directory with all that is below it."""
+
+    path: str  # absolute, without "." and ".." and without a "/" at its end
+    exclude: tuple[str, ...] = ()
+    one_file_system: bool = False
+    changing: str = "error"  # or "keep": a file that changes while it is read, three times over
+    unreadable: str = "error"  # or "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """A dataset that is no longer backed up; its recovery points live on."""
+
+    date: date
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """One thing to protect."""
+
+    name: str
+    data_class: str
+    owner: str
+    source: FilesystemSource
+    vault: str
+    description: str = ""
+    retired: Retired | None = None
+    insecure_reason: str = ""
+    file: str  # where it is written, as in "datasets.d/team.yaml"
+    line: int
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,141 @@
+"""Whether one dataset is within its objectives at a moment (3.1, 4.1): a verdict with its reason.
+
+    KEPT         the newest recovery point is within the RPO, and no slot was missed
+    AT RISK      it is within the RPO, but the newest scheduled run failed or is late
+    BROKEN       it is older than the RPO; or none exists, and the first was due
+    NOT TESTED   nothing can be said yet: the first run is not due before its deadline
+
+What is not proven is never called kept: a recovery point from the future proves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from include.backup.policy.durations import format_duration
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from include.backup.policy.model import DataClass
+    from include.backup.policy.slots import Schedule
+
+CLAUSES: Final = ("3.1", "4.1")
+SKEW: Final = timedelta(minutes=5)  # clocks of different machines may differ by as much
+
+
+class Verdict(StrEnum):
+    """The word that opens each sentence about a dataset."""
+
+    KEPT = "KEPT"
+    AT_RISK = "AT RISK"
+    BROKEN = "BROKEN"
+    NOT_TESTED = "NOT TESTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger says about one dataset."""
+
+    protected_since: datetime  # when the dataset was first seen; its first run is due from then on
+    newest_point_at: datetime | None  # consistency point of the newest recovery point
+    last_completed_slot: datetime | None
+    last_run_failed: bool = False  # the newest run that ended; a refusal is no failure
+    failure: str = ""  # why, in words for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One dataset against its objectives."""
+
+    verdict: Verdict
+    reason: str
+    age: timedelta | None  # of the newest recovery point; None when there is none
+    rpo: timedelta
+    next_due_at: datetime  # the next slot; in the past while a slot waits to be completed
+    next_deadline: datetime  # when that slot is late
+
+
+def judge(
+    standing: Standing, *, data_class: DataClass, schedule: Schedule, now: datetime
+) -> Judgement:
+    """Judge one dataset at `now`.
+
+    Args:
+        schedule: that of the class's own method; see schedule.schedule_of.
+    """
+    next_due_at = _next_due(standing, schedule, now)
+    deadline = next_due_at + data_class.complete_within
+    age = None if standing.newest_point_at is None else now - standing.newest_point_at
+    verdict, reason = (
+        _without_point(standing, deadline, now)
+        if age is None
+        else _with_point(standing, age, data_class, deadline, now)
+    )
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        age=age,
+        rpo=data_class.rpo,
+        next_due_at=next_due_at,
+        next_deadline=deadline,
+    )
+
+
+def _next_due(standing: Standing, schedule: Schedule, now: datetime) -> datetime:
+    """The first slot that is not completed yet.
+
+    Before the first backup it is the first tick that found the dataset: that one takes it at
+    once, whatever the slot. A slot of the future is a clock gone wrong, and completes nothing.
+    """
+    if (last := standing.last_completed_slot) is not None:
+        return schedule.next_slot(min(last, now))
+    since = standing.protected_since
+    return min(schedule.next_slot(since), since + schedule.tick)
+
+
+def _without_point(standing: Standing, deadline: datetime, now: datetime) -> tuple[Verdict, str]:
+    if now > deadline:
+        return Verdict.BROKEN, (
+            f"there is no recovery point; the first was due by {_utc(deadline)}{_because(standing)}"
+        )
+    if standing.last_run_failed:
+        return Verdict.AT_RISK, f"there is no recovery point yet{_because(standing)}"
+    return Verdict.NOT_TESTED, (
+        f"there is no recovery point yet; the first is due by {_utc(deadline)}"
+    )
+
+
+def _with_point(
+    standing: Standing, age: timedelta, data_class: DataClass, deadline: datetime, now: datetime
+) -> tuple[Verdict, str]:
+    limit = format_duration(data_class.rpo)
+    if age > data_class.rpo:
+        return Verdict.BROKEN, (
+            f"the newest recovery point is {format_duration(age)} old (limit {limit})"
+            f"{_because(standing)}"
+        )
+    if age < -SKEW:
+        return Verdict.AT_RISK, (
+            f"the newest recovery point lies {format_duration(-age)} in the future: "
+            "a clock is or was wrong"
+        )
+    held = (
+        f"the newest recovery point is {format_duration(max(age, timedelta()))} old (limit {limit})"
+    )
+    if standing.last_run_failed:
+        return Verdict.AT_RISK, f"{held}, but the newest run failed{_because(standing)}"
+    if now > deadline:
+        return Verdict.AT_RISK, f"{held}, but the next was due by {_utc(deadline)}"
+    return Verdict.KEPT, held
+
+
+def _because(standing: Standing) -> str:
+    return f": {standing.failure}" if standing.failure else ""
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,104 @@
+"""When each dataset is backed up: schedules derived from the promises of its class.
+
+Taken by their words, two promises of the shipped policy cannot be kept together: a weekly backup
+leaves no slack against an objective of 7 days. So the interval is derived, not copied:
+
+    interval = min(frequency, RPO - complete within - 1 h)
+
+rounded down to whole days, or below one day to whole hours. A month is 28 days, its shortest; the
+hour of margin keeps the greatest age off the limit itself. `proof` says what a schedule promises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import PolicyInvalid
+from include.backup.policy.durations import DAY, HOUR, format_duration
+from include.backup.policy.model import DataClass, Method, Policy
+from include.backup.policy.slots import Cron, Schedule, grid, parse_schedule
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+MARGIN: Final = HOUR
+SPREAD_DAYS: Final = 7  # the fulls of many datasets are spread over a week
+
+
+class Underivable(PolicyInvalid):
+    """No interval keeps the promises of a class, whatever the schedule."""
+
+
+def derived_interval(data_class: DataClass) -> timedelta:
+    """The longest interval that keeps frequency and RPO, in whole days (below one, whole hours).
+
+    Raises:
+        Underivable: message and path say which promises cannot be kept together.
+    """
+    bound = min(data_class.frequency.interval, longest_interval(data_class) - MARGIN)
+    interval = bound // DAY * DAY or bound // HOUR * HOUR
+    if interval < HOUR:
+        raise Underivable(
+            f"no schedule keeps an RPO of {format_duration(data_class.rpo)} when a run may take "
+            f"{format_duration(data_class.complete_within)}",
+            path=f"classes.{data_class.name}.rpo",
+            hint="allow a longer rpo, or a shorter complete_within",
+        )
+    if data_class.complete_within >= interval:
+        raise Underivable(
+            f"a run may take {format_duration(data_class.complete_within)}, and would not be over "
+            f"when the next one begins {format_duration(interval)} later",
+            path=f"classes.{data_class.name}.complete_within",
+            hint=f"make it shorter than {format_duration(interval)}",
+        )
+    return interval
+
+
+def longest_interval(data_class: DataClass) -> timedelta:
+    """The interval at which the greatest age equals the RPO; may be negative."""
+    return data_class.rpo - data_class.complete_within
+
+
+def schedule_of(data_class: DataClass, *, dataset: str = "") -> Schedule:
+    """The schedule that keeps the frequency and the RPO of a class.
+
+    It is that of the incrementals, or, where the method is full, of the fulls.
+
+    Args:
+        dataset: its name spreads the fulls over a week; ticks and intervals do not depend on it.
+
+    Raises:
+        PolicyInvalid: nothing can be derived. An explicit schedule is taken as it is: `prove` it.
+    """
+    if data_class.schedule:
+        schedule = parse_schedule(data_class.schedule, start_at=data_class.start_at)
+        if isinstance(schedule, Cron):
+            return schedule
+        interval = schedule.interval
+    else:
+        interval = derived_interval(data_class)
+    if data_class.method is Method.FULL:
+        return _spread(interval, data_class, dataset)
+    return grid(interval, start_at=data_class.start_at)
+
+
+def full_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -> Schedule:
+    """The schedule of the fulls of a dataset (3.3).
+
+    A class whose method is full takes them by its own promises, the others by `full_backups`.
+
+    Raises:
+        PolicyInvalid: see schedule_of.
+    """
+    if data_class.method is Method.FULL:
+        return schedule_of(data_class, dataset=dataset)
+    return _spread(policy.full_backups.interval, data_class, dataset)
+
+
+def _spread(interval: timedelta, data_class: DataClass, dataset: str) -> Schedule:
+    """A grid shifted by whole days, the same for a name at every time and on every machine."""
+    days = max(1, min(SPREAD_DAYS, interval // DAY)) if not interval % DAY else 1
+    digest = hashlib.sha256(dataset.encode()).digest()
+    days_later = int.from_bytes(digest[:8], "big") % days if dataset else 0
+    return grid(interval, start_at=data_class.start_at, days_later=days_later)
