@@ -1,0 +1,1 @@
+"""Storages of a vault: opaque named files, each written once."""

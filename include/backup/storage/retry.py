@@ -1,0 +1,73 @@
+"""Trying again what a network spoils: whole operations, with growing waits, up to a deadline.
+
+A storage says with StorageUnreachable that an operation got no usable answer: unreachable,
+throttled, damaged on the way, body cut short. Then the whole operation is done again, its body
+read again. Every other error is an answer, and trying again would only repeat it.
+
+boto3 retries single requests below this. It does not retry bytes damaged in flight, bodies cut
+short or answers that were lost after the store had acted; that is why this layer exists.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from include.backup.errors import StorageUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Result = TypeVar("Result")
+
+
+class WorthOneRetry(StorageUnreachable):
+    """An answer that a second request may change, but no third one: a clock that was behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long and how often to try. Sleeping, time and chance can be given by tests."""
+
+    deadline: timedelta = timedelta(minutes=15)  # from the first try to the beginning of the last
+    first_wait: timedelta = timedelta(seconds=1)  # doubles with each try
+    longest_wait: timedelta = timedelta(seconds=30)
+    sleep: Callable[[float], None] = time.sleep  # seconds
+    monotonic: Callable[[], float] = time.monotonic  # seconds
+    chance: Callable[[], float] = random.random  # noqa: S311 spreads waits; nothing secret
+
+    def wait_seconds(self, tries: int) -> float:
+        """How long to wait after so many tries: half of it fixed, half by chance.
+
+        Many workers that failed together shall not all come back together.
+        """
+        doubled = self.first_wait.total_seconds() * 2.0 ** min(tries - 1, 30)
+        longest = min(doubled, self.longest_wait.total_seconds())
+        return longest * (0.5 + 0.5 * self.chance())
+
+
+def retried(operation: Callable[[], Result], patience: Patience) -> Result:
+    """Return what `operation` returns, doing it again as long as nothing usable comes back.
+
+    Raises:
+        StorageUnreachable: still nothing at the deadline; says how often it was tried.
+        BackupError: any other error of the operation, at once.
+    """
+    begun = patience.monotonic()
+    tries = 0
+    while True:
+        try:
+            return operation()
+        except StorageUnreachable as error:
+            tries += 1
+            wait = patience.wait_seconds(tries)
+            past = patience.monotonic() - begun
+            hopeless = isinstance(error, WorthOneRetry) and tries > 1
+            if hopeless or past + wait > patience.deadline.total_seconds():
+                raise StorageUnreachable(
+                    f"{error.message} ({tries} tries in {past:.0f} s)", hint=error.hint
+                ) from error
+        patience.sleep(wait)

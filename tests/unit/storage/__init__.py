@@ -1,0 +1,1 @@
+"""What each storage does in its own way."""
