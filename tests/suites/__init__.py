@@ -1,0 +1,1 @@
+"""One conformance suite per contract: every tenant of a room passes the same laws."""

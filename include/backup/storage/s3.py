@@ -1,0 +1,283 @@
+"""A storage in an S3 bucket.
+
+    s3://bucket/prefix/datasets/crm/…    one object per file, saved by one PutObject, never in parts
+
+Each object is sent with its SHA-256, and only where the name is free (If-None-Match). "The name
+is taken" may be the answer to our own request, repeated because the first answer was lost, so the
+object is compared with ours before it counts as another's. Lock dates go with the object, and
+are read back.
+
+In a bucket with versions the oldest version of a name is the file: overwriting and delete markers
+are somebody's tampering (s3_versions).
+
+Needed rights: ListBucket, GetBucketVersioning, GetObject, PutObject; with versions
+ListBucketVersions, GetObjectVersion; with locks PutObjectRetention, GetObjectRetention; to delete
+DeleteObject, DeleteObjectVersion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from include.backup.errors import AccessRefused, ConfigurationInvalid, DamageFound
+from include.backup.storage.base import FileInfo
+from include.backup.storage.names import (
+    LONGEST_NAME,
+    checked_folder,
+    checked_name,
+    checked_prefix,
+    is_name,
+)
+from include.backup.storage.retry import Patience, retried
+from include.backup.storage.s3_bucket import Bucket, cut_short
+from include.backup.storage.s3_client import check_transport, make_client, sign_prehashed
+from include.backup.storage.s3_locks import LockMode, lock_date, locked_until
+from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
+from include.backup.storage.s3_versions import History, histories
+from include.backup.storage.tampering import Tampering
+
+if TYPE_CHECKING:
+    import builtins  # list is a method here
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from include.backup.storage.s3_client import S3Access, S3Client
+
+LARGEST_BYTES = 5 << 30  # of one PutObject
+_KEY_BYTES = 1024
+_BATCH = 1000  # names in one DeleteObjects
+_FEW = 8  # names whose versions are asked for one by one
+
+
+class S3Storage:
+    """Files below a prefix of a bucket. All methods may be called from several threads."""
+
+    def __init__(  # noqa: PLR0913 keywords, and stores do differ that much
+        self,
+        client: S3Client,
+        bucket: str,
+        prefix: str = "",
+        *,
+        lock_mode: LockMode | None = None,
+        conditional_writes: bool = True,
+        prehashed: bool = True,
+        insecure_reason: str = "",
+        patience: Patience | None = None,
+    ) -> None:
+        """Say where the files are; send nothing.
+
+        Args:
+            client: of boto3, made by Airflow's S3Hook or by s3_client.make_client.
+            lock_mode: the mode of the lock dates given to `save`; None: dates are ignored.
+            conditional_writes: False for stores without If-None-Match. Then a name is looked up
+                before it is used, and of two writers at the same moment both may succeed, unless
+                the bucket keeps versions.
+            prehashed: sign uploads with the digest they carry (s3_client.sign_prehashed). Where
+                it is off or cannot be had, bytes are compared with their digest here.
+            insecure_reason: why http:// or unverified TLS to another machine is acceptable.
+            patience: how long operations are retried.
+
+        Raises:
+            ConfigurationInvalid: the transport is not safe, or bucket or prefix are not legal.
+        """
+        check_transport(client, insecure_reason=insecure_reason)
+        prefix = prefix.strip("/")
+        if not bucket or "/" in bucket or (prefix and not is_name(prefix)):
+            raise ConfigurationInvalid(f"s3://{bucket}/{prefix} is not a legal address of a vault")
+        if len(prefix) + 1 + LONGEST_NAME > _KEY_BYTES:
+            raise ConfigurationInvalid(f"the prefix of s3://{bucket}/{prefix} is too long")
+        self._client = client
+        self._bucket = Bucket(client, bucket, f"{prefix}/" if prefix else "")
+        self._lock_mode = lock_mode
+        self._conditional = conditional_writes
+        self._prehashed = prehashed and sign_prehashed(client)
+        self._patience = patience or Patience()
+
+    @property
+    def url(self) -> str:
+        """The address as ``s3://bucket/prefix``."""
+        return self._bucket.url
+
+    def save(
+        self,
+        name: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        sha256: bytes | None = None,
+        locked_until: datetime | None = None,
+    ) -> None:
+        """See Storage.save.
+
+        Raises:
+            DamageFound: `data` does not hash to `sha256`.
+        """
+        checked_name(name)
+        until = lock_date(locked_until) if self._lock_mode and locked_until else None
+        body = bytes(data) if isinstance(data, memoryview) else data  # boto3 takes no views
+        if len(body) > LARGEST_BYTES:
+            raise ConfigurationInvalid(f"{name} is larger than the 5 GiB that S3 takes at once")
+        digest = sha256 or hashlib.sha256(body).digest()
+        upload = Upload(name=name, body=body, sha256=digest, locked_until=until)
+        if sha256 and (not self._prehashed or len(body) <= SMALL_BYTES):
+            upload.check()
+        retried(
+            lambda: save_once(
+                self._bucket, upload, lock_mode=self._lock_mode, conditional=self._conditional
+            ),
+            self._patience,
+        )
+
+    def load(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """See Storage.load."""
+        checked_name(name)
+        if length == 0:  # there is no range without bytes
+            size = self.stat(name).size_bytes
+            if offset > size:
+                raise cut_short(self._bucket.place(name), size, offset)
+            return b""
+        try:
+            return retried(lambda: self._bucket.load(name, offset, length), self._patience)
+        except DamageFound:  # also the answer to a range that begins where the file ends
+            if length is None and offset == self.stat(name).size_bytes:
+                return b""
+            raise
+
+    def stat(self, name: str) -> FileInfo:
+        """See Storage.stat."""
+        checked_name(name)
+        return retried(lambda: self._bucket.stat(name), self._patience)
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        """See Storage.list."""
+        return filter(_has_name, self._list(checked_prefix(prefix)))
+
+    def folders(self, prefix: str = "") -> builtins.list[str]:
+        """See Storage.folders."""
+        start = self._bucket.prefix + checked_folder(prefix)
+        pages = self._pages(start, versions=self._keeps_versions(), Delimiter="/")
+        found = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
+        return sorted(filter(is_name, (folder[len(start) : -1] for folder in found)))
+
+    def delete(self, names: Sequence[str]) -> None:
+        """See Storage.delete."""
+        wanted = sorted({checked_name(name) for name in names})
+        refused: dict[str, tuple[str, str]] = {}
+        identifiers = list(self._identifiers(wanted))
+        for begin in range(0, len(identifiers), _BATCH):
+            batch = identifiers[begin : begin + _BATCH]
+            refused |= retried(partial(self._bucket.delete, batch), self._patience)
+        for name in wanted:
+            self._bucket.forget(name)
+        for name, (version, code) in sorted(refused.items()):
+            raise self._refused(name, version, code)
+
+    def tampering(self, prefix: str = "") -> Iterator[Tampering]:
+        """Names that somebody else has overwritten or hidden, ascending.
+
+        Nothing is found in a bucket without versions.
+        """
+        if not self._keeps_versions():
+            return
+        start = self._bucket.prefix + checked_prefix(prefix)
+        for history in histories(self._pages(start, versions=True)):
+            if len(history.versions) != 1 or history.markers:
+                name = history.key.removeprefix(self._bucket.prefix)
+                yield Tampering(name, len(history.versions), len(history.markers))
+
+    def _list(self, prefix: str) -> Iterator[FileInfo]:
+        bucket, start = self._bucket, self._bucket.prefix + prefix
+        if self._keeps_versions():
+            for history in histories(self._pages(start, versions=True)):
+                if history.oldest is not None:
+                    name = history.key.removeprefix(bucket.prefix)
+                    bucket.remember(name, history.oldest.id)
+                    yield FileInfo(name, history.oldest.size_bytes, history.oldest.saved_at)
+            return
+        for page in self._pages(start, versions=False):
+            for entry in page.get("Contents", ()):
+                name = entry["Key"].removeprefix(bucket.prefix)
+                yield FileInfo(name, entry["Size"], entry["LastModified"])
+
+    def _pages(self, start: str, *, versions: bool, **more: str) -> Iterator[Mapping[str, Any]]:
+        token: dict[str, str] | None = {}
+        while token is not None:
+            ask = partial(self._bucket.page, start, versions=versions, token=token, **more)
+            page, token = retried(ask, self._patience)
+            yield page
+
+    def _identifiers(self, names: builtins.list[str]) -> Iterator[dict[str, str]]:
+        """What DeleteObjects must be told to leave nothing of these sorted names."""
+        prefix = self._bucket.prefix
+        if not names:
+            return
+        if not self._keeps_versions():
+            yield from ({"Key": prefix + name} for name in names)
+            return
+        if len(names) <= _FEW:
+            found: Iterable[History] = (
+                retried(partial(self._bucket.history, name), self._patience) for name in names
+            )
+        else:
+            common = _common_beginning(names[0], names[-1])
+            found = histories(self._pages(prefix + common, versions=True))
+        wanted = {prefix + name for name in names}
+        for history in found:
+            if history.key in wanted:
+                for version in history.everything():
+                    yield {"Key": history.key, "VersionId": version}
+
+    def _refused(self, name: str, version: str, code: str) -> AccessRefused:
+        until = locked_until(self._client, self._bucket.identifier(name, version))
+        place = self._bucket.place(name)
+        if until is not None:
+            return AccessRefused(f"{place} is locked until {until:%Y-%m-%d %H:%M:%S} UTC")
+        return AccessRefused(
+            f"{place} could not be deleted: the store answered {code}",
+            hint="the role needs s3:DeleteObject, with versions s3:DeleteObjectVersion too",
+        )
+
+    def _keeps_versions(self) -> bool:
+        return retried(self._bucket.keeps_versions, self._patience)
+
+
+def open_s3(
+    url: str,
+    access: S3Access,
+    *,
+    lock_mode: LockMode | None = None,
+    conditional_writes: bool = True,
+    insecure_reason: str = "",
+    patience: Patience | None = None,
+) -> S3Storage:
+    """Return the storage at ``s3://bucket/prefix`` with a client made of `access`.
+
+    Raises:
+        ConfigurationInvalid: the address is not one of S3, or the transport is not safe.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or parts.query or parts.fragment or parts.username:
+        raise ConfigurationInvalid(f"{url!r} is not an address like s3://bucket/prefix")
+    return S3Storage(
+        make_client(access),
+        parts.netloc,
+        parts.path,
+        lock_mode=lock_mode,
+        conditional_writes=conditional_writes,
+        insecure_reason=insecure_reason,
+        patience=patience,
+    )
+
+
+def _has_name(info: FileInfo) -> bool:
+    return is_name(info.name)
+
+
+def _common_beginning(first: str, last: str) -> str:
+    """What the first and last of sorted names begin with, and so all between them."""
+    length = 0
+    while length < min(len(first), len(last)) and first[length] == last[length]:
+        length += 1
+    return first[:length]

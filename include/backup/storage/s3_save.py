@@ -1,0 +1,158 @@
+"""Saving one object so that it is stored once, whole, under a name that was free.
+
+The answer that a name is taken may be the answer to our own request, repeated below us because
+the first answer was lost. So the object that has the name is compared with ours before it counts
+as another's; saving again after a doubtful end is safe.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from include.backup.errors import (
+    AccessRefused,
+    DamageFound,
+    FileAbsent,
+    NameTaken,
+    StorageUnreachable,
+)
+from include.backup.storage.s3_errors import DamagedInTransit, s3_errors
+from include.backup.storage.s3_locks import LockMode, confirm_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from include.backup.storage.s3_bucket import Bucket
+
+SMALL_BYTES = 1 << 20  # a file that is sooner loaded, or hashed, than asked about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file on its way."""
+
+    name: str
+    body: bytes | bytearray = field(repr=False)
+    sha256: bytes
+    locked_until: datetime | None  # in whole seconds; None: no lock
+
+    @property
+    def checksum(self) -> str:
+        """The digest as S3 writes it."""
+        return base64.b64encode(self.sha256).decode()
+
+    def check(self) -> None:
+        """Compare the bytes with their digest.
+
+        Raises:
+            DamageFound: they differ.
+        """
+        if hashlib.sha256(self.body).digest() != self.sha256:
+            raise DamageFound(f"{self.name}: the bytes to save do not match their SHA-256")
+
+
+def save_once(
+    bucket: Bucket, upload: Upload, *, lock_mode: LockMode | None, conditional: bool
+) -> None:
+    """Try once to save a file; doing it again after StorageUnreachable is safe.
+
+    Args:
+        conditional: whether the store knows If-None-Match; otherwise the name is looked up first.
+
+    Raises:
+        NameTaken, AccessRefused, StorageFull, StorageUnreachable.
+        DamageFound: the bytes do not match their digest.
+    """
+    until = upload.locked_until if lock_mode else None
+    lock = {"ObjectLockMode": lock_mode, "ObjectLockRetainUntilDate": until} if until else {}
+    place = bucket.place(upload.name)
+    try:
+        if not conditional:
+            _see_that_it_is_free(bucket, upload.name)
+        with s3_errors(place):
+            answer = bucket.client.put_object(
+                **bucket.identifier(upload.name),
+                Body=upload.body,
+                ChecksumAlgorithm="SHA256",  # without it some stores ignore the value
+                ChecksumSHA256=upload.checksum,
+                **({"IfNoneMatch": "*"} if conditional else {}),
+                **lock,
+            )
+    except DamagedInTransit:
+        upload.check()  # damaged before it left: no retry helps
+        raise
+    except NameTaken:
+        version = _recognise(bucket, upload)
+    else:
+        version = answer.get("VersionId", "")
+        _claim(bucket, upload, version)
+    if lock_mode and until:
+        identifier = bucket.identifier(upload.name, version)
+        confirm_lock(bucket.client, identifier, lock_mode, until, place=place)
+
+
+def _see_that_it_is_free(bucket: Bucket, name: str) -> None:
+    with suppress(FileAbsent):
+        bucket.stat(name)
+        raise NameTaken(f"{bucket.place(name)} exists already")
+
+
+def _claim(bucket: Bucket, upload: Upload, version: str) -> None:
+    """See that nothing lies under the version just saved.
+
+    A store calls a name free when a delete marker lies over it. Content that is named by its
+    hash needs no such proof: what else is there has the same bytes, or shows as damage.
+
+    Raises:
+        NameTaken: something does; ours is taken back, as far as we may.
+    """
+    name = upload.name
+    if name.endswith(upload.sha256.hex()) or not bucket.keeps_versions():
+        return
+    if not bucket.history(name).begins_with(version):
+        with suppress(AccessRefused):
+            bucket.delete([{"Key": bucket.prefix + name, "VersionId": version}])
+        raise NameTaken(f"{bucket.place(name)} was there before")
+    bucket.remember(name, version)
+
+
+def _recognise(bucket: Bucket, upload: Upload) -> str:
+    """Return the version of the object that has the name, if it is what we are saving.
+
+    Raises:
+        NameTaken: it is something else.
+        StorageUnreachable: it has gone meanwhile.
+    """
+    place = bucket.place(upload.name)
+    try:
+        version, _ = bucket.file_version_id(upload.name)
+        with s3_errors(place):
+            head = bucket.client.head_object(
+                **bucket.identifier(upload.name, version), ChecksumMode="ENABLED"
+            )
+        ours = head["ContentLength"] == len(upload.body) and _holds(bucket, upload, head)
+    except DamageFound:  # only a delete marker is left
+        ours = False
+    except FileAbsent:
+        bucket.forget(upload.name)
+        raise StorageUnreachable(f"{place} was taken, and is gone") from None
+    if not ours:
+        raise NameTaken(f"{place} exists already")
+    return version
+
+
+def _holds(bucket: Bucket, upload: Upload, head: Mapping[str, Any]) -> bool:
+    """Whether the object described by `head` has the bytes of `upload`."""
+    if checksum := head.get("ChecksumSHA256"):
+        return bool(checksum == upload.checksum)
+    if len(upload.body) > SMALL_BYTES:
+        # The ETag is the MD5 of the bytes, unless the store encrypts with keys of its own.
+        md5 = hashlib.md5(upload.body, usedforsecurity=False).hexdigest()
+        if head["ETag"].strip('"') == md5:
+            return True
+    return hashlib.sha256(bucket.load(upload.name, 0, None)).digest() == upload.sha256

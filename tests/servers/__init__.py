@@ -1,0 +1,1 @@
+"""Real servers that the tests start on loopback, and a proxy that spoils their answers."""
