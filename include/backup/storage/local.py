@@ -198,16 +198,18 @@ class LocalStorage:
             self._make_folder(above)
         for _ in range(_MOST_FOLDER_TRIES):
             try:
-                os.mkdir(folder, 0o700)  # noqa: PTH102 strings throughout
-            except FileExistsError:
-                if not os.path.isdir(folder):  # noqa: PTH112 strings throughout
-                    raise NameTaken(f"{folder} is a file, and a folder is needed there") from None
+                with suppress(FileExistsError):
+                    os.mkdir(folder, 0o700)  # noqa: PTH102 strings throughout
+                # A folder may vanish at any moment, when its last file is deleted. To take that
+                # for a name in use would be fatal: who names by hash ignores such an answer.
+                if not stat.S_ISDIR(os.stat(folder).st_mode):  # noqa: PTH116 strings throughout
+                    raise NameTaken(f"{folder} is a file, and a folder is needed there")
+                # Also if it existed: another writer may have made it just now, not flushed yet.
+                with suppress(PermissionError):  # above the root nothing need be readable for us
+                    _flush_folder(above)
             except FileNotFoundError:
                 self._make_folder(above)
                 continue
-            # Also if it existed: another writer may have made it just now and not flushed it yet.
-            with suppress(PermissionError):  # what is above the root need not be readable for us
-                _flush_folder(above)
             with self._lock:
                 self._made.add(folder)
             return

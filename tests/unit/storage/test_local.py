@@ -12,8 +12,8 @@ import stat
 import subprocess
 import sys
 import textwrap
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,24 +173,50 @@ def test_empty_folders_vanish_and_come_back(tmp_path: Path) -> None:
 
 
 def test_saving_and_deleting_in_one_folder_do_not_meet(tmp_path: Path) -> None:
-    """A folder removed at the wrong moment is made again: no save is lost."""
-    failures: list[BaseException] = []
+    """A folder removed at the wrong moment is made again: no save is lost, none refused."""
 
     def work(worker: int) -> None:
         storage = LocalStorage(tmp_path)
-        try:
-            for number in range(60):
-                storage.save(f"x/y/{worker}-{number}", b"x")
-                storage.delete([f"x/y/{worker}-{number}"])
-        except BaseException as error:  # noqa: BLE001 reported below
-            failures.append(error)
+        for number in range(150):
+            name = f"x/y/{worker}-{number}"
+            storage.save(name, b"x")
+            assert storage.load(name) == b"x"
+            storage.delete([name])
 
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+
+@pytest.mark.parametrize("moment", ["after mkdir", "before the flush"])
+def test_a_folder_that_vanishes_is_no_name_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Who names by hash ignores NameTaken, so a false one would lose the file."""
+    target, really_stat, really_open = str(tmp_path / "a/b"), os.stat, os.open
+    vanished: list[str] = []
+
+    def vanish() -> None:
+        vanished.append(moment)
+        Path(target).rmdir()
+        Path(target).parent.rmdir()
+
+    def slow_stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if moment == "after mkdir" and path == target and not vanished:
+            vanish()
+        return really_stat(path, *arguments, **options)
+
+    def slow_open(path: Any, *arguments: Any, **options: Any) -> int:
+        above = os.path.isdir(target) and path == str(tmp_path / "a")  # noqa: PTH112 no stat of ours
+        if moment == "before the flush" and above and not vanished:
+            vanish()
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", slow_stat)
+    monkeypatch.setattr(os, "open", slow_open)
+    LocalStorage(tmp_path).save("a/b/c", b"x")
+    monkeypatch.undo()
+    assert vanished
+    assert LocalStorage(tmp_path).load("a/b/c") == b"x"
 
 
 def test_a_file_in_the_place_of_a_folder_takes_the_name(tmp_path: Path) -> None:
