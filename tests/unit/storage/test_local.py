@@ -187,7 +187,7 @@ def test_saving_and_deleting_in_one_folder_do_not_meet(tmp_path: Path) -> None:
         list(pool.map(work, range(4)))
 
 
-@pytest.mark.parametrize("moment", ["after mkdir", "before the flush"])
+@pytest.mark.parametrize("moment", ["before it is seen", "before the flush"])
 def test_a_folder_that_vanishes_is_no_name_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -201,7 +201,7 @@ def test_a_folder_that_vanishes_is_no_name_in_use(
         Path(target).parent.rmdir()
 
     def slow_stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
-        if moment == "after mkdir" and path == target and not vanished:
+        if moment == "before it is seen" and path == target and not vanished:
             vanish()
         return really_stat(path, *arguments, **options)
 
@@ -211,6 +211,7 @@ def test_a_folder_that_vanishes_is_no_name_in_use(
             vanish()
         return really_open(path, *arguments, **options)
 
+    Path(target).mkdir(parents=True)  # another writer's, who deletes its file meanwhile
     monkeypatch.setattr(os, "stat", slow_stat)
     monkeypatch.setattr(os, "open", slow_open)
     LocalStorage(tmp_path).save("a/b/c", b"x")
