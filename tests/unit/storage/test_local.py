@@ -194,6 +194,7 @@ def test_a_folder_that_vanishes_is_no_name_in_use(
     """Who names by hash ignores NameTaken, so a false one would lose the file."""
     target, really_stat, really_open = str(tmp_path / "a/b"), os.stat, os.open
     vanished: list[str] = []
+    storage_saw_target: list[str] = []
 
     def vanish() -> None:
         vanished.append(moment)
@@ -203,11 +204,13 @@ def test_a_folder_that_vanishes_is_no_name_in_use(
     def slow_stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
         if moment == "before it is seen" and path == target and not vanished:
             vanish()
+        if path == target:
+            storage_saw_target.append(path)
         return really_stat(path, *arguments, **options)
 
     def slow_open(path: Any, *arguments: Any, **options: Any) -> int:
-        above = os.path.isdir(target) and path == str(tmp_path / "a")  # noqa: PTH112 no stat of ours
-        if moment == "before the flush" and above and not vanished:
+        flushing = moment == "before the flush" and path == str(tmp_path / "a")
+        if flushing and storage_saw_target and not vanished:
             vanish()
         return really_open(path, *arguments, **options)
 
