@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from yaml.nodes import Node
 
 _DEEPEST: Final = 30
+_LISTED: Final = 20  # words that a hint lists at most
 _SHOWN: Final = 80  # characters of a text that messages repeat
 _SIZE_LIMIT: Final = 64 << 20
 _TAGS: Final = {
@@ -203,9 +204,16 @@ _NODE_WORDS: Final = {
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a word that is not among the known ones."""
     choices = list(known)
-    if close := difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.6):
-        return f"did you mean {close[0]}?"
+    if close := closest(word, choices):
+        return f"did you mean {close}?"
+    if len(choices) > _LISTED:
+        return ""
     return f"known here: {', '.join(choices)}" if choices else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant; empty when none is close."""
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), "")
 
 
 def quoted(text: str) -> str:

@@ -17,6 +17,7 @@ import yaml
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.document import (
     Problems,
+    closest,
     did_you_mean,
     is_null,
     pairs_of,
@@ -52,9 +53,10 @@ class Text:
 
     def read(self, node: Node, path: str, problems: Problems) -> object:
         """See Kind.read."""
-        if is_null(node) or (text := text_of(node)) is None or not text.strip():
-            written = "is empty" if isinstance(node, yaml.ScalarNode) else "is not one value"
-            problems.add(node, path, written)
+        text = text_of(node)
+        if is_null(node) or text is None or not text.strip():
+            empty = is_null(node) or text is not None
+            problems.add(node, path, "is empty" if empty else "is not one plain value")
             return None
         try:
             return self.parse(text)
@@ -125,20 +127,18 @@ class Section:
         pairs, repeated = pairs_of(node, path, problems, what=self.what)
         for key, key_node in repeated.items():
             problems.add(key_node, below(path, key), "is written twice", "remove one of the two")
-        for key in pairs.keys() - self.fields.keys():
-            problems.add(
-                pairs[key][0],
-                below(path, key),
-                f"{self.what} has no key {quoted(key)}",
-                did_you_mean(key, self.fields),
-            )
+        unknown = [key for key in pairs if key not in self.fields]
+        for key in unknown:
+            message = f"{self.what} has no key {quoted(key)}"
+            problems.add(pairs[key][0], below(path, key), message, did_you_mean(key, self.fields))
+        misspelt = {closest(key, self.fields) for key in unknown}
         if not isinstance(node, yaml.MappingNode):
             return None
         values = {}
         for key, one in self.fields.items():
             if key in pairs:
                 values[key] = one.kind.read(pairs[key][1], below(path, key), problems)
-            elif one.default is REQUIRED:
+            elif one.default is REQUIRED and key not in misspelt:
                 problems.add(node, below(path, key), "is missing", one.meaning)
             else:
                 values[key] = one.default

@@ -7,7 +7,6 @@ about it: the shipped one has all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from include.backup.policy.durations import format_duration
@@ -214,7 +213,7 @@ def _review(policy: Policy, last_review: date | None, now: datetime) -> Finding 
     due_by = since + policy.review.longest
     if now.date() <= due_by:
         return None
-    late = format_duration(timedelta(days=(now.date() - due_by).days))
+    late_days = (now.date() - due_by).days
     return Finding(
         key="review-overdue",
         clauses=("8",),
@@ -225,7 +224,7 @@ def _review(policy: Policy, last_review: date | None, now: datetime) -> Finding 
             if last_review
             else "no review is recorded"
         )
-        + f"; one was due by {due_by} and is {late} overdue",
+        + f"; one was due by {due_by} and is {late_days} days overdue",
         reading="overdue until `policy review --by WHO --note TEXT` records one",
     )
 

@@ -91,10 +91,11 @@ class _Classes:
 
     def read(self, node: Node, path: str, problems: Problems) -> tuple[DataClass, ...] | None:
         """See fields.Kind.read."""
+        before = len(problems.found)
         pairs, repeated = pairs_of(node, path, problems, what="the classes of the policy")
         for name, key_node in repeated.items():
             problems.add(key_node, below(path, name), "is written twice", "remove one of the two")
-        if not pairs and not problems.found:
+        if not pairs and len(problems.found) == before:
             problems.add(node, path, "is empty", "a policy has at least one class")
         classes = []
         for name, (key_node, value_node) in pairs.items():

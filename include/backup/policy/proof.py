@@ -112,12 +112,13 @@ def prove(data_class: DataClass, *, start: date) -> Proof:
             rpo=data_class.rpo,
             tick=DAY if data_class.frequency.interval >= DAY else HOUR,
             survives_one_lost_run=False,
-            reason=error.message,
+            reason=error.message.removeprefix(f"{error.path}: "),
             nearest=_nearest(data_class, data_class.frequency.interval, whole_days=False),
         )
     begin = datetime.combine(start, time(), UTC)
     longest, breach = _walk(data_class, _slots(schedule, begin))
-    lost = longest + schedule.retry_after(data_class.complete_within) + data_class.complete_within
+    retry_after = _retry_after(schedule.tick, data_class.complete_within)
+    lost = longest + retry_after + data_class.complete_within
     return Proof(
         data_class=data_class.name,
         schedule=schedule,
@@ -132,6 +133,16 @@ def prove(data_class: DataClass, *, start: date) -> Proof:
         if breach
         else "",
     )
+
+
+def _retry_after(tick: timedelta, complete_within: timedelta) -> timedelta:
+    """How long after its slot a run that failed at its deadline is tried again, at the latest.
+
+    The DAG of a class runs once at a time and missed ticks are not made up for: the next run
+    stands for the newest tick that came while the failed one ran, or else for the next tick.
+    Where ticks are not equally far apart, a feasible schedule has a complete_within below all.
+    """
+    return max(tick, complete_within // tick * tick)
 
 
 def _slots(schedule: Schedule, begin: datetime) -> Iterable[datetime]:

@@ -63,14 +63,6 @@ class Grid:
         """The longest time from one tick to the next."""
         return HOUR if self.interval % DAY else DAY
 
-    def retry_after(self, complete_within: timedelta) -> timedelta:
-        """How long after its slot a run that failed at its deadline is tried again, at the latest.
-
-        One DAG of a class runs at a time and missed ticks are not made up for: the next run
-        stands for the newest tick that came while the failed one ran, or else for the next tick.
-        """
-        return max(self.tick, complete_within // self.tick * self.tick)
-
     def __str__(self) -> str:
         at = f" at {self._first:%H:%M} UTC" if self.tick == DAY else " (UTC)"
         return every_words(self.interval) + at
@@ -125,10 +117,6 @@ class Cron:
         minutes = [of_day.hour * 60 + of_day.minute for of_day in self._times()]
         following = [*minutes[1:], minutes[0] + 24 * 60]
         return timedelta(minutes=max(b - a for a, b in zip(minutes, following, strict=True)))
-
-    def retry_after(self, complete_within: timedelta) -> timedelta:
-        """See Grid.retry_after; an upper bound, as these ticks need not be equally far apart."""
-        return max(self.tick, complete_within)
 
     def __str__(self) -> str:
         return f'cron "{self.expression}" (UTC)'
