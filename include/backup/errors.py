@@ -20,6 +20,7 @@ BackupError
 │   └── EntryUnreadable      one entry refused, failed, or kept changing while it was read
 ├── AlreadyRunning           a run of the same kind holds the lease; not a failure of the backup
 ├── LeaseLost                another run has taken over; nothing more may be written
+├── RecordRefused            a record would contradict those before it; it was not written
 ├── RepositoryLocked         stock restic holds an exclusive lock
 ├── DeadlinePassed           the time a class has to complete is over
 ├── RestoreRefused           the destination must not be written to
@@ -130,6 +131,10 @@ class AlreadyRunning(BackupError):
 
 class LeaseLost(BackupError):
     """Another run has taken over this one's lease; nothing more may be written."""
+
+
+class RecordRefused(BackupError):
+    """A record would contradict those before it in the ledger; it was not written."""
 
 
 class RepositoryLocked(BackupError):

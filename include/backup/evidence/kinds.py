@@ -1,0 +1,50 @@
+"""Every kind of record there is.
+
+An act (back_up, restore, check, …) writes `begun` first and exactly one of the closing kinds at
+its end; in between it may write the others. An act that was killed never writes its end: the next
+one closes it as `interrupted`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a record says happened."""
+
+    BEGUN = "begun"
+
+    # What happens to generations and points while an act is open.
+    OPENED = "opened"  # a generation: its id, key and closing time, before any of its files exists
+    ABANDONED = "abandoned"  # an unfinished generation that no run will finish
+    EXPIRING = "expiring"  # its files are about to be removed
+    EXPIRED = "expired"  # nothing of it is left
+    ADOPTED = "adopted"  # a snapshot found without its record, and checked, is a recovery point
+    DAMAGED = "damaged"  # generations found broken; nothing builds on them any more
+
+    # What ends an act.
+    RECOVERY_POINT = "recovery-point"  # completes the generation, if it is its first
+    FAILED = "failed"
+    REFUSED = "refused"  # another run of the same kind holds the lease
+    NOTHING_DUE = "nothing-due"  # there was nothing to do, for the reason that the body gives
+    INTERRUPTED = "interrupted"  # written by the next act, on behalf of one that was killed
+    RESTORED = "restored"
+    CHECKED = "checked"
+    KEY_EXPORTED = "key-exported"
+
+    # What only the ledger of the policy holds.
+    REVIEWED = "reviewed"
+
+
+CLOSING: Final = frozenset({
+    Kind.RECOVERY_POINT,
+    Kind.FAILED,
+    Kind.REFUSED,
+    Kind.NOTHING_DUE,
+    Kind.INTERRUPTED,
+    Kind.RESTORED,
+    Kind.CHECKED,
+    Kind.KEY_EXPORTED,
+})

@@ -1,0 +1,1 @@
+"""Records, ledger, spool and sentences, one law a test."""
