@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 
 from croniter import croniter
 from hypothesis import given, settings
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.due import due
 from include.backup.policy.durations import format_duration, parse_duration, parse_frequency
+from include.backup.policy.findings import findings
+from include.backup.policy.load import parse_policy, policy_text
+from include.backup.policy.model import DataClass, Policy
 from include.backup.policy.overlap import entangled, nested
 from include.backup.policy.slots import Cron, grid, parse_schedule
-from tests.property.policy.classes import crons, explicit
+from tests.property.policy.classes import classes, crons, explicit, keepable
 
 QUICK = settings(max_examples=60, deadline=None)
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # Hypothesis adds the zone
@@ -134,3 +138,24 @@ def test_grids_of_days_begin_at_the_time_of_day(start_at: time, days: int) -> No
     slots = list(schedule.slots(begin, begin + timedelta(days=3 * days)))
     assert len(slots) == 3
     assert {slot.time() for slot in slots} == {start_at}
+
+
+@given(data_class=st.one_of(keepable(), classes(schedules=explicit())), often=explicit())
+@settings(QUICK, max_examples=40)
+def test_any_policy_reads_back_and_has_findings(data_class: DataClass, often: str) -> None:
+    """Whatever the promises, the vault's copy is the same policy, and its findings can be told."""
+    frequency = parse_frequency(often if often.startswith("every") else "monthly")
+    policy = Policy(
+        name="Drawn",
+        organization="Example",
+        effective=date(2026, 1, 1),
+        classes=(data_class,),
+        full_backups=frequency,
+        restore_tests=frequency,
+        review=parse_frequency("annually"),
+    )
+    again = parse_policy(policy_text(policy).encode())
+    written = replace(data_class, schedule=data_class.schedule.lower())
+    assert again == replace(policy, classes=(written,))
+    told = findings(again, last_review=None, now=datetime(2026, 11, 24, tzinfo=UTC))
+    assert all(one.words and one.reality and one.reading and one.clauses for one in told)
