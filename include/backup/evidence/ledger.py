@@ -104,6 +104,7 @@ class Ledger:
         self._trusted = frozenset((*trusted, *own))
         self._keep_for = keep_for
         self._head: Record | None = None
+        self._looked = False  # a head of None means that the ledger was seen to be empty
 
     def head(self) -> Record | None:
         """The newest record; None in an empty ledger. The first call lists, later ones do not.
@@ -112,9 +113,10 @@ class Ledger:
             LedgerBroken: it does not fit, or records before it are absent.
             StorageError.
         """
-        if self._head is None:
+        if not self._looked:
             newest = newest_number(self._storage, self.subject)
             self._head = self._load(newest) if newest else None
+            self._looked = True
         else:
             while (newer := self._next()) is not None:
                 self._head = newer
@@ -142,13 +144,15 @@ class Ledger:
             say: makes the sentence from the state after; without it the draft's own is kept.
 
         Raises:
-            StorageError: it may have been saved all the same if the error is StorageUnreachable;
-                the draft can go to a spool in any case, for its id shows whether it was.
+            StorageError: it may have been saved all the same if the error is StorageUnreachable.
+                Spooling the draft, or at once appending it again, is safe: its id shows that.
             KeyUnusable: there is no signing key.
             RecordRefused: it is too large.
             BackupError: what `fold` refuses.
         """
-        head = self.head() if self._head is None else self._head
+        # The head that is known will do, and a second try needs the same: from it on, every record
+        # is compared with the draft.
+        head = self._head if self._looked else self.head()
         return self._append(draft, head, fold=fold, say=say, at=draft.at, spooled=None)
 
     def append_spooled(self, draft: Draft, *, key: str, at: datetime, fold: Fold) -> Record:
@@ -269,12 +273,12 @@ class Ledger:
 
     def _next(self) -> Record | None:
         """The record after the head, if there is one."""
-        assert self._head is not None
         try:
-            newer = self._load(self._head.sequence + 1)
+            newer = self._load(self._head.sequence + 1 if self._head else 1)
         except FileAbsent:
             return None
-        check_link(self._head, newer)
+        if self._head is not None:
+            check_link(self._head, newer)
         return newer
 
     def _load(self, sequence: int) -> Record:

@@ -1,0 +1,1 @@
+"""The ledger under racing writers and under damage."""
