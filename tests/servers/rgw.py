@@ -55,9 +55,23 @@ class Rgw:
             client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
-    def grant(self, bucket: str, *, actions: tuple[str, ...] = ("s3:*",)) -> None:
-        """Let the role do these things, everywhere in the bucket, and nothing else."""
-        self._set_policy(bucket, actions, [])
+    def grant(
+        self, bucket: str, *, actions: tuple[str, ...] = ("s3:*",), but: tuple[str, ...] = ()
+    ) -> None:
+        """Let the role do these things, everywhere in the bucket.
+
+        Who uploads an object owns it, and its ACL allows what no policy denies: what a test must
+        be sure is refused goes into `but`.
+        """
+        denials = [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": list(but),
+                "Resource": f"arn:aws:s3:::{bucket}/*",
+            }
+        ]
+        self._set_policy(bucket, actions, denials if but else [])
 
     def refuse(self, bucket: str, prefix: str) -> None:
         """Refuse the role everything about keys that begin with `prefix`, and all listings."""

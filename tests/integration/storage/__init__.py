@@ -1,0 +1,1 @@
+"""Storages against real servers, and what lies between."""
