@@ -1,0 +1,1 @@
+"""Layout, envelopes, leases and the state of a dataset, one law a test."""
