@@ -1,0 +1,100 @@
+"""The bodies of the records that change a dataset's state, as fold.py reads them.
+
+Whoever records may add fields of its own with ``|``: they are evidence, and no part of the state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.backup.format.times import text_of_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from include.backup.evidence.fields import JsonObject
+    from include.backup.vault.generations import Method
+
+
+def begun(
+    *,
+    action: str,
+    method: Method | None = None,
+    slot: datetime | None = None,
+    owner: JsonObject | None = None,
+) -> dict[str, object]:
+    """The body of `begun`: what is about to be done, and by whom (see owners.Owner)."""
+    body: dict[str, object] = {"action": action}
+    if method is not None:
+        body["method"] = str(method)
+    if slot is not None:
+        body["slot"] = text_of_datetime(slot)
+    if owner:
+        body["owner"] = owner
+    return body
+
+
+def opened(
+    *,
+    generation: str,
+    opened_at: datetime,
+    closes_at: datetime,
+    key: str,
+    envelope_sha256: str,
+) -> dict[str, object]:
+    """The body of `opened`; `key` is the id of the master key."""
+    return {
+        "generation": generation,
+        "opened_at": text_of_datetime(opened_at),
+        "closes_at": text_of_datetime(closes_at),
+        "key": key,
+        "envelope_sha256": envelope_sha256,
+    }
+
+
+def recovery_point(  # noqa: PLR0913 a record of so many facts, each named
+    *,
+    generation: str,
+    snapshot: str,
+    method: Method,
+    taken_at: datetime,
+    committed_at: datetime,
+    expires_at: datetime,
+    slot: datetime | None,
+    entries: int,
+    bytes_read: int,
+    bytes_new: int,
+    bytes_stored: int,
+) -> dict[str, object]:
+    """The body of `recovery-point` and of `adopted`; see generations.Point."""
+    body: dict[str, object] = {
+        "generation": generation,
+        "snapshot": snapshot,
+        "method": str(method),
+        "taken_at": text_of_datetime(taken_at),
+        "committed_at": text_of_datetime(committed_at),
+        "expires_at": text_of_datetime(expires_at),
+        "entries": entries,
+        "bytes_read": bytes_read,
+        "bytes_new": bytes_new,
+        "bytes_stored": bytes_stored,
+    }
+    if slot is not None:
+        body["slot"] = text_of_datetime(slot)
+    return body
+
+
+def of_generation(generation: str) -> dict[str, object]:
+    """The body of `abandoned`, `expiring` and `expired`."""
+    return {"generation": generation}
+
+
+def damaged(generations: Sequence[str]) -> dict[str, object]:
+    """The body of `damaged` and of `checked`: the generations found broken, if any."""
+    return {"damaged": list(generations)}
+
+
+def failed(reason: str) -> dict[str, object]:
+    """The body of `failed` and `interrupted`: why, in words for people, without secrets."""
+    return {"reason": reason}

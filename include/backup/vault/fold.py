@@ -1,0 +1,286 @@
+"""How a record changes the state of a dataset: a pure function that may refuse.
+
+    kind            body                                              what must hold
+    begun           {action, method?, slot?, owner?}                  the act is new
+    opened          {generation, opened_at, closes_at, key,           no other generation is
+                     envelope_sha256}                                 unfinished
+    recovery-point  {generation, snapshot, method, taken_at,          the act is still open; a full
+    adopted          committed_at, expires_at, slot?, entries,        is the first point of an
+                     bytes_read, bytes_new, bytes_stored}             opened generation, an
+                                                                      incremental adds to a
+                                                                      completed one before it closes
+    abandoned       {generation}                                      it is opened
+    expiring        {generation}                                      it is completed or abandoned
+    expired         {generation}                                      it is expiring
+    damaged         {damaged: […]}                                    they exist
+    checked         {damaged?: […]}                                   they exist
+    failed          {reason, action?}
+    interrupted     {reason?}                                         the act is still open
+    refused, nothing-due, restored, key-exported    anything
+
+Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
+before changes nothing: it is evidence as well. Only what would build on such an act is refused:
+whoever was taken for dead, and wakes, can commit nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import LeaseLost, RecordRefused
+from include.backup.evidence.fields import Fields
+from include.backup.evidence.kinds import CLOSING, Kind
+from include.backup.vault.generations import Act, Generation, GenerationState, Method, Point
+from include.backup.vault.layout import is_generation
+from include.backup.vault.state import DatasetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from include.backup.evidence.fields import JsonObject
+    from include.backup.evidence.records import Draft
+
+BACK_UP: Final = "back_up"  # the action whose failures are counted
+_LONGEST_FAILURE: Final = 300
+_SECOND: Final = timedelta(seconds=1)
+_STATE = GenerationState
+# Which states a generation may leave for another (invariant 2: it only grows, and dies whole).
+TRANSITIONS: Final = {
+    _STATE.OPENED: frozenset({_STATE.COMPLETED, _STATE.ABANDONED}),
+    _STATE.COMPLETED: frozenset({_STATE.EXPIRING}),
+    _STATE.ABANDONED: frozenset({_STATE.EXPIRING}),
+    _STATE.EXPIRING: frozenset({_STATE.EXPIRED}),
+    _STATE.EXPIRED: frozenset(),
+}
+_MOVES: Final = {
+    Kind.ABANDONED: _STATE.ABANDONED,
+    Kind.EXPIRING: _STATE.EXPIRING,
+    Kind.EXPIRED: _STATE.EXPIRED,
+}
+
+_NEEDS_ACT: Final = frozenset({
+    Kind.OPENED,
+    Kind.ABANDONED,
+    Kind.EXPIRING,
+    Kind.EXPIRED,
+    Kind.ADOPTED,
+    Kind.RECOVERY_POINT,
+})
+
+
+def fold_json(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
+    """`fold` as the ledger wants it: state in and out as JSON.
+
+    Raises:
+        LedgerBroken: the state before is none.
+        RecordRefused, LeaseLost: see `fold`.
+    """
+    before = DatasetState.of_json(state, what=f"the state before record {sequence}")
+    return fold(before, draft, sequence).to_json()
+
+
+def fold(state: DatasetState, draft: Draft, sequence: int) -> DatasetState:
+    """The state after a record.
+
+    Args:
+        draft: what is recorded; its `at` is when it happened.
+        sequence: the number of its record.
+
+    Raises:
+        RecordRefused: it contradicts the state; says how.
+        LeaseLost: its act was closed as interrupted; it may change nothing any more.
+    """
+    try:
+        kind = Kind(draft.kind)
+    except ValueError:
+        raise RecordRefused(f"{draft.kind!r} is no kind of record") from None
+    if kind is Kind.REVIEWED:
+        raise RecordRefused("a review belongs into the ledger of the policy")
+    state = replace(state, since=state.since or draft.at)
+    entry = _Entry(
+        kind=kind,
+        draft=draft,
+        fields=Fields(
+            draft.body, what=f"the {kind} record of {draft.subject}", error=RecordRefused
+        ),
+        act=state.act(draft.act),
+        sequence=sequence,
+    )
+    if kind in _NEEDS_ACT and entry.act is None:
+        raise LeaseLost(
+            f"act {draft.act} of {draft.subject} is not open; its {kind} record comes too late",
+            hint="it was taken for dead and closed as interrupted, or never begun",
+        )
+    if (change := _CHANGES.get(kind)) is not None:
+        state = change(state, entry)
+    if kind in CLOSING:
+        state = replace(state, acts=tuple(known for known in state.acts if known.id != draft.act))
+    return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A record on its way into the state."""
+
+    kind: Kind
+    draft: Draft
+    fields: Fields  # of its body
+    act: Act | None  # the open act it belongs to
+    sequence: int
+
+
+def _begin(state: DatasetState, entry: _Entry) -> DatasetState:
+    draft, fields = entry.draft, entry.fields
+    if entry.act is not None:
+        raise RecordRefused(f"act {draft.act} of {draft.subject} has begun already")
+    method = fields.text("method", "", shape="(full|incremental)?")
+    act = Act(
+        id=draft.act,
+        action=fields.text("action"),
+        method=Method(method) if method else None,
+        slot=fields.moment_or_none("slot"),
+        began_at=draft.at,
+        owner=fields.document("owner"),
+        sequence=entry.sequence,
+    )
+    return replace(state, acts=(*state.acts, act))
+
+
+def _open(state: DatasetState, entry: _Entry) -> DatasetState:
+    draft, fields = entry.draft, entry.fields
+    name = fields.text("generation")
+    if not is_generation(name):
+        raise RecordRefused(f"{name[:80]!r} is no id of a generation")
+    if state.generation(name) is not None:
+        raise RecordRefused(f"generation {name} of {draft.subject} was opened before")
+    if (unfinished := state.unfinished_generation) is not None:
+        raise RecordRefused(
+            f"generation {name} of {draft.subject} cannot be opened: "
+            f"{unfinished.id} is unfinished, and neither completed nor abandoned"
+        )
+    opened = Generation(
+        id=name,
+        state=GenerationState.OPENED,
+        opened_at=fields.moment("opened_at"),
+        closes_at=fields.moment("closes_at"),
+        key=fields.text("key"),
+        envelope_sha256=fields.text("envelope_sha256", shape="[0-9a-f]{64}"),
+    )
+    return replace(state, generations=(*state.generations, opened))
+
+
+def _add_point(state: DatasetState, entry: _Entry) -> DatasetState:
+    draft, act = entry.draft, entry.act
+    assert act is not None
+    adopted = entry.kind is Kind.ADOPTED
+    name = entry.fields.text("generation")
+    point = Point.of_json(
+        {**draft.body, "sequence": entry.sequence, "adopted": adopted},
+        generation=name,
+        what=f"the {entry.kind} record of {draft.subject}",
+        error=RecordRefused,
+    )
+    generation = _found(state, name)
+    if generation.damaged:
+        raise RecordRefused(f"generation {name} is damaged; nothing can be added to it")
+    if point.method is Method.FULL:
+        generation = _moved(generation, GenerationState.COMPLETED)
+    elif generation.state is not GenerationState.COMPLETED:
+        raise RecordRefused(
+            f"generation {name} is {generation.state}; no incremental can be added to it"
+        )
+    # An act that began in time may end later: lock dates leave it the time to complete.
+    if act.began_at > generation.closes_at and not adopted:
+        raise RecordRefused(f"generation {name} was closed when act {act.id} began")
+    if any(point.snapshot == known.snapshot for known in state.points):
+        raise RecordRefused(f"snapshot {point.snapshot[:8]} of {name} is recorded already")
+    age = state.age(point.committed_at)
+    grown = replace(generation, points=(*generation.points, point))
+    return replace(
+        _with(state, grown),
+        failures=0,
+        failure="",
+        greatest_age_seen=max(
+            (
+                found
+                for found in (state.greatest_age_seen, _whole_seconds(age))
+                if found is not None
+            ),
+            default=None,
+        ),
+    )
+
+
+def _move(state: DatasetState, entry: _Entry) -> DatasetState:
+    to = _MOVES[entry.kind]
+    moved = _moved(_found(state, entry.fields.text("generation")), to)
+    if to is GenerationState.EXPIRED:
+        moved = replace(moved, points=())
+    return _with(state, moved)
+
+
+def _moved(generation: Generation, to: GenerationState) -> Generation:
+    if to not in TRANSITIONS[generation.state]:
+        raise RecordRefused(
+            f"generation {generation.id} is {generation.state} and cannot become {to}"
+        )
+    return replace(generation, state=to)
+
+
+def _mark_damaged(state: DatasetState, entry: _Entry) -> DatasetState:
+    for name in entry.fields.texts("damaged"):
+        state = _with(state, replace(_found(state, name), damaged=True))
+    return state
+
+
+def _fail(state: DatasetState, entry: _Entry) -> DatasetState:
+    act, interrupted = entry.act, entry.kind is Kind.INTERRUPTED
+    if act is None and interrupted:
+        raise RecordRefused(
+            f"act {entry.draft.act} of {entry.draft.subject} is not open; nothing to close"
+        )
+    if act is None or act.action != BACK_UP:
+        return state
+    usual = "it was interrupted" if interrupted else "it failed"
+    return replace(
+        state,
+        failures=state.failures + 1,
+        failure=entry.fields.text("reason", usual)[:_LONGEST_FAILURE],
+    )
+
+
+def _found(state: DatasetState, name: str) -> Generation:
+    if (generation := state.generation(name)) is None:
+        raise RecordRefused(f"generation {name[:80]!r} is not in the ledger")
+    return generation
+
+
+def _with(state: DatasetState, changed: Generation) -> DatasetState:
+    return replace(
+        state,
+        generations=tuple(
+            changed if known.id == changed.id else known for known in state.generations
+        ),
+    )
+
+
+def _whole_seconds(age: timedelta | None) -> timedelta | None:
+    """Rounded up: an age just past its limit shall not read as if it had kept it."""
+    return None if age is None else -(-age // _SECOND) * _SECOND
+
+
+_CHANGES: Final[dict[Kind, Callable[[DatasetState, _Entry], DatasetState]]] = {
+    Kind.BEGUN: _begin,
+    Kind.OPENED: _open,
+    Kind.RECOVERY_POINT: _add_point,
+    Kind.ADOPTED: _add_point,
+    Kind.ABANDONED: _move,
+    Kind.EXPIRING: _move,
+    Kind.EXPIRED: _move,
+    Kind.DAMAGED: _mark_damaged,
+    Kind.CHECKED: _mark_damaged,
+    Kind.FAILED: _fail,
+    Kind.INTERRUPTED: _fail,
+}  # the others are evidence only

@@ -1,0 +1,161 @@
+"""What the ledger of a dataset says it holds: generations, recovery points, open acts.
+
+The whole state fits into each record, so that the newest record is enough to act; fold.py computes
+it from the one before. As JSON, fields that hold their usual value are left out:
+
+    state = {version, since, generations?, acts?, failures?, failure?, greatest_age_seconds?}
+
+Generations and points stand in the order of the ledger. What is "newest" is said by that order,
+never by a clock; only the *age* of copies is a matter of times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from include.backup.evidence.fields import Fields
+from include.backup.format.times import text_of_datetime
+from include.backup.vault.generations import Act, Generation, GenerationState, Method, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from include.backup.evidence.fields import JsonObject
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetState:
+    """A dataset as its ledger knows it."""
+
+    since: datetime | None = None  # the time of its first record; None: there is none
+    generations: tuple[Generation, ...] = ()
+    acts: tuple[Act, ...] = ()
+    failures: int = 0  # backups that failed or were interrupted since the last recovery point
+    failure: str = ""  # why the newest of them did
+    greatest_age_seen: timedelta | None = None  # see `greatest_age`; whole seconds
+
+    def generation(self, name: str) -> Generation | None:
+        """The generation of that id."""
+        return next((found for found in self.generations if found.id == name), None)
+
+    def act(self, act_id: str) -> Act | None:
+        """The open act of that id."""
+        return next((found for found in self.acts if found.id == act_id), None)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The recovery points that have not expired, those in damaged generations included."""
+        return self._ordered(damaged_too=True)
+
+    @property
+    def newest_point(self) -> Point | None:
+        """The last one recorded that is a sound copy."""
+        return next(reversed(self._ordered()), None)
+
+    @property
+    def unfinished_generation(self) -> Generation | None:
+        """The one that was opened and has no recovery point yet."""
+        opened = GenerationState.OPENED
+        return next((found for found in self.generations if found.state is opened), None)
+
+    def newest_completed_generation(self, *, closing_after: datetime) -> Generation | None:
+        """The newest sound one that an incremental can add to until `closing_after`."""
+        return next(
+            (
+                found
+                for found in reversed(self.generations)
+                if found.sound and found.closes_at > closing_after
+            ),
+            None,
+        )
+
+    def last_slot(self, method: Method, *, now: datetime) -> datetime | None:
+        """The newest slot that was completed for a method.
+
+        Any recovery point completes the slot of an incremental, only those that opened a
+        generation that of a full. A slot of the future is given only if there is no other: some
+        clock was wrong then.
+        """
+        slots = [
+            point.slot
+            for point in self._ordered()
+            if point.slot is not None and (method is not Method.FULL or point.method is method)
+        ]
+        return max((slot for slot in slots if slot <= now), default=max(slots, default=None))
+
+    def age(self, moment: datetime) -> timedelta | None:
+        """How old the newest copy is at `moment`: the time since its consistency point.
+
+        It is the newest by time, for a long full may be recorded after a younger incremental.
+        Points taken after `moment` are left out; None when there is no other.
+        """
+        taken = [point.taken_at for point in self._ordered() if point.taken_at <= moment]
+        return moment - max(taken) if taken else None
+
+    def greatest_age(self, now: datetime) -> timedelta | None:
+        """How old the newest copy has ever been, from the first recovery point until `now`."""
+        ages = [age for age in (self.greatest_age_seen, self.age(now)) if age is not None]
+        return max(ages, default=None)
+
+    def to_json(self) -> dict[str, object]:
+        """The state as records hold it; empty when there is no record yet."""
+        if self.since is None:
+            return {}
+        document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
+        if self.generations:
+            document["generations"] = [found.to_json() for found in self.generations]
+        if self.acts:
+            document["acts"] = [found.to_json() for found in self.acts]
+        if self.failures:
+            document["failures"] = self.failures
+        if self.failure:
+            document["failure"] = self.failure
+        if self.greatest_age_seen is not None:
+            document["greatest_age_seconds"] = self.greatest_age_seen // timedelta(seconds=1)
+        return document
+
+    @classmethod
+    def of_json(cls, document: JsonObject, *, what: str = "the state") -> DatasetState:
+        """Read the state of a record.
+
+        Raises:
+            LedgerBroken: names `what` and the field.
+        """
+        if not document:
+            return cls()
+        fields = Fields(document, what=what)
+        if fields.number("version") != VERSION:
+            fields.refuse("version", fields.number("version"))
+        optional = ("generations", "acts", "failures", "failure", "greatest_age_seconds")
+        fields.only(("version", "since"), optional)
+        seen = "greatest_age_seconds" in document
+        return cls(
+            since=fields.moment("since"),
+            generations=tuple(
+                Generation.of_json(row, what=what) for row in fields.rows("generations")
+            ),
+            acts=tuple(Act.of_json(row, what=what) for row in fields.rows("acts")),
+            failures=fields.number("failures", 0),
+            failure=fields.text("failure", ""),
+            greatest_age_seen=(
+                timedelta(seconds=fields.number("greatest_age_seconds")) if seen else None
+            ),
+        )
+
+    def _ordered(self, *, damaged_too: bool = False) -> tuple[Point, ...]:
+        completed = GenerationState.COMPLETED
+        return tuple(sorted(self._counted(completed, damaged_too=damaged_too), key=_sequence))
+
+    def _counted(self, state: GenerationState, *, damaged_too: bool) -> Iterator[Point]:
+        for found in self.generations:
+            if found.state is state and (damaged_too or not found.damaged):
+                yield from found.points
+
+
+def _sequence(point: Point) -> int:
+    return point.sequence

@@ -1,0 +1,1 @@
+"""The state of a dataset under any sequence of records."""
