@@ -103,7 +103,7 @@ def _affordable(n: int, r: int, p: int) -> bool:
 
 def _derive(password: str, salt: bytes, n: int, r: int, p: int) -> MasterKey:
     material = hashlib.scrypt(
-        password.encode(), salt=salt, n=n, r=r, p=p, dklen=64, maxmem=2 * _MAX_SCRYPT_BYTES
+        password.encode(), salt=salt, n=n, r=r, p=p, dklen=64, maxmem=(1 << 31) - 1
     )
     return MasterKey(encrypt=material[:32], mac_k=material[32:48], mac_r=material[48:])
 
