@@ -2,7 +2,7 @@
 
 Threads call `add_blob` and `add_small`; each has one open pack per blob type, so none waits for
 another, and the length of no file shows in the order of a pack. Full packs go to a few uploading
-threads through a queue that holds as many again: a slow storage slows the readers down instead of
+threads through a queue that holds one more: a slow storage slows the readers down instead of
 filling the memory.
 
     invariant: snapshot → trees → blobs → packs, every one durable before what names it
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from include.backup.repository.progress import Progress
 
 INDEX_SECONDS = 120.0  # how old packs may get before an index names them
-_SPARE_BUFFERS = 6
+_SPARE_BUFFERS = 3
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class WriteSession:
         self._builders: list[dict[BlobType, PackBuilder]] = []
         self._buffers: list[bytearray] = []
         self._uploader = ThreadPoolExecutor(uploads, thread_name_prefix="upload")
-        self._room = threading.Semaphore(2 * uploads)
+        self._room = threading.Semaphore(uploads + 1)
         self._uploads: set[Future[None]] = set()
         self._failure: BaseException | None = None
         self._unindexed: list[tuple[bytes, list[PackedBlob]]] = []

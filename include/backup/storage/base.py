@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
@@ -74,7 +75,7 @@ class Storage(Protocol):
             AccessRefused, StorageUnreachable. An absent folder is an empty one.
         """
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> builtins.list[str]:
         """The names directly below the folder `prefix` that have files below them, ascending.
 
         `prefix` is empty or ends with "/"; the names returned are single parts without "/".
@@ -124,7 +125,7 @@ class Folder:
         """See Storage.list."""
         return map(self._relative, self._storage.list(self._prefix + prefix))
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> builtins.list[str]:
         """See Storage.folders."""
         return self._storage.folders(self._prefix + prefix)
 

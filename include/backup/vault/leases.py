@@ -109,6 +109,11 @@ class Lease:
                 return cls(storage, kind, number=number, file=file, renew_every=renew_every)
         raise AlreadyRunning(f"the {kind} lease changes hands too quickly", hint="try again")
 
+    @property
+    def over(self) -> str:
+        """Why it is known to be ours no more; empty while nothing of the kind is known."""
+        return self._over
+
     def check(self) -> None:
         """Renew the lease; on return it is ours for another time to live.
 

@@ -1,0 +1,1 @@
+"""What Holdfast does: one verb a module, each leaving its evidence."""

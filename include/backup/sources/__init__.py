@@ -1,0 +1,1 @@
+"""What reads datasets, and puts them back: one kind of source a module."""
