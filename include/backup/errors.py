@@ -14,6 +14,7 @@ BackupError
 │   ├── SealBroken           tag does not match: wrong key, or bytes changed
 │   ├── BlobMismatch         content does not hash to its name
 │   └── LedgerBroken         a record does not follow from the one before it
+├── MemoryFault              bytes changed in this machine's memory; nothing of them was stored
 ├── KeyUnusable              the master key does not open this envelope, or the envelope is gone
 ├── SourceError              the dataset could not be read, or put back, completely
 │   ├── SourceGone           the root itself is absent, or empty where it was not
@@ -107,6 +108,10 @@ class BlobMismatch(DamageFound):
 
 class LedgerBroken(DamageFound):
     """A record of evidence does not follow from the one before it."""
+
+
+class MemoryFault(BackupError):
+    """What was sealed does not open to what was read: this machine's memory is faulty."""
 
 
 class KeyUnusable(BackupError):

@@ -89,10 +89,13 @@ def _parse_provider(text: str) -> str:
 
 CHANGING: Final = choice("error", "keep")
 UNREADABLE: Final = choice("error", "skip")
-_READING: Final = {
+READING: Final = {
     "exclude": Field(kind=TEXTS, meaning="patterns of what is left out", default=None),
     "one_file_system": Field(
         kind=FLAG, meaning="stay on the file system of the path", default=None
+    ),
+    "exclude_caches": Field(
+        kind=FLAG, meaning="leave out what a CACHEDIR.TAG marks as a cache", default=None
     ),
 }
 _CARE: Final = {
@@ -108,7 +111,7 @@ _FILESYSTEM: Final = Section(
     fields={
         "type": Field(kind=choice("filesystem"), meaning="filesystem"),
         "path": Field(kind=Text(parse=_parse_path), meaning="the directory, as in /srv/crm"),
-        **_READING,
+        **READING,
         **_CARE,
     },
 )
@@ -143,7 +146,7 @@ DEFAULTS: Final = Section(
         "class": Field(kind=TEXT, meaning="a class of the policy", default=None),
         "owner": Field(kind=TEXT, meaning="who answers for the data", default=None),
         "vault": Field(kind=TEXT, meaning="the name of a vault", default=None),
-        **_READING,
+        **READING,
         **_CARE,
     },
 )
@@ -161,7 +164,7 @@ ENTRY: Final = Section(
             kind=TEXT, meaning="the name of a vault; the first one if left out", default=None
         ),
         "description": Field(kind=TEXT, meaning="what the data is", default=""),
-        **_READING,
+        **READING,
         "retired": Field(
             meaning="it is no longer backed up: {date, reason, by}",
             default=None,

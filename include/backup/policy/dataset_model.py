@@ -51,6 +51,7 @@ class FilesystemSource:
     path: str  # absolute, without "." and ".." and without a "/" at its end
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
+    exclude_caches: bool = False  # leave out what a CACHEDIR.TAG marks
     changing: str = "error"  # or "keep": a file that changes while it is read, three times over
     unreadable: str = "error"  # or "skip"
 

@@ -20,6 +20,7 @@ from include.backup.policy.dataset_fields import (
     MAIN_FILE,
     NAME,
     NAME_HINT,
+    READING,
     RESERVED,
     TEAM_FILE,
     Entries,
@@ -159,12 +160,12 @@ class _Listing:
         """Take out of an entry what belongs to its source, with defaults for what is left out."""
         source: dict[str, Any] = values.pop("source")
         source.pop("type")
-        for key in ("exclude", "one_file_system"):
+        for key in READING:
             beside = values.pop(key)
             if beside is not None and source[key] is not None:
                 place.add(key, "stands here and in the source", "keep one of the two")
             source[key] = _first(source[key], beside)
-        for key in ("exclude", "one_file_system", "changing", "unreadable"):
+        for key in (*READING, "changing", "unreadable"):
             source[key] = _first(source[key], defaults[key])
         return {key: value for key, value in source.items() if value is not None}
 

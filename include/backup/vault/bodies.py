@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.evidence.fields import JsonObject
-    from include.backup.vault.generations import Method
+    from include.backup.policy.model import Method
 
 
 def begun(

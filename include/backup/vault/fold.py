@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import LeaseLost, RecordRefused
 from include.backup.evidence.fields import Fields
 from include.backup.evidence.kinds import CLOSING, Kind
-from include.backup.vault.generations import Act, Generation, GenerationState, Method, Point
+from include.backup.policy.model import Method
+from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
 

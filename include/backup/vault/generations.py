@@ -17,18 +17,12 @@ from typing import TYPE_CHECKING
 from include.backup.errors import LedgerBroken
 from include.backup.evidence.fields import Fields, JsonObject
 from include.backup.format.times import text_of_datetime
+from include.backup.policy.model import Method
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.errors import BackupError
-
-
-class Method(StrEnum):
-    """How a recovery point was taken (3.3)."""
-
-    FULL = "full"  # opens a generation
-    INCREMENTAL = "incremental"  # adds to a completed one
 
 
 class GenerationState(StrEnum):

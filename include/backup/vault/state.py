@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
-from include.backup.vault.generations import Act, Generation, GenerationState, Method, Point
+from include.backup.policy.model import Method
+from include.backup.vault.generations import Act, Generation, GenerationState, Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import Draft, new_id
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP, fold
-from include.backup.vault.generations import Method
+from include.backup.policy.model import Method
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState
 

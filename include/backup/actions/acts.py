@@ -1,0 +1,249 @@
+"""An act and its evidence: `begun` first, one end at last, whatever happens between.
+
+    records of the vault  →  the spool of this machine, when the vault cannot be written
+    exception             →  `failed`, with the sentence that the log shows as well
+
+Acts of earlier processes that ended without a word are closed as `interrupted` by the next act.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from include.backup.actions.outcome import Outcome
+from include.backup.errors import (
+    BackupError,
+    KeyUnusable,
+    LedgerBroken,
+    RecordRefused,
+    StorageError,
+)
+from include.backup.evidence import sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.records import new_id
+from include.backup.vault import bodies
+from include.backup.vault.fold import fold_json
+from include.backup.vault.leases import holder
+from include.backup.vault.owners import Owner, this_process
+from include.backup.vault.state import DatasetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.evidence.fields import JsonObject
+    from include.backup.evidence.records import Record
+    from include.backup.policy.model import Method
+    from include.backup.vault.generations import Act as OpenAct
+
+log = logging.getLogger(__name__)
+
+
+class Act:
+    """One act on one dataset. Begin it, record what it does, and end it once."""
+
+    def __init__(
+        self,
+        place: DatasetVault,
+        action: str,
+        *,
+        method: Method | None = None,
+        slot: datetime | None = None,
+    ) -> None:
+        self.id = new_id()
+        self.place = place
+        self.action = action
+        self.method = method
+        self.slot = slot
+        self.owner = this_process(place.setting.owner)
+        self.ended = False
+        self.interrupted: list[OpenAct] = []  # earlier acts that were found dead and closed
+
+    @property
+    def lock_owner(self) -> str:
+        """The synthetic host name for restic's lock files."""
+        return lock_owner(self.place, self.id)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.place.setting.clock()
+
+    def begin(self, *, held: Method | None = None) -> DatasetState:
+        """Adopt what waits in the spool, close dead acts, record `begun`; return the state.
+
+        Args:
+            held: the kind of lease that this process holds: who had it before is dead.
+
+        Raises:
+            StorageError, LedgerBroken.
+        """
+        ledger = self.place.ledger
+        ledger.head()
+        adoption = self.place.spool.adopt(ledger, at=self.now(), fold=fold_json)
+        for refused in adoption.refused:
+            log.warning("spool %s: put aside: %s", refused.name, refused.reason)
+        state = self.place.state()
+        for act in state.acts:
+            if act.id != self.id and self._is_dead(act, held):
+                self._close_interrupted(act)
+        if state.act(self.id) is None:
+            body = bodies.begun(
+                action=self.action, method=self.method, slot=self.slot, owner=self.owner.to_json()
+            )
+            self.record(Kind.BEGUN, body)
+        return self.place.state()
+
+    def record(
+        self, kind: Kind, body: JsonObject, *, say: Callable[[DatasetState], str] | None = None
+    ) -> Record:
+        """Append a record of this act; `say` makes its sentence from the state after it.
+
+        Raises:
+            StorageError, LedgerBroken, LeaseLost, RecordRefused.
+        """
+        return self._append(self.id, kind, body, say=say)
+
+    def end(
+        self,
+        kind: Kind,
+        body: JsonObject,
+        *,
+        say: Callable[[DatasetState], str],
+        what: str,
+        details: dict[str, object] | None = None,
+    ) -> Outcome:
+        """Record the end of the act and return what came of it.
+
+        Raises:
+            as `record`.
+        """
+        record = self.record(kind, body, say=say)
+        self.ended = True
+        state = DatasetState.of_json(record.state)
+        return self._outcome(
+            kind, state, sentences.with_evidence(record.sentence, record), what, details
+        )
+
+    def fail(self, error: BaseException, *, sentence: str = "") -> Outcome:
+        """Record that the act failed, in the vault or else in the spool. Raises nothing.
+
+        Args:
+            sentence: what is told; the one about a failed backup, when it is empty.
+        """
+        reason = reason_of(error)
+        body = bodies.failed(reason) | {"action": self.action, "error": type(error).__name__}
+        draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
+        self.ended = True
+        try:
+            record = self.place.ledger.append(
+                draft,
+                fold=fold_json,
+                say=lambda after: sentence or self._failed(_state(after), reason),
+            )
+        except (StorageError, LedgerBroken, KeyUnusable, RecordRefused) as trouble:
+            state = DatasetState()
+            sentence = sentence or self._failed(state, reason)
+            try:
+                name = self.place.spool.save(replace(draft, sentence=sentence))
+                kept = f"the record waits in the spool as {name}"
+            except BackupError as worse:
+                kept = f"the record could not be kept anywhere: {worse}"
+            log.warning("%s: %s; %s", self.place.subject, trouble, kept)
+            return self._outcome(Kind.FAILED, state, f"{sentence} · {kept}", f"failed: {reason}")
+        sentence = sentences.with_evidence(record.sentence, record)
+        return self._outcome(Kind.FAILED, _state(record.state), sentence, f"failed: {reason}")
+
+    def _failed(self, state: DatasetState, reason: str) -> str:
+        now = self.now()
+        return sentences.failed(
+            self.place.subject,
+            verdict=self.place.judgement(state, now, failure=reason).verdict,
+            method=str(self.method or self.action),
+            reason=reason,
+            copies=self.place.copies(state, now),
+        )
+
+    def _outcome(
+        self,
+        kind: Kind,
+        state: DatasetState,
+        sentence: str,
+        what: str,
+        details: dict[str, object] | None = None,
+    ) -> Outcome:
+        now = self.now()
+        copies = self.place.copies(state, now)
+        failure = what if kind is Kind.FAILED else None
+        return Outcome(
+            dataset=self.place.dataset.name,
+            data_class=self.place.data_class.name,
+            verdict=self.place.judgement(state, now, failure=failure).verdict,
+            sentence="; ".join((*self.place.setting.warnings, sentence)),
+            kind=str(kind),
+            what=what,
+            newest_at=copies.newest_at,
+            age=copies.age,
+            limit=copies.limit,
+            details=details or {},
+        )
+
+    def _append(
+        self, act: str, kind: Kind, body: JsonObject, *, say: Callable[[DatasetState], str] | None
+    ) -> Record:
+        ledger = self.place.ledger
+        draft = ledger.draft(kind=kind, act=act, at=self.now(), body=body)
+        told = None if say is None else (lambda after: say(_state(after)))
+        return ledger.append(draft, fold=fold_json, say=told)
+
+    def _is_dead(self, act: OpenAct, held: Method | None) -> bool:
+        """Whether an open act of the ledger has certainly ended."""
+        owner = Owner.of_json(act.owner)
+        if owner is not None and owner.is_dead():
+            return True
+        if act.method is None:
+            return False
+        return act.method is held or holder(self.place.folder, str(act.method)) is None
+
+    def _close_interrupted(self, act: OpenAct) -> None:
+        def say(state: DatasetState) -> str:
+            now = self.now()
+            return sentences.interrupted(
+                self.place.subject,
+                verdict=self.place.judgement(state, now).verdict,
+                action=f"{act.method} backup" if act.method else act.action,
+                began_at=act.began_at,
+                copies=self.place.copies(state, now),
+            )
+
+        try:
+            record = self._append(
+                act.id, Kind.INTERRUPTED, bodies.failed("its process ended without a word"), say=say
+            )
+        except RecordRefused:
+            return  # another run has closed it meanwhile
+        log.warning("%s", sentences.with_evidence(record.sentence, record))
+        self.interrupted.append(act)
+
+
+def lock_owner(place: DatasetVault, act_id: str) -> str:
+    """The synthetic host name under which an act holds restic's lock."""
+    return f"holdfast/{place.dataset.name}/{act_id}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in words for people.
+
+    The text of an error that is not ours may quote anything, secrets too: only its type is told.
+    """
+    if isinstance(error, BackupError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "it was stopped by a signal"
+    return f"an unexpected {type(error).__name__}; the log of this run shows where"
+
+
+def _state(document: JsonObject) -> DatasetState:
+    return DatasetState.of_json(document)

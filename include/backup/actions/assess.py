@@ -1,0 +1,118 @@
+"""Every dataset against its objectives, by the newest record of its ledger."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.errors import BackupError
+from include.backup.evidence.table import Row
+from include.backup.policy.objectives import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from include.backup.actions.setting import Setting
+
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """How one dataset stands."""
+
+    row: Row
+    sentence: str = ""  # of the newest record that has one
+    points: int = 0
+    generations: int = 0
+    next_due_at: datetime | None = None
+    slack: timedelta | None = None  # until the newest copy is older than the RPO allows
+    greatest_age: timedelta | None = None  # that the newest copy has ever had
+    bytes_stored: int = 0  # new bytes of all live points, as stored
+    failures: int = 0
+    failure: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``status --json`` prints it; durations in seconds, times in ISO 8601."""
+        row = self.row
+        return {
+            "dataset": row.dataset,
+            "class": row.data_class,
+            "verdict": str(row.verdict),
+            "reason": row.what,
+            "newest_at": row.newest_at.isoformat() if row.newest_at else None,
+            "age_seconds": _seconds(row.age),
+            "rpo_seconds": _seconds(row.limit),
+            "slack_seconds": _seconds(self.slack),
+            "greatest_age_seconds": _seconds(self.greatest_age),
+            "next_due_at": self.next_due_at.isoformat() if self.next_due_at else None,
+            "points": self.points,
+            "generations": self.generations,
+            "bytes_stored": self.bytes_stored,
+            "failures": self.failures,
+            "failure": self.failure,
+            "sentence": self.sentence,
+        }
+
+
+def assess(setting: Setting, names: Sequence[str] | None = None) -> list[Assessment]:
+    """Judge datasets by name; all of them, entries that are not valid included, if None."""
+    wanted = [*setting.datasets.good, *setting.datasets.bad] if names is None else names
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda name: _assess(setting, name), sorted(wanted)))
+
+
+def _assess(setting: Setting, name: str) -> Assessment:
+    now = setting.clock()
+    try:
+        place = DatasetVault.open(setting, name)
+        head = place.ledger.head()
+        state = place.state()
+    except BackupError as error:
+        return Assessment(row=_unknown(setting, name, str(error)), failure=str(error))
+    judged = place.judgement(state, now)
+    age = state.age(now)
+    copies = place.copies(state, now)
+    return Assessment(
+        row=Row(
+            verdict=judged.verdict,
+            data_class=place.data_class.name,
+            dataset=name,
+            newest_at=copies.newest_at,
+            age=age,
+            limit=copies.limit,
+            what=judged.reason,
+        ),
+        sentence=head.sentence if head else "",
+        points=len(state.points),
+        generations=sum(1 for generation in state.generations if generation.points),
+        next_due_at=judged.next_due_at,
+        slack=None if age is None else copies.limit - age,
+        greatest_age=state.greatest_age(now),
+        bytes_stored=sum(point.bytes_stored for point in state.points),
+        failures=state.failures,
+        failure=state.failure,
+    )
+
+
+def _unknown(setting: Setting, name: str, why: str) -> Row:
+    """A dataset whose standing cannot be known is not protected as far as anyone can tell."""
+    dataset = setting.datasets.good.get(name)
+    classes = setting.policy.classes
+    data_class = setting.policy.data_class(dataset.data_class) if dataset else classes[0]
+    return Row(
+        verdict=Verdict.BROKEN,
+        data_class=data_class.name if dataset else "?",
+        dataset=name,
+        newest_at=None,
+        age=None,
+        limit=data_class.rpo,
+        what=why,
+    )
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()

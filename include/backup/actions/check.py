@@ -1,0 +1,101 @@
+"""Checking everything that is stored of a dataset: ledger, envelopes, repositories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.backup.actions.acts import Act
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.errors import BackupError, DamageFound, StorageError
+from include.backup.evidence import sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.repository.check import check_data, check_packs, check_trees
+from include.backup.repository.progress import Progress
+from include.backup.vault import bodies
+from include.backup.vault.generations import GenerationState
+
+if TYPE_CHECKING:
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.vault.generations import Generation
+
+_MOST_DAMAGES = 1000  # in a record
+
+
+def check(
+    setting: Setting, name: str, *, read_data: bool, progress: Progress | None = None
+) -> tuple[Outcome, list[str]]:
+    """Check every completed generation of a dataset, and its ledger.
+
+    Args:
+        read_data: read every stored byte as well.
+
+    Returns:
+        The outcome, and one text for each damage; none means that all is as it was written.
+
+    Raises:
+        StorageError, KeyUnusable: the check could not be done.
+        LedgerBroken: the ledger itself is damaged, and nothing was recorded.
+    """
+    place = DatasetVault.open(setting, name)
+    act = Act(place, "check")
+    progress = progress or Progress()
+    try:
+        state = act.begin()
+        place.ledger.verify()
+        found: dict[str, list[str]] = {}
+        checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
+        for generation in checked:
+            damages = _check_generation(place, generation, read_data, progress)
+            if damages:
+                found[generation.id] = damages
+    except BaseException as error:
+        error.outcome = act.fail(error)  # type: ignore[attr-defined]
+        raise
+    damages = [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
+    told = sentences.checked(
+        place.subject,
+        generations=len(checked),
+        points=sum(len(generation.points) for generation in checked),
+        bytes_read=progress.bytes_done if read_data else None,
+        damages=damages[:10],
+    )
+    body = bodies.damaged(sorted(found)) | {
+        "read_data": read_data,
+        "bytes_read": progress.bytes_done,
+        "damages": damages[:_MOST_DAMAGES],
+    }
+    what = f"{len(damages)} damages found" if damages else "checked, whole"
+    return act.end(Kind.CHECKED, body, say=lambda _: told, what=what), damages
+
+
+def _check_generation(
+    place: DatasetVault, generation: Generation, read_data: bool, progress: Progress
+) -> list[str]:
+    """One text for each damage in one generation."""
+    try:
+        repository = place.repository(generation)
+        repository.load_index()
+    except (DamageFound, StorageError) as error:
+        if isinstance(error, DamageFound):
+            return [error.message]
+        raise
+    damages = [str(damage) for damage in check_packs(repository)]
+    stored = set(repository.file_ids("snapshots"))
+    seen: set[bytes] = set()
+    for point in generation.points:
+        what = f"snapshot {point.snapshot[:8]}"
+        if bytes.fromhex(point.snapshot) not in stored:
+            damages.append(f"{what} of a recorded recovery point is gone")
+            continue
+        try:
+            tree = repository.load_snapshot(bytes.fromhex(point.snapshot)).tree
+        except BackupError as error:
+            if not isinstance(error, DamageFound):
+                raise
+            damages.append(error.message)
+            continue
+        damages += [str(damage) for damage in check_trees(repository, [(what, tree)], seen=seen)]
+    if read_data:
+        damages += [str(damage) for damage in check_data(repository, progress=progress)]
+    return damages

@@ -1,0 +1,169 @@
+"""One dataset with all that acts on it need: its class, its part of the vault, ledger, keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.backup.errors import DamageFound, FileAbsent
+from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.sentences import Copies, Subject
+from include.backup.evidence.signing import Signer
+from include.backup.evidence.spool import Spool
+from include.backup.policy.objectives import Judgement, Standing, judge
+from include.backup.policy.schedule import schedule_of
+from include.backup.repository.repository import Repository
+from include.backup.sources.filesystem import FilesystemSource
+from include.backup.storage.local import LocalStorage
+from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
+from include.backup.vault.layout import dataset_folder, generation_folder
+from include.backup.vault.state import DatasetState
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.dataset_model import Dataset, VaultSettings
+    from include.backup.policy.model import DataClass
+    from include.backup.sources.base import Source
+    from include.backup.storage.base import Storage
+    from include.backup.vault.generations import Generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVault:
+    """A dataset, and where its recovery points and its evidence lie."""
+
+    setting: Setting
+    dataset: Dataset
+    data_class: DataClass
+    vault: VaultSettings
+    folder: Storage
+    ledger: Ledger
+    spool: Spool
+
+    @classmethod
+    def open(cls, setting: Setting, name: str) -> DatasetVault:
+        """Find a dataset and its vault. Nothing is read from the vault yet.
+
+        Raises:
+            DatasetInvalid, ConfigurationInvalid: the dataset, or what it needs, is not configured.
+        """
+        dataset = setting.datasets.dataset(name)
+        vault = setting.datasets.vaults[dataset.vault]
+        signing_key = setting.connection(setting.datasets.signing_key)
+        signer = Signer.of_text(signing_key.password)
+        folder = dataset_folder(setting.open_storage(vault), name)
+        spool = LocalStorage(setting.state_folder / "spool" / vault.name)
+        return cls(
+            setting=setting,
+            dataset=dataset,
+            data_class=setting.policy.data_class(dataset.data_class),
+            vault=vault,
+            folder=folder,
+            ledger=Ledger(folder, subject=name, signer=signer),
+            spool=Spool(spool, signer=signer),
+        )
+
+    @property
+    def subject(self) -> Subject:
+        """What sentences are about."""
+        return Subject(data_class=self.data_class.name, dataset=self.dataset.name)
+
+    @property
+    def where(self) -> str:
+        """The vault, for people."""
+        region = f" ({self.vault.region})" if self.vault.region else ""
+        return f"{self.vault.url}{region}"
+
+    @property
+    def sent(self) -> str:
+        """How data travels to the vault (3.3)."""
+        if self.vault.local_path:
+            return "written to a local directory"
+        return "sent in the clear" if self.vault.insecure else "sent over TLS"
+
+    def provider(self) -> KeyProvider:
+        """What opens envelopes.
+
+        Raises:
+            ConfigurationInvalid: the connection holds no key.
+        """
+        key = self.setting.connection(self.setting.datasets.key.connection)
+        return LocalKey.of_text(key.password)
+
+    def source(self) -> Source:
+        """What reads the dataset."""
+        source = self.dataset.source
+        return FilesystemSource(
+            source.path,
+            exclude=source.exclude,
+            one_file_system=source.one_file_system,
+            exclude_caches=source.exclude_caches,
+            keep_changing=source.changing == "keep",
+            skip_unreadable=source.unreadable == "skip",
+        )
+
+    def state(self) -> DatasetState:
+        """The dataset as the newest record says.
+
+        Raises:
+            LedgerBroken, StorageError.
+        """
+        head = self.ledger.head()
+        return DatasetState.of_json(head.state if head else {})
+
+    def repository(self, generation: Generation) -> Repository:
+        """Open the repository of a generation; its index is not loaded yet.
+
+        Raises:
+            KeyUnusable: wrong master key, or the envelope is gone.
+            DamageFound: envelope, key file or config are not what was written, or gone.
+            StorageError.
+        """
+        secret = load_secret(
+            self.folder,
+            self.provider(),
+            KeyContext(dataset=self.dataset.name, generation=generation.id),
+            envelope_sha256=generation.envelope_sha256,
+        )
+        storage = generation_folder(self.folder, generation.id)
+        try:
+            return Repository.open(storage, secret.password)
+        except FileAbsent as error:
+            raise DamageFound(
+                f"generation {generation.id} of {self.dataset.name} has lost its {error.message}",
+                hint="run check on this dataset",
+            ) from error
+
+    def judgement(
+        self, state: DatasetState, now: datetime, *, failure: str | None = None
+    ) -> Judgement:
+        """The dataset against its objectives (4.1), `failure` being that of the run just ended."""
+        newest = state.newest_point
+        return judge(
+            Standing(
+                protected_since=state.since or now,
+                newest_point_at=newest.taken_at if newest else None,
+                last_completed_slot=state.last_slot(self.data_class.method, now=now),
+                last_run_failed=bool(state.failures) or failure is not None,
+                failure=failure or state.failure,
+            ),
+            data_class=self.data_class,
+            schedule=schedule_of(self.data_class, dataset=self.dataset.name),
+            now=now,
+        )
+
+    def copies(self, state: DatasetState, now: datetime) -> Copies:
+        """How old the newest copy is."""
+        newest = state.newest_point
+        return Copies(
+            newest_at=newest.taken_at if newest else None,
+            age=state.age(now),
+            limit=self.data_class.rpo,
+        )
+
+    @property
+    def full_interval(self) -> timedelta:
+        """How often a full is taken."""
+        return self.setting.policy.full_backups.interval

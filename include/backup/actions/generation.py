@@ -1,0 +1,90 @@
+"""Opening the repository of a generation: a new one, or one that exists already.
+
+A new generation is recorded before any of its files exists: the ledger knows of everything that
+is in the vault, and what a crash leaves half-made is abandoned by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.backup.actions.acts import lock_owner
+from include.backup.actions.unrecorded import (
+    adopt,
+    index_found_packs,
+    require_recorded_snapshots,
+)
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import size
+from include.backup.policy.retention import closes_at
+from include.backup.repository.lock import remove_dead
+from include.backup.repository.repository import Repository
+from include.backup.vault import bodies
+from include.backup.vault.keyring import KeyContext, new_envelope
+from include.backup.vault.layout import generation_folder, new_generation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from include.backup.actions.acts import Act
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.vault.generations import Generation
+
+
+def open_new(act: Act) -> tuple[Generation, Repository]:
+    """Open a new generation: record, envelope, key file, config.
+
+    Raises:
+        KeyUnusable, StorageError, LeaseLost.
+    """
+    place, now = act.place, act.now()
+    name = new_generation(now, [generation.id for generation in place.state().generations])
+    context = KeyContext(dataset=place.dataset.name, generation=name)
+    envelope, secret = new_envelope(place.provider(), context, now=now)
+    act.record(
+        Kind.OPENED,
+        bodies.opened(
+            generation=name,
+            opened_at=now,
+            closes_at=closes_at(now, place.full_interval, place.setting.policy.grace),
+            key=envelope.master_key_id,
+            envelope_sha256=envelope.sha256,
+        ),
+    )
+    generation = place.state().generation(name)
+    assert generation is not None
+    until = locked_until(place, generation)
+    place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)
+    storage = generation_folder(place.folder, name)
+    return generation, Repository.create(storage, secret.password, now=now, locked_until=until)
+
+
+def resume(act: Act, generation: Generation, remarks: list[str]) -> tuple[Repository, int]:
+    """Open a generation that exists, with what dead runs have left in it.
+
+    Returns:
+        The repository, its index loaded, and how many snapshots without a record became recovery
+        points of the ledger.
+
+    Raises:
+        KeyUnusable: wrong master key, or the envelope is gone.
+        DamageFound, StorageError, LeaseLost.
+    """
+    place = act.place
+    repository = place.repository(generation)
+    repository.load_index()
+    if place.state().failures or act.interrupted or not generation.points:
+        remove_dead(repository, {lock_owner(place, dead.id) for dead in act.interrupted})
+        until = locked_until(place, generation)
+        if found := index_found_packs(repository, locked_until=until):
+            remarks.append(f"{size(found)} that an interrupted run had stored were found and used")
+    unrecorded = require_recorded_snapshots(repository, generation)
+    return repository, adopt(act, repository, generation, unrecorded)
+
+
+def locked_until(place: DatasetVault, generation: Generation) -> datetime | None:
+    """The lock date of everything in a generation but its snapshots (invariant 8)."""
+    if not place.vault.object_lock:
+        return None
+    data_class = place.data_class
+    return generation.closes_at + data_class.complete_within + data_class.retention

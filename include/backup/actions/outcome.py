@@ -1,0 +1,79 @@
+"""What came of one act on one dataset, as logs, tables and Airflow pass it on. No secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.table import Row
+from include.backup.policy.objectives import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of an act."""
+
+    dataset: str
+    data_class: str
+    verdict: Verdict
+    sentence: str  # with its evidence
+    kind: str  # of the record
+    what: str  # in a few words, for tables
+    newest_at: datetime | None = None  # consistency point of the newest recovery point
+    age: timedelta | None = None
+    limit: timedelta  # the RPO
+    details: dict[str, Any] = field(default_factory=dict)  # figures of the recovery point
+
+    @property
+    def ok(self) -> bool:
+        """Whether the act did what it was for, or rightly left it to another."""
+        return self.kind != Kind.FAILED
+
+    def row(self) -> Row:
+        """The line in a table of datasets."""
+        return Row(
+            verdict=self.verdict,
+            data_class=self.data_class,
+            dataset=self.dataset,
+            newest_at=self.newest_at,
+            age=self.age,
+            limit=self.limit,
+            what=self.what,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "dataset": self.dataset,
+            "data_class": self.data_class,
+            "verdict": str(self.verdict),
+            "sentence": self.sentence,
+            "kind": self.kind,
+            "what": self.what,
+            "newest_at": self.newest_at.isoformat() if self.newest_at else None,
+            "age_seconds": None if self.age is None else self.age.total_seconds(),
+            "limit_seconds": self.limit.total_seconds(),
+            "details": self.details,
+        }
+
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> Outcome:
+        """Read what `to_json` made."""
+        newest, age = document["newest_at"], document["age_seconds"]
+        return cls(
+            dataset=document["dataset"],
+            data_class=document["data_class"],
+            verdict=Verdict(document["verdict"]),
+            sentence=document["sentence"],
+            kind=document["kind"],
+            what=document["what"],
+            newest_at=datetime.fromisoformat(newest) if newest else None,
+            age=None if age is None else timedelta(seconds=age),
+            limit=timedelta(seconds=document["limit_seconds"]),
+            details=dict(document["details"]),
+        )

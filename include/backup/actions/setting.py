@@ -1,0 +1,47 @@
+"""What an act needs from the world outside: configuration, connections, storage, clock.
+
+Airflow and the command line each make one of these; nothing below them reads the environment, a
+secret or a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.datasets import Datasets
+    from include.backup.policy.model import Policy
+    from include.backup.storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach something, and the secret for it. `repr` shows no secret."""
+
+    conn_type: str = ""
+    host: str = ""
+    login: str = ""
+    password: str = field(default="", repr=False)
+    port: int | None = None
+    schema: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The world as one act sees it."""
+
+    policy: Policy
+    datasets: Datasets
+    connection: Callable[[str], Connection]  # raises ConfigurationInvalid when there is none
+    open_storage: Callable[[VaultSettings], Storage]
+    state_folder: Path  # on this machine: records that wait for the vault
+    clock: Callable[[], datetime]  # aware, UTC
+    owner: str  # who acts, as in "cli/anna" or "airflow/holdfast_back_up_critical_full/…"
+    warnings: tuple[str, ...] = ()  # what every sentence of this run has to say besides

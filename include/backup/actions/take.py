@@ -1,0 +1,292 @@
+"""Filling a repository with one snapshot of a dataset, and committing it.
+
+The snapshot is saved last, under a lease that was renewed just before; its record follows. Between
+the two it waits to be adopted. The time of a recovery point is the consistency point of the data.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.archive import Archive
+from include.backup.actions.generation import locked_until
+from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
+from include.backup.evidence import sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import moment
+from include.backup.format.ids import BlobType, digest
+from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_snapshot
+from include.backup.format.times import text_of_datetime
+from include.backup.format.tree import NodeType, encode_tree
+from include.backup.policy.retention import expires_at
+from include.backup.repository.check import load_pack
+from include.backup.repository.repository import HOSTNAME, Repository
+from include.backup.repository.writer import WriteSession
+from include.backup.vault import bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from include.backup.actions.acts import Act
+    from include.backup.actions.outcome import Outcome
+    from include.backup.policy.model import Method
+    from include.backup.repository.lock import RepositoryLock
+    from include.backup.repository.progress import Progress
+    from include.backup.sources.base import Note
+    from include.backup.vault.generations import Generation
+    from include.backup.vault.leases import Lease
+    from include.backup.vault.state import DatasetState
+
+PROGRAM: Final = "holdfast 0.1.0"
+SAMPLE_SHARE: Final = 0.01  # of the new packs, read back before they count
+_MOST_NOTES: Final = 100  # written out in a record; the number of all is there as well
+_dice = random.SystemRandom()
+
+
+@dataclass(slots=True, kw_only=True)
+class Taking:
+    """One snapshot on its way into a generation."""
+
+    act: Act
+    generation: Generation
+    repository: Repository
+    method: Method
+    lease: Lease
+    lock: RepositoryLock
+    deadline: datetime | None
+    progress: Progress
+    remarks: list[str]
+    _before: DatasetState = field(init=False)
+
+    def run(self) -> Outcome:
+        """Read the dataset, store what is new, commit.
+
+        Raises:
+            SourceError, StorageError, DamageFound, LeaseLost, DeadlinePassed.
+        """
+        place = self.act.place
+        self._before = place.state()
+        begun = self.act.now()
+        parent_id, parent = _parent(self.repository, self.generation)
+        self._remark_clock(begun)
+        session = WriteSession(
+            self.repository,
+            progress=self.progress,
+            guard=self._guard,
+            locked_until=locked_until(place, self.generation),
+        )
+        try:
+            with place.source().read(
+                now=begun, parent_taken_at=parent.time if parent else None
+            ) as reading:
+                archive = Archive(
+                    self.repository,
+                    session,
+                    reading,
+                    parent_tree=_own_tree(self.repository, parent, place.dataset.name),
+                    progress=self.progress,
+                    guard=self._guard,
+                )
+                own_tree = archive.run()
+                self._refuse_emptied(archive)
+                root = reading.root._replace(
+                    name=place.dataset.name.encode(), type=str(NodeType.DIR), subtree=own_tree
+                )
+                tree = session.add_blob(BlobType.TREE, encode_tree([root]))
+                session.flush()
+                taken_at, notes = reading.taken_at, list(reading.notes)
+            read_back(self.repository, session, tree)
+            snapshot = self._snapshot(taken_at, begun, tree, parent_id, archive, session)
+            self._guard()
+            self.lease.check()
+            return self._commit(snapshot, archive, session, notes)
+        finally:
+            session.close()
+
+    def _guard(self) -> None:
+        """Stop a run that must not write any more.
+
+        Raises:
+            LeaseLost, DeadlinePassed.
+        """
+        if self.lease.over:
+            raise LeaseLost(self.lease.over)
+        self.lock.check()
+        if self.deadline is not None and self.act.now() > self.deadline:
+            raise DeadlinePassed(
+                f"the time to complete ended at {moment(self.deadline)}",
+                hint="what was stored is kept and used by the next run",
+            )
+
+    def _remark_clock(self, begun: datetime) -> None:
+        newest = self._before.newest_point
+        if newest is not None and begun <= newest.taken_at:
+            self.remarks.append(
+                f"the clock stands before the newest recovery point ({moment(newest.taken_at)}): "
+                "it was set back, or was wrong then"
+            )
+
+    def _refuse_emptied(self, archive: Archive) -> None:
+        newest = self._before.newest_point
+        if archive.counts.entries <= 1 and newest is not None and newest.entries > 0:
+            raise SourceGone(
+                f"{self.act.place.dataset.source.path} is empty, and held {newest.entries} "
+                "entries at the newest recovery point",
+                hint="is the volume mounted? If it is meant to be empty, "
+                "retire the dataset and list a new one",
+            )
+
+    def _snapshot(
+        self,
+        taken_at: datetime,
+        begun: datetime,
+        tree: bytes,
+        parent_id: bytes | None,
+        archive: Archive,
+        session: WriteSession,
+    ) -> Snapshot:
+        place, counts, added = self.act.place, archive.counts, session.added
+        tags = [f"class={place.data_class.name}", f"method={self.method}"]
+        if self.act.slot is not None:  # so that whoever adopts the snapshot knows it
+            tags.append(f"slot={text_of_datetime(self.act.slot)}")
+        return Snapshot(
+            time=taken_at,
+            tree=tree,
+            paths=(f"/{place.dataset.name}",),
+            hostname=HOSTNAME,
+            username="holdfast",
+            parent=parent_id,
+            tags=tuple(tags),
+            program_version=PROGRAM,
+            summary=SnapshotSummary(
+                backup_start=begun,
+                backup_end=self.act.now(),
+                files_new=counts.files_new,
+                files_changed=counts.files_changed,
+                files_unmodified=counts.files_unmodified,
+                dirs_new=counts.dirs_new,
+                dirs_changed=counts.dirs_changed,
+                dirs_unmodified=counts.dirs_unmodified,
+                data_blobs=added.data_blobs,
+                tree_blobs=added.tree_blobs,
+                data_added=added.plaintext_bytes,
+                data_added_packed=added.stored_bytes,
+                total_files_processed=counts.files,
+                total_bytes_processed=counts.bytes_all,
+            ),
+        )
+
+    def _commit(
+        self, snapshot: Snapshot, archive: Archive, session: WriteSession, notes: Sequence[Note]
+    ) -> Outcome:
+        """Save the snapshot, then its record."""
+        place, counts = self.act.place, archive.counts
+        expires = expires_at(snapshot.time, place.data_class.retention)
+        data = encode_snapshot(self.repository.key, snapshot)
+        snapshot_id = digest(data)
+        self.repository.storage.save(
+            f"snapshots/{snapshot_id.hex()}",
+            data,
+            sha256=snapshot_id,
+            locked_until=expires if place.vault.object_lock else None,
+        )
+        figures = {
+            "entries": counts.entries - 1,  # without the dataset's own directory
+            "bytes_read": counts.bytes_read,
+            "bytes_new": session.added.plaintext_bytes,
+            "bytes_stored": session.added.stored_bytes,
+        }
+        if notes:
+            self.remarks.append(f"{len(notes)} entries are noted in the record")
+        body = bodies.recovery_point(
+            generation=self.generation.id,
+            snapshot=snapshot_id.hex(),
+            method=self.method,
+            taken_at=snapshot.time,
+            committed_at=self.act.now(),
+            expires_at=expires,
+            slot=self.act.slot,
+            **figures,
+        )
+        evidence = {
+            "files": counts.files,
+            "bytes_all": counts.bytes_all,
+            "packs": len(session.added.packs),
+            "notes": len(notes),
+            "noted": [f"{note.path}: {note.what}" for note in notes[:_MOST_NOTES]],
+            "remarks": list(self.remarks),
+        }
+        taken = sentences.Taken(
+            method=str(self.method),
+            taken_at=snapshot.time,
+            where=place.where,
+            contents=f"{counts.files:,} files",
+            bytes_read=counts.bytes_read,
+            bytes_new=session.added.plaintext_bytes,
+            sent=place.sent,
+            expires_at=expires,
+        )
+        return self.act.end(
+            Kind.RECOVERY_POINT,
+            body | evidence,
+            say=self._say(taken),
+            what=f"{self.method} recovery point complete",
+            details={
+                "snapshot": snapshot_id.hex(),
+                "generation": self.generation.id,
+                "method": str(self.method),
+                **figures,
+                **evidence,
+            },
+        )
+
+    def _say(self, taken: sentences.Taken) -> Callable[[DatasetState], str]:
+        def say(state: DatasetState) -> str:
+            ages = sentences.Ages(
+                before=self._before.age(self.act.now()),
+                greatest=state.greatest_age_seen,
+                limit=self.act.place.data_class.rpo,
+            )
+            return sentences.backed_up(self.act.place.subject, taken, ages, remarks=self.remarks)
+
+        return say
+
+
+def read_back(repository: Repository, session: WriteSession, tree: bytes) -> int:
+    """Read a sample of the new packs from the storage again; return how many.
+
+    At least one pack of each type and one in a hundred, and always the root tree.
+
+    Raises:
+        DamageFound: what was stored is not what was sent.
+    """
+    sample: set[bytes] = set()
+    for kind in BlobType:
+        of_kind = [pack_id for pack_id, pack_kind in session.added.packs if pack_kind is kind]
+        count = min(len(of_kind), max(1, round(len(of_kind) * SAMPLE_SHARE)))
+        sample.update(_dice.sample(of_kind, count))
+    for pack_id in sample:
+        load_pack(repository, pack_id)
+    repository.load_tree(tree)
+    return len(sample)
+
+
+def _parent(repository: Repository, generation: Generation) -> tuple[bytes | None, Snapshot | None]:
+    """The newest recovery point of the generation, by the ledger's order."""
+    if not generation.points:
+        return None, None
+    snapshot_id = bytes.fromhex(generation.points[-1].snapshot)
+    return snapshot_id, repository.load_snapshot(snapshot_id)
+
+
+def _own_tree(repository: Repository, parent: Snapshot | None, name: str) -> bytes | None:
+    """The dataset's own directory in the parent snapshot."""
+    if parent is None:
+        return None
+    for node in repository.load_tree(parent.tree):
+        if node.name == name.encode():
+            return node.subtree
+    raise DamageFound(f"the parent snapshot holds no directory {name!r}")

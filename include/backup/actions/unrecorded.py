@@ -1,0 +1,123 @@
+"""What earlier runs left behind without a record: packs in no index, snapshots in no ledger.
+
+A run that was killed has stored packs that no index names yet. Each says itself, in its sealed
+header, what it holds; named in an index, its blobs are not uploaded again. A snapshot that was
+saved just before the end is a recovery point as soon as its blobs are checked and it is recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from include.backup.errors import DamageFound
+from include.backup.evidence import sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.format.ids import short
+from include.backup.format.times import datetime_of_text
+from include.backup.policy.model import Method
+from include.backup.policy.retention import expires_at
+from include.backup.repository.check import check_packs, check_trees, pack_sizes, read_header
+from include.backup.repository.writer import save_index
+from include.backup.vault import bodies
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from include.backup.actions.acts import Act
+    from include.backup.format.snapshot import Snapshot
+    from include.backup.repository.repository import Repository
+    from include.backup.vault.generations import Generation
+
+log = logging.getLogger(__name__)
+
+
+def index_found_packs(repository: Repository, *, locked_until: datetime | None) -> int:
+    """Name in the index what an interrupted run had stored; return its bytes."""
+    found = []
+    total = 0
+    for pack_id, size in pack_sizes(repository).items():
+        if repository.index.has_pack(pack_id):
+            continue
+        try:
+            blobs = read_header(repository, pack_id, size)
+        except DamageFound as error:
+            log.warning("%s; it is left alone, nothing refers to it", error.message)
+            continue
+        repository.index.add_pack(pack_id, blobs)
+        found.append((pack_id, blobs))
+        total += size
+    if found:
+        save_index(repository, found, locked_until=locked_until)
+    return total
+
+
+def require_recorded_snapshots(repository: Repository, generation: Generation) -> set[bytes]:
+    """Compare the snapshots of a generation with its ledger; return those without a record.
+
+    Raises:
+        DamageFound: a recovery point of the ledger has lost its snapshot.
+    """
+    stored = set(repository.file_ids("snapshots"))
+    recorded = {bytes.fromhex(point.snapshot) for point in generation.points}
+    if lost := recorded - stored:
+        raise DamageFound(
+            f"generation {generation.id} has lost the snapshot {short(min(lost))} of a recorded "
+            "recovery point",
+            hint="run check on this dataset",
+        )
+    return stored - recorded
+
+
+def adopt(
+    act: Act, repository: Repository, generation: Generation, snapshot_ids: set[bytes]
+) -> int:
+    """Record complete snapshots that have no record; return how many.
+
+    Raises:
+        DamageFound: one of them is not whole.
+    """
+    snapshots = sorted(
+        ((repository.load_snapshot(snapshot_id), snapshot_id) for snapshot_id in snapshot_ids),
+        key=lambda pair: pair[0].time,
+    )
+    for snapshot, snapshot_id in snapshots:
+        what = f"snapshot {short(snapshot_id)}"
+        damages = [*check_packs(repository), *check_trees(repository, [(what, snapshot.tree)])]
+        if damages:
+            raise DamageFound(
+                f"{what} was saved without a record, and is not whole: {damages[0]}",
+                hint="run check on this dataset",
+            )
+        _record(act, generation, snapshot, snapshot_id)
+    return len(snapshots)
+
+
+def _record(act: Act, generation: Generation, snapshot: Snapshot, snapshot_id: bytes) -> None:
+    place = act.place
+    tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
+    method = Method.FULL if tags.get("method") == Method.FULL else Method.INCREMENTAL
+    summary = snapshot.summary
+    expires = expires_at(snapshot.time, place.data_class.retention)
+    body = bodies.recovery_point(
+        generation=generation.id,
+        snapshot=snapshot_id.hex(),
+        method=method,
+        taken_at=snapshot.time,
+        committed_at=summary.backup_end if summary else act.now(),
+        expires_at=expires,
+        slot=datetime_of_text(tags["slot"]) if "slot" in tags else None,
+        entries=summary.total_files_processed if summary else 0,
+        bytes_read=summary.total_bytes_processed if summary else 0,
+        bytes_new=summary.data_added if summary else 0,
+        bytes_stored=summary.data_added_packed if summary else 0,
+    )
+    told = sentences.adopted(
+        place.subject,
+        method=str(method),
+        taken_at=snapshot.time,
+        where=place.where,
+        expires_at=expires,
+    )
+    record = act.record(Kind.ADOPTED, body, say=lambda _: told)
+    log.warning("%s", sentences.with_evidence(told, record))

@@ -1,0 +1,174 @@
+"""The setting of a command: files of the configuration folder, environment, clock.
+
+Connections come from where Airflow takes them too: ``AIRFLOW_CONN_<NAME>`` as JSON or as a URI.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from include.backup.actions.setting import Connection, Setting
+from include.backup.errors import ConfigurationInvalid
+from include.backup.policy.datasets import load_datasets
+from include.backup.policy.load import CONFIG_FOLDER, load_policy
+from include.backup.storage.local import LocalStorage
+from include.backup.storage.retry import Patience
+
+if TYPE_CHECKING:
+    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.storage.base import Storage
+    from include.backup.storage.s3_client import S3Access
+    from include.backup.storage.s3_locks import LockMode
+
+CONFIG_VARIABLE: Final = "HOLDFAST_CONFIG"
+STATE_VARIABLE: Final = "HOLDFAST_STATE"
+# Somebody is waiting: a mistyped host name should not take the 15 minutes a nightly run would.
+_PATIENCE: Final = timedelta(minutes=2)
+
+
+def now() -> datetime:
+    """The time, aware, UTC."""
+    return datetime.now(UTC)  # noqa: TID251  the command line is where clocks are read
+
+
+def config_folder(option: str | None) -> Path:
+    """The folder of the configuration: the option, the environment, or the project's own."""
+    return Path(option or os.environ.get(CONFIG_VARIABLE) or CONFIG_FOLDER)
+
+
+def state_folder() -> Path:
+    """Where this machine keeps records that wait for the vault."""
+    if chosen := os.environ.get(STATE_VARIABLE):
+        return Path(chosen)
+    if home := os.environ.get("AIRFLOW_HOME"):
+        return Path(home) / "holdfast"
+    return Path.home() / ".local" / "state" / "holdfast"
+
+
+def load_setting(config: Path, *, owner: str = "") -> Setting:
+    """Read the configuration.
+
+    Raises:
+        ConfigurationInvalid: policy.yaml or datasets.yaml cannot be used at all.
+    """
+    policy = load_policy(config / "policy.yaml")
+    datasets = load_datasets(
+        [data_class.name for data_class in policy.classes], config / "datasets.yaml"
+    )
+    return Setting(
+        policy=policy,
+        datasets=datasets,
+        connection=connection,
+        open_storage=open_storage,
+        state_folder=state_folder(),
+        clock=now,
+        owner=owner or f"cli/{_user()}",
+    )
+
+
+def connection(name: str) -> Connection:
+    """The connection of that name, from the environment.
+
+    Raises:
+        ConfigurationInvalid: it is not there, or neither JSON nor a URI.
+    """
+    variable = f"AIRFLOW_CONN_{name.upper()}"
+    if not (text := os.environ.get(variable)):
+        raise ConfigurationInvalid(
+            f"there is no connection {name!r}",
+            hint=f"set the environment variable {variable}; `holdfast init` makes new keys",
+        )
+    try:
+        return _of_json(text) if text.lstrip().startswith("{") else _of_uri(text)
+    except (ValueError, TypeError, AttributeError):
+        # What it holds is a secret and stays out of the message, and of its cause.
+        raise ConfigurationInvalid(
+            f"{variable} is neither JSON nor a URI", hint='{"conn_type": "…", "password": "…"}'
+        ) from None
+
+
+def open_storage(vault: VaultSettings) -> Storage:
+    """Open the storage of a vault.
+
+    Raises:
+        ConfigurationInvalid: its address or connection cannot be used.
+    """
+    if vault.local_path:
+        return LocalStorage(Path(vault.local_path))
+    from include.backup.storage.s3 import open_s3  # noqa: PLC0415  boto3 is heavy
+
+    modes: dict[str, LockMode] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
+    return open_s3(
+        vault.url,
+        s3_access(vault, connection(vault.connection) if vault.connection else Connection()),
+        lock_mode=modes.get(vault.object_lock),
+        insecure_reason=vault.insecure_reason,
+        patience=Patience(deadline=_PATIENCE),
+    )
+
+
+def s3_access(vault: VaultSettings, of: Connection) -> S3Access:
+    """How a connection of Airflow's type ``aws`` reaches a store."""
+    from include.backup.storage.s3_client import S3Access  # noqa: PLC0415  see above
+
+    extra = of.extra
+    return S3Access(
+        access_key=of.login,
+        secret_key=of.password,
+        session_token=str(extra.get("aws_session_token", "")),
+        region=vault.region or str(extra.get("region_name", "")),
+        endpoint_url=vault.endpoint_url or str(extra.get("endpoint_url", "")),
+        verify=_verify(extra.get("verify", True)),
+        profile=str(extra.get("profile_name", "")),
+        addressing_style="path" if extra.get("endpoint_url") or vault.endpoint_url else "auto",
+    )
+
+
+def _verify(value: object) -> str | bool:
+    if isinstance(value, str) and value.lower() not in {"true", "false"}:
+        return value
+    return str(value).lower() != "false"
+
+
+def _of_json(text: str) -> Connection:
+    fields = json.loads(text)
+    extra = fields.get("extra") or {}
+    return Connection(
+        conn_type=str(fields.get("conn_type", "")),
+        host=str(fields.get("host") or ""),
+        login=str(fields.get("login") or ""),
+        password=str(fields.get("password") or ""),
+        port=int(fields["port"]) if fields.get("port") else None,
+        schema=str(fields.get("schema") or ""),
+        extra=json.loads(extra) if isinstance(extra, str) else dict(extra),
+    )
+
+
+def _of_uri(text: str) -> Connection:
+    split = urlsplit(text)
+    if not split.scheme:
+        raise ValueError(text)
+    query = dict(parse_qsl(split.query))
+    extra = json.loads(query.pop("__extra__")) if "__extra__" in query else query
+    return Connection(
+        conn_type=split.scheme,
+        host=unquote(split.hostname or ""),
+        login=unquote(split.username or ""),
+        password=unquote(split.password or ""),
+        port=split.port,
+        schema=unquote(split.path.lstrip("/")),
+        extra=extra,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container
+        return str(os.getuid())
