@@ -135,6 +135,10 @@ class Act:
         """
         reason = reason_of(error)
         body = bodies.failed(reason) | {"action": self.action, "error": type(error).__name__}
+
+        def say(after: JsonObject) -> str:
+            return sentence or self._failed(_state(after), reason)
+
         draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
         self.ended = True
         try:

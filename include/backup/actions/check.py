@@ -46,7 +46,7 @@ def check(
         found: dict[str, list[str]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
         for generation in checked:
-            damages = _check_generation(place, generation, read_data, progress)
+            damages = _check_generation(place, generation, progress, read_data=read_data)
             if damages:
                 found[generation.id] = damages
     except BaseException as error:
@@ -70,7 +70,7 @@ def check(
 
 
 def _check_generation(
-    place: DatasetVault, generation: Generation, read_data: bool, progress: Progress
+    place: DatasetVault, generation: Generation, progress: Progress, *, read_data: bool
 ) -> list[str]:
     """One text for each damage in one generation."""
     try:

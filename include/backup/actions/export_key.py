@@ -1,0 +1,51 @@
+"""Handing out the password of one repository, and recording that it was handed out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.backup.actions.acts import Act
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence.kinds import Kind
+from include.backup.vault.keyring import KeyContext, load_secret
+
+if TYPE_CHECKING:
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+
+
+def export_key(setting: Setting, name: str, generation: str) -> tuple[Outcome, str]:
+    """The password that stock restic asks for; recorded before it is returned.
+
+    Raises:
+        ConfigurationInvalid: there is no such generation.
+        KeyUnusable, DamageFound, StorageError.
+    """
+    place = DatasetVault.open(setting, name)
+    known = place.state().generation(generation)
+    if known is None:
+        names = ", ".join(one.id for one in place.state().generations) or "none"
+        raise ConfigurationInvalid(
+            f"{name} has no generation {generation!r}", hint=f"there are: {names}"
+        )
+    act = Act(place, "export_key")
+    act.begin()
+    try:
+        secret = load_secret(
+            place.folder,
+            place.provider(),
+            KeyContext(dataset=name, generation=generation),
+            envelope_sha256=known.envelope_sha256,
+        )
+    except BaseException as error:
+        told = f"the password of {place.subject} generation {generation} could not be exported"
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        raise
+    told = (
+        f"NOT TESTED 3.3 · {place.subject} · the repository password of generation {generation} "
+        f"was handed to {setting.owner}: whoever has it can read and change this generation"
+    )
+    body = {"generation": generation, "by": setting.owner}
+    outcome = act.end(Kind.KEY_EXPORTED, body, say=lambda _: told, what="password exported")
+    return outcome, secret.password

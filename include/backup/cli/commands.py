@@ -1,0 +1,190 @@
+"""The commands that work on datasets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.backup.actions import assess as assess_action
+from include.backup.actions import back_up as back_up_action
+from include.backup.actions import check as check_action
+from include.backup.actions import restore as restore_action
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.cli.environment import config_folder, load_setting
+from include.backup.cli.progress_line import ProgressLine
+from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.table import table
+from include.backup.evidence.wording import moment, size
+from include.backup.policy.model import Method
+from include.backup.policy.objectives import Verdict
+from include.backup.repository.progress import Progress
+from include.backup.sources.directory import Directory
+from include.backup.vault.layout import POLICY, policy_folder
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from include.backup.actions.setting import Setting
+    from include.backup.vault.generations import Point
+
+
+def back_up(options: argparse.Namespace) -> int:
+    """Take a recovery point and print what was read, new and stored."""
+    setting = _setting(options)
+    progress = Progress()
+    method = Method.FULL if options.full else _usual_method(setting, options.dataset)
+    with ProgressLine(progress, what=f"back-up {options.dataset}"):
+        outcome = back_up_action.back_up(setting, options.dataset, method=method, progress=progress)
+    if options.json:
+        _print_json(outcome.to_json())
+        return 0
+    print(outcome.sentence)
+    if figures := outcome.details:
+        print(
+            f"recovery point {figures['snapshot'][:8]} in generation {figures['generation']}: "
+            f"{size(figures['bytes_read'])} read, {size(figures['bytes_new'])} new, "
+            f"{size(figures['bytes_stored'])} stored"
+        )
+    return 0
+
+
+def recovery_points(options: argparse.Namespace) -> int:
+    """List recovery points, newest first."""
+    place = DatasetVault.open(_setting(options), options.dataset)
+    points = list(reversed(place.state().points))
+    if options.json:
+        _print_json([_point_json(point) for point in points])
+        return 0
+    if not points:
+        print(f"{place.subject} has no recovery point yet")
+        return 0
+    rows = [
+        ("id", "generation", "method", "taken", "read", "stored", "entries", "expires", "verified")
+    ]
+    rows += [
+        (
+            point.snapshot[:8],
+            point.generation,
+            str(point.method),
+            moment(point.taken_at),
+            size(point.bytes_read),
+            size(point.bytes_stored),
+            f"{point.entries:,}",
+            moment(point.expires_at),
+            moment(point.verified_at) if point.verified_at else "never",
+        )
+        for point in points
+    ]
+    _print_columns(rows)
+    return 0
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Restore to a directory."""
+    if options.to.startswith("connection:"):
+        raise ConfigurationInvalid(
+            "restoring to a connection needs a database source, and none is built yet",
+            hint="--to DIR",
+        )
+    setting = _setting(options)
+    destination = Path(options.to).absolute()
+    order = restore_action.Order(
+        at=options.at,
+        recovery_point=options.recovery_point,
+        path=options.path,
+        address=str(destination),
+        requested_by=options.requested_by or setting.owner,
+        reason=options.reason,
+    )
+    progress = Progress()
+    with ProgressLine(progress, what=f"restore {options.dataset}"):
+        outcome = restore_action.restore(
+            setting,
+            options.dataset,
+            Directory(destination, overwrite=options.overwrite),
+            order,
+            progress=progress,
+        )
+    if options.json:
+        _print_json(outcome.to_json())
+        return 0
+    print(outcome.sentence)
+    for note in outcome.details["noted"]:
+        print(f"note: {note}")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check a dataset; exit 1 naming each damage."""
+    setting = _setting(options)
+    progress = Progress()
+    with ProgressLine(progress, what=f"check {options.dataset}"):
+        outcome, damages = check_action.check(
+            setting, options.dataset, read_data=options.read_data, progress=progress
+        )
+    for damage in damages:
+        print(f"damage: {damage}")
+    print(outcome.sentence)
+    return 1 if damages else 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Every dataset against its objectives; exit 1 if one is broken."""
+    found = assess_action.assess(_setting(options))
+    if options.json:
+        _print_json([assessment.to_json() for assessment in found])
+    else:
+        print(table([assessment.row for assessment in found]))
+    broken = any(assessment.row.verdict is Verdict.BROKEN for assessment in found)
+    return 1 if broken else 0
+
+
+def verify_ledger(options: argparse.Namespace) -> int:
+    """Read ledgers as an auditor does; exit 1 naming the first record that does not fit."""
+    setting = _setting(options)
+    names = [options.dataset] if options.dataset else sorted(setting.datasets.good)
+    ledgers = [DatasetVault.open(setting, name).ledger for name in names]
+    if not options.dataset:
+        vault = next(iter(setting.datasets.vaults.values()))
+        ledgers.append(Ledger(policy_folder(setting.open_storage(vault)), subject=POLICY))
+    failures = 0
+    for ledger in ledgers:
+        try:
+            verified = ledger.verify()
+        except BackupError as error:
+            failures += 1
+            print(f"{ledger.subject}: {error}")
+            continue
+        keys = f", signed by {', '.join(verified.keys)}" if verified.keys else ""
+        newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
+        print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
+    return 1 if failures else 0
+
+
+def _setting(options: argparse.Namespace) -> Setting:
+    return load_setting(config_folder(options.config))
+
+
+def _usual_method(setting: Setting, name: str) -> Method:
+    dataset = setting.datasets.dataset(name)
+    return setting.policy.data_class(dataset.data_class).method
+
+
+def _point_json(point: Point) -> dict[str, Any]:
+    return {"generation": point.generation, **point.to_json()}
+
+
+def _print_json(value: object) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    print()
+
+
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())

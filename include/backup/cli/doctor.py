@@ -1,0 +1,181 @@
+"""`doctor`: try out everything a backup will need, and say ok or what to do about it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from include.backup.cli.environment import (
+    config_folder,
+    connection,
+    load_setting,
+    now,
+    open_storage,
+    state_folder,
+)
+from include.backup.errors import BackupError, NameTaken
+from include.backup.evidence.signing import Signer
+from include.backup.format.chunker import require_compiled_chunker
+from include.backup.policy.proof import prove
+from include.backup.vault.keyring import LocalKey
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.dataset_model import VaultSettings
+
+_CLOCK_LIMIT: Final = timedelta(minutes=5)
+_PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", "apache-airflow")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print one line for each thing tried; exit 1 if one of them would stop a backup."""
+    patient = _Patient()
+    setting: Setting | None = None
+
+    def configuration() -> str:
+        nonlocal setting
+        setting = load_setting(config_folder(options.config))
+        return f"{config_folder(options.config)}: {len(setting.datasets.good)} datasets"
+
+    patient.examine("configuration", configuration)
+    patient.examine("chunker", _chunker)
+    if setting is not None:
+        _examine_setting(patient, setting)
+    patient.examine("state folder", _try_state_folder)
+    _tell_versions(patient)
+    print("all is well" if not patient.failures else f"{patient.failures} to mend")
+    return 1 if patient.failures else 0
+
+
+class _Patient:
+    """Collects what was found."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def examine(self, what: str, look: Callable[[], str]) -> None:
+        """Try one thing."""
+        try:
+            print(f"ok    {what}: {look()}")
+        except BackupError as error:
+            self.failures += 1
+            print(f"FAIL  {what}: {error}")
+
+    def tell(self, what: str, text: str) -> None:
+        """Say something that stops nothing."""
+        print(f"note  {what}: {text}")
+
+
+def _examine_setting(patient: _Patient, setting: Setting) -> None:
+    datasets = setting.datasets
+    for name, bad in datasets.bad.items():
+
+        def refuse(bad: BackupError = bad) -> str:
+            raise bad
+
+        patient.examine(f"dataset {name}", refuse)
+    for data_class in setting.policy.classes:
+        proof = prove(data_class, start=now().date())
+        patient.examine(
+            f"class {data_class.name}",
+            lambda p=proof: str(p.require()),  # type: ignore[misc]
+        )
+    patient.examine("master key", lambda: _master_key(setting))
+    patient.examine("signing key", lambda: _signing_key(setting))
+    for vault in datasets.vaults.values():
+        patient.examine(f"vault {vault.name}", lambda v=vault: _try_vault(v))  # type: ignore[misc]
+    for name, dataset in datasets.good.items():
+        patient.examine(
+            f"dataset {name}",
+            lambda path=dataset.source.path: _try_source(path),  # type: ignore[misc]
+        )
+
+
+def _chunker() -> str:
+    require_compiled_chunker()
+    return "compiled"
+
+
+def _master_key(setting: Setting) -> str:
+    return LocalKey.of_text(connection(setting.datasets.key.connection).password).master_key_id
+
+
+def _signing_key(setting: Setting) -> str:
+    return Signer.of_text(connection(setting.datasets.signing_key).password).key_id
+
+
+def _try_vault(vault: VaultSettings) -> str:
+    """Write, read, list, refuse a second writer, compare clocks, delete."""
+    storage = open_storage(vault)
+    name = f"leases/doctor-{secrets.token_hex(8)}"
+    probe = secrets.token_bytes(64)
+    storage.save(name, probe)
+    try:
+        if storage.load(name) != probe:
+            raise BackupError("what was read is not what was written", hint="trust nothing there")
+        try:
+            storage.save(name, b"a second writer")
+        except NameTaken:
+            pass
+        else:
+            raise BackupError(
+                "a second file of the same name was accepted",
+                hint="the store ignores If-None-Match: two runs could write one record",
+            )
+        apart = now() - storage.stat(name).modified_at
+        if abs(apart) > _CLOCK_LIMIT:
+            raise BackupError(
+                f"its clock and this machine's are {abs(apart).total_seconds():.0f} s apart",
+                hint="set up NTP; ages and lock dates depend on it",
+            )
+    finally:
+        storage.delete([name])
+    return f"{vault.url}: written, read, second writer refused, deleted"
+
+
+def _try_source(path: str) -> str:
+    try:
+        with os.scandir(path) as found:
+            count = sum(1 for _ in found)
+    except OSError as error:
+        raise BackupError(
+            f"{path}: {error.strerror}", hint="is it mounted, and may this user read it?"
+        ) from error
+    return f"{path}: readable, {count} entries at the top"
+
+
+def _try_state_folder() -> str:
+    folder = state_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / f".doctor-{secrets.token_hex(4)}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise BackupError(f"{folder}: {error.strerror}", hint="set HOLDFAST_STATE") from error
+    return str(folder)
+
+
+def _tell_versions(patient: _Patient) -> None:
+    patient.tell("python", sys.version.split()[0])
+    for package in _PACKAGES:
+        try:
+            patient.tell(package, version(package))
+        except PackageNotFoundError:
+            patient.tell(package, "not installed")
+    if restic := shutil.which("restic"):
+        told = subprocess.run(  # noqa: S603  the binary found on PATH, without arguments of users
+            [restic, "version"], capture_output=True, text=True, check=False
+        )
+        patient.tell("restic", told.stdout.strip() or told.stderr.strip())
+    else:
+        patient.tell("restic", "not installed; backups do not need it, a rescue without us does")

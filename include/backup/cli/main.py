@@ -1,0 +1,138 @@
+"""The commands and their options; what each does stands in the modules beside this one.
+
+Exit codes: 0 done; 1 the operation failed, or found damage; 2 wrong use or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from include.backup.cli import commands, doctor, keys, policy
+from include.backup.errors import BackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Run = Callable[[argparse.Namespace], int]
+
+_DESCRIPTION = "Customer data backups that prove themselves."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    run: Run = options.run
+    try:
+        return run(options)
+    except BackupError as error:
+        outcome = getattr(error, "outcome", None)
+        if outcome is not None:
+            print(outcome.sentence)
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has seen enough
+        return 0
+    except KeyboardInterrupt:
+        print("error: stopped; what was stored is kept and used by the next run", file=sys.stderr)
+        return 1
+
+
+def moment(text: str) -> datetime:
+    """A time as people write it, in UTC unless it says otherwise: ``2026-11-23 01:00``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write 2026-11-23 or 2026-11-23T01:00"
+        ) from error
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
+    parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made.set_defaults(run=run)
+        return made
+
+    verb("init", keys.init, "make new keys: the two connections, and a recovery sheet to print")
+    verb("doctor", doctor.doctor, "try out connections, keys, clock, vaults and tools")
+    _policy(verb("policy", policy.show, "show schedules with their proof, findings and datasets"))
+    _back_up(verb("back-up", commands.back_up, "take a recovery point of a dataset"))
+    _points(verb("recovery-points", commands.recovery_points, "list recovery points"))
+    _restore(verb("restore", commands.restore, "put a recovery point back"))
+    _check(verb("check", commands.check, "check what is stored of a dataset"))
+    status = verb("status", commands.status, "every dataset against its objectives")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    _keys(verb("keys", keys.export, "repository passwords"))
+    _ledger(verb("ledger", commands.verify_ledger, "the evidence"))
+    return parser
+
+
+def _policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--schemas", metavar="DIR", help="write the JSON schemas of both files for editors"
+    )
+    inner = parser.add_subparsers(metavar="review")
+    review = inner.add_parser("review", help="record that the policy was reviewed (8)")
+    review.add_argument("--by", required=True, metavar="WHO")
+    review.add_argument("--note", required=True, metavar="TEXT")
+    review.set_defaults(run=policy.review)
+
+
+def _back_up(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset")
+    parser.add_argument("--full", action="store_true", help="open a new generation")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _points(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset")
+    parser.add_argument("--to", required=True, metavar="DIR", help="an empty or new directory")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
+    which.add_argument("--recovery-point", default="", metavar="ID")
+    parser.add_argument("--path", default="", metavar="GLOB", help="only what matches, relative")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
+    parser.add_argument("--reason", default="", metavar="TEXT")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset")
+    parser.add_argument("--read-data", action="store_true", help="read every stored byte")
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    inner = parser.add_subparsers(metavar="export", required=True)
+    export = inner.add_parser("export", help="the repository password, for stock restic")
+    export.add_argument("dataset")
+    export.add_argument("generation")
+
+
+def _ledger(parser: argparse.ArgumentParser) -> None:
+    inner = parser.add_subparsers(metavar="verify", required=True)
+    verify = inner.add_parser("verify", help="read all records; name the first that does not fit")
+    verify.add_argument("dataset", nargs="?", help="all of them, and the policy's, if left out")
