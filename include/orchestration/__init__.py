@@ -1,0 +1,1 @@
+"""The only part of the project that knows Airflow: connections, tasks, DAGs, alerts."""
