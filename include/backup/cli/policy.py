@@ -120,10 +120,7 @@ def _lines(data_class: DataClass, proof: Proof) -> list[tuple[str, str]]:
         ("greatest age", f"{format_duration(proof.greatest_age)} (interval + complete within)"),
         ("slack", format_duration(proof.slack)),
         ("survives one lost run", "yes" if proof.survives_one_lost_run else "no"),
-        (
-            "catch-up run",
-            f"must begin within {format_duration(proof.catch_up_within)} of the last good start",
-        ),
+        ("catch-up run", f"must begin within {catch_up} of the last good start"),
     ]
 
 
