@@ -40,7 +40,7 @@ def decompress(frame: bytes | memoryview, *, size: int | None = None, what: str 
         decompressor = _tools.decompressor = zstandard.ZstdDecompressor()
     try:
         promised = zstandard.frame_content_size(frame)
-        limit = size if size is not None else MAX_PLAINTEXT_BYTES
+        limit = MAX_PLAINTEXT_BYTES if size is None else min(size, MAX_PLAINTEXT_BYTES)
         if promised > limit:
             raise DamageFound(f"{what} would decompress to {promised} bytes, not {limit}")
         content = decompressor.decompress(frame, max_output_size=limit if promised < 0 else 0)

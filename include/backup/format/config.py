@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.backup.errors import DamageFound
-from include.backup.format.unpacked import seal_document, unseal_document
+from include.backup.format.unpacked import MALFORMED, seal_document, unseal_document
 
 if TYPE_CHECKING:
     from include.backup.format.crypto import MasterKey
@@ -66,7 +66,7 @@ def open_config(key: MasterKey, data: bytes) -> Config:
             id=str(document["id"]),
             chunker_polynomial=int(str(document["chunker_polynomial"]), 16),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DamageFound(f"config is not a repository config: {error!r}") from error
     if config.version != VERSION:
         raise DamageFound(f"config says repository version {config.version}, not {VERSION}")

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from include.backup.errors import SealBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 NONCE_SIZE = 16
 TAG_SIZE = 16
@@ -32,6 +32,7 @@ OVERHEAD = NONCE_SIZE + TAG_SIZE
 _BLOCK = 16
 # `update_into` wants room for one block beyond the data, whatever the mode.
 SLACK = _BLOCK - 1
+_PADDING = bytes(_BLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,25 +113,58 @@ def seal_many(key: MasterKey, plaintexts: Sequence[bytes]) -> list[bytes]:
     if not plaintexts:
         return []
     nonces = secrets.token_bytes(NONCE_SIZE * len(plaintexts))
-    blocks = np.array([-(-len(text) // _BLOCK) for text in plaintexts], dtype=np.int64)
-    stream = _ecb(key.encrypt, _counters(nonces, blocks))
-    padded = b"".join(
-        text + bytes(int(count) * _BLOCK - len(text))
-        for text, count in zip(plaintexts, blocks, strict=True)
-    )
-    mixed = np.bitwise_xor(
-        np.frombuffer(padded, dtype=np.uint8), np.frombuffer(stream, dtype=np.uint8)
-    ).tobytes()
-    pads = _ecb(key.mac_k, nonces)
+    mac_keys = _one_time_keys(key, nonces)
     sealed = []
-    start = 0
-    for number, text in enumerate(plaintexts):
-        ciphertext = mixed[start : start + len(text)]
-        start += int(blocks[number]) * _BLOCK
-        here = slice(number * NONCE_SIZE, (number + 1) * NONCE_SIZE)
-        tag = Poly1305.generate_tag(key.mac_r + pads[here], ciphertext)
-        sealed.append(nonces[here] + ciphertext + tag)
+    for number, ciphertext in enumerate(_crypt_many(key, nonces, plaintexts)):
+        nonce = nonces[number * NONCE_SIZE : (number + 1) * NONCE_SIZE]
+        tag = Poly1305.generate_tag(mac_keys[number], ciphertext)
+        sealed.append(nonce + ciphertext + tag)
     return sealed
+
+
+def unseal_many(
+    key: MasterKey, sealed: Sequence[bytes | memoryview], *, what: str = "data"
+) -> list[bytes]:
+    """Check the tags of many small sealed texts and decrypt them, as `seal_many` seals.
+
+    Raises:
+        SealBroken: a tag does not match; the message names `what` and its place, from 0.
+    """
+    if not sealed:
+        return []
+    for number, each in enumerate(sealed):
+        if len(each) < OVERHEAD:
+            raise SealBroken(f"{what} {number} is too short to be sealed ({len(each)} bytes)")
+    nonces = b"".join([each[:NONCE_SIZE] for each in sealed])
+    ciphertexts = [each[NONCE_SIZE:-TAG_SIZE] for each in sealed]
+    mac_keys = _one_time_keys(key, nonces)
+    for number, ciphertext in enumerate(ciphertexts):
+        tag = bytes(sealed[number][-TAG_SIZE:])
+        try:
+            Poly1305.verify_tag(mac_keys[number], ciphertext, tag)
+        except InvalidSignature:
+            raise SealBroken(
+                f"the seal of {what} {number} does not match",
+                hint="wrong key, or the stored bytes changed",
+            ) from None
+    return list(_crypt_many(key, nonces, ciphertexts))
+
+
+def _crypt_many(
+    key: MasterKey, nonces: bytes, texts: Sequence[bytes | memoryview]
+) -> Iterator[bytes]:
+    """Each text XORed with the key stream of its nonce: encrypts, and decrypts."""
+    blocks = [-(-len(text) // _BLOCK) for text in texts]
+    stream = _ecb(key.encrypt, _counters(nonces, np.array(blocks, dtype=np.int64)))
+    parts: list[bytes | memoryview] = []
+    for text in texts:
+        parts += (text, _PADDING[: -len(text) % _BLOCK])
+    padded = np.frombuffer(b"".join(parts), dtype=np.uint8)
+    mixed = np.bitwise_xor(padded, np.frombuffer(stream, dtype=np.uint8)).tobytes()
+    start = 0
+    for text, count in zip(texts, blocks, strict=True):
+        yield mixed[start : start + len(text)]
+        start += count * _BLOCK
 
 
 def _counters(nonces: bytes, blocks: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bytes:
@@ -150,6 +184,11 @@ def _ecb(key: bytes, data: bytes) -> bytes:
     # ECB here is the bare block cipher that CTR and Poly1305-AES are defined by, not a mode that
     # encrypts anybody's data.
     return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(data)  # noqa: S305
+
+
+def _one_time_keys(key: MasterKey, nonces: bytes) -> list[bytes]:
+    pads = _ecb(key.mac_k, nonces)
+    return [key.mac_r + pads[at : at + _BLOCK] for at in range(0, len(pads), _BLOCK)]
 
 
 def _one_time_key(key: MasterKey, nonce: bytes) -> bytes:

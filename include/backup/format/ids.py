@@ -34,14 +34,16 @@ def short(blob_id: bytes) -> str:
 
 
 def parse_id(text: object, *, where: str) -> bytes:
-    """Turn 64 hex digits into an id.
+    """Turn 64 lower-case hex digits into an id.
 
     Raises:
         DamageFound: `text` is anything else; the message names `where`.
     """
     if isinstance(text, str) and len(text) == 2 * ID_SIZE:
         try:
-            return bytes.fromhex(text)
+            parsed = bytes.fromhex(text)
         except ValueError:
-            pass
+            parsed = b""
+        if parsed.hex() == text:  # fromhex passes over blanks and takes capitals
+            return parsed
     raise DamageFound(f"{where} holds {str(text)[:80]!r} where an id is expected")

@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.backup.errors import DamageFound
+from include.backup.format.crypto import OVERHEAD
 from include.backup.format.ids import ID_SIZE, BlobType, parse_id
 from include.backup.format.pack import PackedBlob
-from include.backup.format.unpacked import seal_document, unseal_document
+from include.backup.format.unpacked import MALFORMED, seal_document, unseal_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,35 +47,34 @@ def decode_index(
     document = unseal_document(key, data, what=what)
     try:
         for pack in document["packs"]:
-            yield (
-                parse_id(pack["id"], where=what),
-                [
-                    PackedBlob(
-                        BlobType(blob["type"]),
-                        bytes.fromhex(blob["id"]),
-                        blob["offset"],
-                        blob["length"],
-                        blob.get("uncompressed_length", 0),
-                    )
-                    for blob in pack["blobs"]
-                ],
-            )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            blobs = [
+                PackedBlob(
+                    BlobType(blob["type"]),
+                    bytes.fromhex(blob["id"]),
+                    blob["offset"],
+                    blob["length"],
+                    blob.get("uncompressed_length", 0),
+                )
+                for blob in pack["blobs"]
+            ]
+            _require_sane(blobs, what=what)
+            yield parse_id(pack["id"], where=what), blobs
+    except MALFORMED as error:
         raise DamageFound(f"{what} is not an index: {error!r}") from error
 
 
-def require_sane(blobs: list[PackedBlob], *, what: str) -> None:
-    """Refuse entries that no pack can have.
-
-    Raises:
-        DamageFound: an id, offset or length is out of range.
-    """
+def _require_sane(blobs: list[PackedBlob], *, what: str) -> None:
+    """Refuse entries that no pack can have: they would shift every other in a BlobIndex."""
     for blob in blobs:
-        numbers = (blob.offset, blob.length, blob.size)
-        if len(blob.id) != ID_SIZE or not all(
-            type(number) is int and 0 <= number <= _MAX_LENGTH for number in numbers
+        _, blob_id, offset, length, size = blob
+        if (
+            len(blob_id) != ID_SIZE
+            or not type(offset) is type(length) is type(size) is int
+            or not 0 <= offset <= _MAX_LENGTH
+            or not OVERHEAD <= length <= _MAX_LENGTH
+            or not 0 <= size <= _MAX_LENGTH
         ):
-            raise DamageFound(f"{what} lists a blob that cannot be: {blob}")
+            raise DamageFound(f"{what} lists a blob that cannot be: {str(blob)[:200]}")
 
 
 def _encode_blob(blob: PackedBlob) -> str:

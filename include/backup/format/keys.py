@@ -12,7 +12,6 @@ Source: restic design document, "Keys, Encryption and MAC".
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import secrets
@@ -21,14 +20,17 @@ from typing import TYPE_CHECKING, Any
 from include.backup.errors import DamageFound, KeyUnusable, SealBroken
 from include.backup.format.crypto import MasterKey, seal, unseal
 from include.backup.format.times import text_of_datetime
-from include.backup.format.unpacked import parse_document
+from include.backup.format.unpacked import MALFORMED, parse_document
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 SALT_SIZE = 64
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 1
-_MAX_SCRYPT_BYTES = 1 << 30  # refuse a key file that would make us fill the memory
+# Refuse a key file that would make us fill the memory, or compute for longer than some seconds;
+# stock restic stays below 60 MiB and half a second.
+_MAX_SCRYPT_BYTES = 1 << 30
+_MAX_SCRYPT_WORK = 1 << 24  # N r p
 
 
 def seal_key_file(key: MasterKey, password: str, *, now: datetime, hostname: str) -> bytes:
@@ -66,10 +68,10 @@ def open_key_file(data: bytes, password: str, *, what: str) -> MasterKey:
         salt = base64.b64decode(document["salt"], validate=True)
         sealed = base64.b64decode(document["data"], validate=True)
         known = document["kdf"] == "scrypt"
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except MALFORMED as error:
         raise DamageFound(f"{what} is not a key file: {error!r}") from error
     if not known or not _affordable(*cost):
-        raise DamageFound(f"{what} asks for a key derivation that is not scrypt within 1 GiB")
+        raise DamageFound(f"{what} asks for a key derivation that is not scrypt of sane cost")
     try:
         secret = parse_document(unseal(_derive(password, salt, *cost), sealed), what=what)
     except SealBroken:
@@ -84,7 +86,7 @@ def _master_key(secret: dict[str, Any], what: str) -> MasterKey:
             mac_k=base64.b64decode(secret["mac"]["k"], validate=True),
             mac_r=base64.b64decode(secret["mac"]["r"], validate=True),
         )
-    except (KeyError, TypeError, ValueError, binascii.Error):
+    except MALFORMED:
         raise DamageFound(f"{what} holds no master key") from None
     if (len(key.encrypt), len(key.mac_k), len(key.mac_r)) != (32, 16, 16):
         raise DamageFound(f"{what} holds a master key of the wrong length")
@@ -93,11 +95,12 @@ def _master_key(secret: dict[str, Any], what: str) -> MasterKey:
 
 def _affordable(n: int, r: int, p: int) -> bool:
     return (
-        1 < n < 1 << 31
+        1 < n < 1 << min(16 * r, 31)  # RFC 7914: N < 2^(128 r / 8)
         and n & (n - 1) == 0
         and r > 0
         and p > 0
         and 128 * r * (n + p + 2) <= _MAX_SCRYPT_BYTES
+        and n * r * p <= _MAX_SCRYPT_WORK
     )
 
 

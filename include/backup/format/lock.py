@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.errors import DamageFound
 from include.backup.format.times import datetime_of_text, text_of_datetime
-from include.backup.format.unpacked import seal_document, unseal_document
+from include.backup.format.unpacked import MALFORMED, seal_document, unseal_document
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,5 +62,5 @@ def decode_lock(key: MasterKey, data: bytes, *, what: str) -> LockFile:
             username=str(document["username"]),
             pid=int(document["pid"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DamageFound(f"{what} is not a lock: {error!r}") from error

@@ -38,15 +38,22 @@ _JSON_EXTRA = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-_NEEDS_EXTRA = re.compile("[<>&\u2028\u2029]")
+_NEEDS_EXTRA = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 _FIRST_SURROGATE, _LAST_SURROGATE = 0xD800, 0xDFFF
 
 
 def json_text(text: str) -> str:
-    """`text` as a JSON string with Go's escapes. Lone surrogates become U+FFFD."""
-    clean = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    quoted = json.dumps(clean, ensure_ascii=False)
-    return _NEEDS_EXTRA.sub(lambda match: _JSON_EXTRA[match[0]], quoted)
+    """`text` as a JSON string with Go's escapes.
+
+    A byte that is not UTF-8, which Python keeps as a lone surrogate, becomes an escaped U+FFFD:
+    one for each byte, as in Go.
+    """
+    return go_escaped(json.dumps(text, ensure_ascii=False))
+
+
+def go_escaped(document: str) -> str:
+    """A JSON document with the letters escaped that Go's encoder escapes besides."""
+    return _NEEDS_EXTRA.sub(lambda match: _JSON_EXTRA.get(match[0], "\\ufffd"), document)
 
 
 def json_name(name: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from include.backup.errors import DamageFound
 from include.backup.format.ids import parse_id
 from include.backup.format.times import datetime_of_text, text_of_datetime
-from include.backup.format.unpacked import seal_document, unseal_document
+from include.backup.format.unpacked import MALFORMED, seal_document, unseal_document
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -120,7 +120,7 @@ def decode_snapshot(key: MasterKey, data: bytes, *, what: str) -> Snapshot:
             program_version=str(document.get("program_version", "")),
             summary=_decode_summary(document.get("summary")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise DamageFound(f"{what} is not a snapshot: {error!r}") from error
 
 

@@ -72,4 +72,7 @@ def datetime_of_text(text: str) -> datetime:
     Raises:
         DamageFound: not a time.
     """
-    return _EPOCH + timedelta(microseconds=nanoseconds_of_text(text) // 1000)
+    try:
+        return _EPOCH + timedelta(microseconds=nanoseconds_of_text(text) // 1000)
+    except OverflowError:  # the first or last day of the calendar, seen from elsewhere
+        raise DamageFound(f"{text!r} is not a time between the years 1 and 9999 in UTC") from None

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from include.backup.errors import DamageFound
 from include.backup.format.ids import parse_id
-from include.backup.format.names import json_name, json_text, unquote
+from include.backup.format.names import go_escaped, json_name, json_text, unquote
 from include.backup.format.times import ZERO_TIME
+from include.backup.format.unpacked import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +71,16 @@ class Node(NamedTuple):
     error: str = ""
 
 
+# The types that the fields of a node may have when it was read: one look-up checks them all.
+_UP_TO_OWNER = (bytes, str, int, str, str, str, int, int, str, str)
+_UP_TO_DEVICE = (*_UP_TO_OWNER, int, int, int, int, bytes, tuple, str, int)
+_SHAPES = frozenset(
+    (*_UP_TO_DEVICE, content, subtree, str)
+    for content in (tuple, type(None))
+    for subtree in (bytes, type(None))
+)
+
+
 def encode_tree(nodes: Iterable[Node]) -> bytes:
     """The blob of a directory. `nodes` are ascending by name, without duplicates."""
     return f'{{"nodes":[{",".join(map(_encode_node, nodes))}]}}\n'.encode()
@@ -85,10 +96,12 @@ def decode_tree(text: bytes, *, what: str) -> list[Node]:
     try:
         document = json.loads(text)
         nodes = [_decode_node(fields, what) for fields in document["nodes"]]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (*MALFORMED, RecursionError) as error:
         raise DamageFound(f"{what} is not a tree: {error!r}") from error
     before = b""
     for node in nodes:
+        if tuple(map(type, node)) not in _SHAPES:
+            raise DamageFound(f"{what} holds a field of the wrong type in {node.name[:80]!r}")
         if node.name <= before:
             raise DamageFound(f"{what} is out of order at {node.name!r}")
         before = node.name
@@ -119,7 +132,8 @@ def _encode_node(node: Node) -> str:
 
 def _encode_rest(node: Node, parts: list[str]) -> None:
     if node.linktarget:
-        parts.append(f',"linktarget":{json_text(node.linktarget.decode("utf-8", "replace"))}')
+        target = node.linktarget.decode("utf-8", "surrogateescape")
+        parts.append(f',"linktarget":{json_text(target)}')
         if not _is_utf8(node.linktarget):
             parts.append(f',"linktarget_raw":"{_base64(node.linktarget)}"')
     if node.extended_attributes:
@@ -201,7 +215,9 @@ def _attributes(pairs: Any, what: str) -> tuple[tuple[str, bytes], ...]:  # noqa
 
 
 def _generic(value: Any) -> str:  # noqa: ANN401  JSON of any shape, kept as it is
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else ""
+    if not value:
+        return ""
+    return go_escaped(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _is_utf8(data: bytes) -> bool:

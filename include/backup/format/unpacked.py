@@ -12,13 +12,16 @@ Source: restic design document, "Repository Version 2".
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from include.backup.errors import DamageFound
 from include.backup.format.compression import compress, decompress
 from include.backup.format.crypto import MasterKey, seal, unseal
 
 _COMPRESSED = b"\x02"
+# What taking a JSON document apart raises when it has not the shape it should have: a field that
+# is missing, of another type, out of range, or infinite (Python reads 1e999 as a number).
+MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def seal_document(key: MasterKey, text: bytes, *, compressed: bool = True) -> bytes:

@@ -1,0 +1,1 @@
+"""Bytes and objects: what is refused, and at the edges, one law a test."""
