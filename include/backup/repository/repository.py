@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from include.backup.errors import (
     BlobMismatch,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.storage.base import Storage
+
+Read = TypeVar("Read")
 
 HOSTNAME = "holdfast"  # constant, so that stock `forget` sees one group per dataset
 MAX_KEY_FILES = 20  # as many as stock restic tries
@@ -72,7 +74,9 @@ class Repository:
             ConfigurationInvalid: there is one already.
             StorageError.
         """
-        if any(True for prefix in ("keys/", "snapshots/") for _ in storage.list(prefix)):
+        # A config whose keys are gone is a repository, too: nothing is mixed into it.
+        prefixes = ("config", "keys/", "snapshots/")
+        if any(True for prefix in prefixes for _ in storage.list(prefix)):
             raise ConfigurationInvalid(f"{storage.url} holds a repository already")
         key = MasterKey.generate()
         config = Config.generate()
@@ -94,10 +98,11 @@ class Repository:
             KeyUnusable: the password opens none of the first 20 key files.
             DamageFound, StorageError.
         """
-        config_file = storage.load("config")
+        storage.stat("config")
         names = [info.name for info in storage.list("keys/")]
+        tried = names[:MAX_KEY_FILES]
         damaged: DamageFound | None = None
-        for name in names[:MAX_KEY_FILES]:
+        for name in tried:
             try:
                 data = _load_named(storage, name)
                 key = open_key_file(data, password, what=f"key file {name[5:13]}")
@@ -106,11 +111,14 @@ class Repository:
             except DamageFound as error:
                 damaged = error
                 continue
-            return cls(storage, key, open_config(key, config_file))
+            # The one file that no name vouches for: its seal says whether it was read rightly.
+            config = cls.retrying(lambda key=key: open_config(key, storage.load("config")))  # type: ignore[misc]
+            return cls(storage, key, config)
         if damaged is not None:
             raise damaged
         raise KeyUnusable(
-            f"the password opens none of the {len(names)} key files of {storage.url}",
+            f"the password opens none of {len(tried)} key files of {storage.url}"
+            + (f", which has {len(names)}" if len(names) > len(tried) else ""),
             hint="is this the envelope of this generation, and the right master key?",
         )
 
@@ -206,7 +214,8 @@ class Repository:
             raise BlobMismatch(f"{what} does not match its name")
         return plaintext
 
-    def retrying(self, read: Callable[[], bytes]) -> bytes:
+    @staticmethod
+    def retrying(read: Callable[[], Read]) -> Read:
         """Read again twice when the bytes are wrong.
 
         Raises:

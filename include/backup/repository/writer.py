@@ -17,18 +17,18 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from include.backup.errors import NameTaken, StorageError
+from include.backup.errors import BackupError, NameTaken
 from include.backup.format.ids import BlobType, digest
 from include.backup.format.index import FULL_BLOBS, encode_index
-from include.backup.repository.packer import BUFFER_BYTES, PackBuilder
+from include.backup.repository.packer import BUFFER_BYTES, PackBuilder, room_for
 from include.backup.repository.repository import Repository, data_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from include.backup.format.pack import PackedBlob
@@ -94,11 +94,12 @@ class WriteSession:
         """
         blob_id = digest(plaintext)
         if self._claim(kind, [blob_id]):
-            builder = self._builder(kind, len(plaintext), 1)
-            stored = builder.add(blob_id, plaintext)
-            self._count(kind, 1, len(plaintext), stored)
-            if builder.is_full:
-                self._upload(kind)
+            with self._unforgiving():
+                builder = self._builder(kind, len(plaintext), 1)
+                stored = builder.add(blob_id, plaintext)
+                self._count(kind, 1, len(plaintext), stored)
+                if builder.is_full:
+                    self._upload(kind)
         return blob_id
 
     def add_small(self, plaintexts: Sequence[bytes]) -> list[bytes]:
@@ -117,10 +118,11 @@ class WriteSession:
                 blobs.append((blob_id, plaintext))
         if blobs:
             total = sum(len(plaintext) for _, plaintext in blobs)
-            builder = self._builder(kind, total, len(blobs))
-            self._count(kind, len(blobs), total, builder.add_many(blobs))
-            if builder.is_full:
-                self._upload(kind)
+            with self._unforgiving():
+                builder = self._builder(kind, total, len(blobs))
+                self._count(kind, len(blobs), total, builder.add_many(blobs))
+                if builder.is_full:
+                    self._upload(kind)
         return ids
 
     def flush(self) -> None:
@@ -129,23 +131,43 @@ class WriteSession:
         Raises:
             as `add_blob`.
         """
-        for kind in BlobType:
-            self._upload_leftovers(kind)
+        with self._unforgiving():
+            for kind in BlobType:
+                self._upload_leftovers(kind)
         for future in list(self._uploads):
             future.result()
         self._raise_failure()
         self._save_index()
 
     def close(self) -> None:
-        """End the session; name in the index what was stored, if the storage still lets us."""
+        """End the session; name in the index what was stored, if storage and guard still let us.
+
+        Raises nothing of ours: a session whose `flush` returned has nothing left to store, and
+        what ended any other is already on its way to the caller.
+        """
         self._uploader.shutdown(wait=True)
-        with suppress(StorageError):  # the failure that led here is already on its way
+        # A storage that fails, or a guard that refuses because the lease is lost or the time is
+        # over, leaves packs that no index names: cost, not damage. The guard is asked first, so
+        # after its refusal nothing is written.
+        with suppress(BackupError):
             if self._unindexed:
                 self._save_index()
 
-    def raise_failure_of_uploads(self) -> None:
-        """Raise what an upload failed with, if one did."""
-        self._raise_failure()
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    @contextmanager
+    def _unforgiving(self) -> Iterator[None]:
+        """End the session with whatever goes wrong here: claimed blobs may be lost by it.
+
+        Somebody else may have been told already that they are stored.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self._failure = self._failure or error
+            raise
 
     def _claim(self, kind: BlobType, ids: Sequence[bytes]) -> list[bytes]:
         """Those of `ids` that nobody has stored or is about to store; they are ours now."""
@@ -168,12 +190,11 @@ class WriteSession:
             builder = None
         if builder is None:
             builder = mine[kind] = PackBuilder(
-                self._repository.key, kind, self._buffer(plaintext_bytes)
+                self._repository.key, kind, self._buffer(room_for(plaintext_bytes, count))
             )
         return builder
 
-    def _buffer(self, plaintext_bytes: int) -> bytearray:
-        needed = plaintext_bytes + (1 << 20)
+    def _buffer(self, needed: int) -> bytearray:
         if needed > BUFFER_BYTES:
             return bytearray(needed)
         with self._lock:
@@ -217,6 +238,7 @@ class WriteSession:
     def _store(self, pack: FinishedPack, kind: BlobType) -> None:
         try:
             self._raise_failure()
+            self._guard()  # again: the pack may have waited long for its turn
             pack_id = digest(pack.data)
             with suppress(NameTaken):  # named by hash: it is there already
                 self._repository.storage.save(
@@ -263,10 +285,6 @@ class WriteSession:
                 with self._lock:  # not named yet: closing tries once more
                     self._unindexed += packs + part
                 raise
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
 
 def save_index(

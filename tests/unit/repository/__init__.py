@@ -1,0 +1,1 @@
+"""Repositories: made, opened, written and read, one law a test."""
