@@ -11,7 +11,7 @@ from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.records import new_id
 from include.backup.evidence.signing import Signer
 from include.backup.format.times import datetime_of_text, text_of_datetime
-from include.backup.policy.load import policy_digest, policy_text
+from include.backup.policy.load import parse_policy, policy_digest, policy_text
 from include.backup.vault.layout import POLICY, config_name, policy_folder
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.records import Draft, Record
+    from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
 
 
@@ -67,6 +68,18 @@ def keep_policy(setting: Setting, folder: Storage | None = None) -> str:
     with suppress(NameTaken):  # it was kept before: its name is its digest
         (folder or _folder(setting)).save(config_name(digest), policy_text(setting.policy).encode())
     return digest
+
+
+def last_kept_policy(vault: Storage) -> Policy | None:
+    """The policy that was kept last, by the vault's clock; None when none was.
+
+    Raises:
+        PolicyInvalid: what was kept is no policy.
+        StorageError.
+    """
+    folder = policy_folder(vault)
+    kept = max(folder.list("config/"), key=lambda info: info.modified_at, default=None)
+    return None if kept is None else parse_policy(folder.load(kept.name), file=kept.name)
 
 
 def _fold(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:

@@ -1,0 +1,98 @@
+"""Airflow's connections, as the engine wants them. Every secret is masked in the logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.actions.setting import Connection
+from include.backup.errors import ConfigurationInvalid
+
+if TYPE_CHECKING:
+    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.storage.base import Storage
+    from include.backup.storage.s3_locks import LockMode
+
+_LOCK_MODES: Final[dict[str, LockMode]] = {
+    "governance": "GOVERNANCE",
+    "compliance": "COMPLIANCE",
+}
+
+
+def connection(name: str) -> Connection:
+    """The connection of that name.
+
+    Raises:
+        ConfigurationInvalid: Airflow knows none.
+    """
+    from airflow.sdk import BaseHook  # noqa: PLC0415  heavy
+    from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError  # noqa: PLC0415
+
+    try:
+        found: Any = BaseHook.get_connection(name)
+    except (AirflowException, AirflowRuntimeError, KeyError):
+        raise ConfigurationInvalid(
+            f"Airflow has no connection {name!r}",
+            hint="add it in the UI, a secrets backend, or as AIRFLOW_CONN_" + name.upper(),
+        ) from None
+    _mask(found.password)
+    extra = found.extra_dejson or {}
+    for key, value in extra.items():
+        if any(word in key.lower() for word in ("secret", "token", "password", "key")):
+            _mask(value)
+    return Connection(
+        conn_type=found.conn_type or "",
+        host=found.host or "",
+        login=found.login or "",
+        password=found.password or "",
+        port=found.port,
+        schema=found.schema or "",
+        extra=extra,
+    )
+
+
+def open_storage(vault: VaultSettings) -> Storage:
+    """Open the storage of a vault; a bucket through Airflow's own hook, with its roles.
+
+    Raises:
+        ConfigurationInvalid: its address or connection cannot be used.
+    """
+    if vault.local_path:
+        from include.backup.storage.local import LocalStorage  # noqa: PLC0415  not while parsing
+
+        # The repository hashes what it stores just before; twice is no safer.
+        return LocalStorage(Path(vault.local_path), check_sha256=False)
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415  heavy
+    from botocore.config import Config  # noqa: PLC0415  heavy
+
+    from include.backup.storage.s3 import S3Storage  # noqa: PLC0415  heavy
+
+    if vault.connection:
+        connection(vault.connection)  # masks its secrets, and says so if it is not there
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        max_pool_connections=16,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if vault.endpoint_url else None,
+    )
+    hook = S3Hook(
+        aws_conn_id=vault.connection or None, region_name=vault.region or None, config=config
+    )
+    bucket, _, prefix = vault.url.removeprefix("s3://").partition("/")
+    return S3Storage(
+        hook.get_conn(),
+        bucket,
+        prefix,
+        lock_mode=_LOCK_MODES.get(vault.object_lock),
+        insecure_reason=vault.insecure_reason,
+    )
+
+
+def _mask(secret: object) -> None:
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415  heavy
+
+    if isinstance(secret, str) and secret:
+        mask_secret(secret)

@@ -1,0 +1,198 @@
+"""Backup DAGs made from the policy: wiring, names and words. Parsed often, so it imports little.
+
+    due → back_up (one task for each dataset) → summary → watcher
+
+`due` looks into the ledgers, `summary` runs whatever happened, and `watcher` makes the run red if
+anything failed: a run's colour is that of its last tasks, and the summary of a failure succeeds.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import DAG, Asset, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from include.backup.errors import ConfigurationInvalid
+from include.backup.policy.durations import format_duration
+from include.backup.policy.model import CLAUSES, Method
+from include.backup.policy.schedule import full_schedule, schedule_of
+from include.orchestration.alerts import ALERTS
+
+if TYPE_CHECKING:
+    from include.backup.policy.model import DataClass, Policy
+    from include.orchestration.tasks import Run
+
+RETRIES: Final = 4  # 5, 10, 20 and 40 minutes apart, while there is time; then the next tick
+RETRY_DELAY: Final = timedelta(minutes=5)
+MAX_RETRY_DELAY: Final = timedelta(hours=1)
+_DAILY: Final = "0 1 * * *"
+
+
+def pool_of(data_class: str) -> str:
+    """The pool that bounds how many datasets of a class are backed up at a time."""
+    return f"holdfast_{data_class}"
+
+
+def back_up_dags(policy: Policy, data_class: DataClass) -> list[DAG]:
+    """The DAGs of one class: incrementals and fulls, or fulls alone."""
+    methods = [Method.FULL]
+    if data_class.method is Method.INCREMENTAL:
+        methods.insert(0, Method.INCREMENTAL)
+    return [_back_up_dag(policy, data_class, method) for method in methods]
+
+
+def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
+    own = method is data_class.method
+    clauses = ("3.1", "3.3") if own else ("3.3",)
+    dag = DAG(
+        dag_id=f"holdfast_back_up_{data_class.name}_{method}",
+        dag_display_name=f"Backup · {data_class.name} · {method} ({', '.join(clauses)})",
+        schedule=CronTriggerTimetable(_ticks(policy, data_class, method), timezone="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=0,  # a backup must never be switched off by failing
+        tags=["holdfast", f"class:{data_class.name}", *(f"clause:{one}" for one in clauses)],
+        doc_md=_words(policy, data_class, method),
+        params={
+            "datasets": Param(
+                [],
+                type="array",
+                items={"type": "string"},
+                title="Datasets",
+                description="Only these. Empty: all of the class when you start the run, "
+                "the due ones when the schedule does.",
+            )
+        },
+        default_args={
+            "owner": "holdfast",
+            "on_failure_callback": ALERTS,
+            "on_retry_callback": ALERTS,
+        },
+        on_failure_callback=ALERTS,
+    )
+    with dag:
+        _wire(data_class.name, str(method))
+    return dag
+
+
+def _wire(data_class: str, method: str) -> None:
+    asset = Asset(name=f"holdfast_{data_class}", uri=f"holdfast://{data_class}")
+
+    @task(retries=2, retry_delay=timedelta(minutes=1))
+    def due() -> list[list[dict[str, Any]]]:
+        """Which datasets are to be backed up now."""
+        from include.orchestration import tasks  # noqa: PLC0415  heavy
+
+        try:
+            return tasks.find_due(_run(data_class, method))
+        except ConfigurationInvalid as error:
+            raise AirflowFailException(str(error)) from error
+
+    @task(
+        pool=pool_of(data_class),
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+        retry_exponential_backoff=2.0,
+        max_retry_delay=MAX_RETRY_DELAY,
+        map_index_template="{{ unit_name }}",
+        outlets=[asset],
+    )
+    def back_up(
+        unit: list[dict[str, Any]],
+        *,
+        outlet_events: Any = None,  # noqa: ANN401  Airflow's
+    ) -> list[dict[str, Any]]:
+        """Take a recovery point of one dataset."""
+        from include.orchestration import tasks  # noqa: PLC0415  heavy
+
+        get_current_context()["unit_name"] = tasks.unit_name(unit)  # type: ignore[typeddict-unknown-key]
+        run = _run(data_class, method)
+        outcomes, errors = tasks.back_up_unit(run, unit)
+        if outlet_events is not None and outcomes:
+            outlet_events[asset].extra = {"points": [_point(outcome) for outcome in outcomes]}
+        if errors:
+            told = "; ".join(map(str, errors))
+            if tasks.worth_retrying(run, errors, wait=RETRY_DELAY):
+                raise AirflowException(told)
+            raise AirflowFailException(told)
+        return outcomes
+
+    @task(trigger_rule="all_done", retries=2)
+    def summary(chosen: Any, done: Any) -> bool:  # noqa: ANN401  XCom
+        """How every dataset of the run stands, in one table."""
+        from include.orchestration import tasks  # noqa: PLC0415  heavy
+
+        return tasks.summarize(_run(data_class, method), chosen or [], list(done or []))
+
+    @task(trigger_rule="all_done", retries=0)
+    def watcher(ok: Any) -> None:  # noqa: ANN401  XCom
+        """Make the run red if anything failed."""
+        if not ok:
+            raise AirflowFailException("not every dataset was backed up; see the summary")
+
+    chosen = due()
+    done = back_up.expand(unit=chosen)
+    watcher(summary(chosen, done))
+
+
+def _run(data_class: str, method: str) -> Run:
+    """What the tasks need to know of the run they belong to."""
+    from include.orchestration.tasks import Run  # noqa: PLC0415  heavy
+
+    context = get_current_context()
+    dag_run = context["dag_run"]
+    names = tuple(context["params"].get("datasets") or ())
+    return Run(
+        data_class=data_class,
+        method=Method(method),
+        owner=f"airflow/{dag_run.dag_id}/{dag_run.run_id}",
+        tick=dag_run.run_after,
+        manual=str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "manual",
+        names=names,
+    )
+
+
+def _point(outcome: dict[str, Any]) -> dict[str, Any]:
+    """What an asset event says of a recovery point."""
+    wanted = ("snapshot", "generation", "method", "entries", "bytes_read", "bytes_stored")
+    details = outcome["details"]
+    return {
+        "dataset": outcome["dataset"],
+        "verdict": outcome["verdict"],
+        **{key: details[key] for key in wanted if key in details},
+    }
+
+
+def _ticks(policy: Policy, data_class: DataClass, method: Method) -> str:
+    """When the DAG looks what is due. Its first task refuses a schedule that cannot be kept."""
+    try:
+        if method is Method.FULL:
+            return full_schedule(policy, data_class).tick_cron
+        return schedule_of(data_class).tick_cron
+    except ConfigurationInvalid:
+        return _DAILY
+
+
+def _words(policy: Policy, data_class: DataClass, method: Method) -> str:
+    """What the DAG is for, with the clauses that it carries out."""
+    full_word = policy.full_backups.words
+    frequency = data_class.frequency.words if method is data_class.method else full_word
+    complete_within = format_duration(data_class.complete_within)
+    return f"""\
+**{policy.name}**, class `{data_class.name}`
+
+* 3.1 {CLAUSES["3.1"]}: {data_class.frequency.words} backups
+* 3.2 {CLAUSES["3.2"]}: {format_duration(data_class.retention)} retention
+* 3.3 {CLAUSES["3.3"]}: {data_class.method}; {full_word} full backups; encrypted
+* 4.1 {CLAUSES["4.1"]}: {format_duration(data_class.rpo)}
+
+This DAG takes the **{method}** backups ({frequency}). At each tick it looks into the ledgers which
+datasets are due; most ticks find none, and are green. Each due dataset is a task of its own: one
+that fails does not stop the others, is tried again within {complete_within} and at the next tick,
+and makes the run red. `summary` tells how each dataset stands.
+
+Started by hand it backs up every dataset of the class, or those named in *Datasets*.
+"""

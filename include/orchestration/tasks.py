@@ -1,0 +1,208 @@
+"""What the tasks of a backup DAG do. Imported inside tasks only: the engine is heavy.
+
+A unit is a list of datasets that one task backs up one after the other: a single one, unless more
+than 500 are due.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.actions.assess import Assessment, assess
+from include.backup.actions.back_up import back_up
+from include.backup.actions.due import DueDataset, due_datasets
+from include.backup.actions.outcome import Outcome
+from include.backup.actions.review import keep_policy
+from include.backup.cli.environment import now
+from include.backup.cli.progress_line import progress_text
+from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.evidence.table import table
+from include.backup.evidence.wording import moment
+from include.backup.policy.load import policy_digest
+from include.backup.policy.objectives import Verdict
+from include.backup.policy.proof import prove
+from include.backup.repository.progress import Progress
+from include.orchestration.policy_in_force import keep
+from include.orchestration.setting import task_setting
+from include.orchestration.watching import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.model import Method
+
+    Unit = list[dict[str, Any]]
+
+log = logging.getLogger("holdfast")
+
+MOST_UNITS: Final = 500
+_PROGRESS_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a backup DAG."""
+
+    data_class: str
+    method: Method
+    owner: str
+    tick: datetime  # the moment that the run stands for
+    manual: bool  # started by a person: takes what is named, or everything, due or not
+    names: tuple[str, ...] = ()
+
+
+def find_due(run: Run) -> list[Unit]:
+    """Say which datasets are to be backed up now, and log the rest.
+
+    Raises:
+        PolicyInvalid: the schedule of the class cannot keep the promises.
+        ConfigurationInvalid: a name that was asked for is no dataset of the class.
+    """
+    setting = task_setting(run.owner)
+    for warning in setting.warnings:
+        log.warning("%s", warning)
+    _require_proof(setting, run)
+    found = due_datasets(setting, data_class=run.data_class, method=run.method, tick=run.tick)
+    chosen = _chosen(found, run)
+    if not chosen:
+        waits = [dataset.next_due_at for dataset in found if dataset.next_due_at]
+        until = f"nothing due until {moment(min(waits))}" if waits else "no dataset has this class"
+        log.info("KEPT 3.1 · %s · %s", run.data_class, until)
+    for dataset in chosen:
+        log.info("%s: %s", dataset.name, dataset.reason)
+    return units([dataset.to_json() for dataset in chosen])
+
+
+def units(datasets: Sequence[dict[str, Any]]) -> list[Unit]:
+    """Spread datasets over at most 500 tasks."""
+    size = -(-len(datasets) // MOST_UNITS) or 1
+    return [list(datasets[start : start + size]) for start in range(0, len(datasets), size)]
+
+
+def unit_name(unit: Unit) -> str:
+    """What a task is called in the UI."""
+    first, last = unit[0]["name"], unit[-1]["name"]
+    return str(first) if len(unit) == 1 else f"{len(unit)} datasets, {first} … {last}"
+
+
+def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[BackupError]]:
+    """Back up each dataset of a unit, whatever becomes of the others.
+
+    Returns:
+        The outcomes as plain values, and the errors of those that failed.
+    """
+    setting = task_setting(run.owner)
+    outcomes: list[dict[str, Any]] = []
+    errors: list[BackupError] = []
+    for document in unit:
+        dataset = DueDataset.of_json(document)
+        try:
+            outcome = _back_up_one(setting, run, dataset)
+        except BackupError as error:
+            told = getattr(error, "outcome", None)
+            # No traceback: the sentence is for people, and says all there is to say.
+            log.error("%s", told.sentence if told else f"BROKEN 3.1 · {dataset.name} · {error}")  # noqa: TRY400
+            errors.append(error)
+            continue
+        log.info("%s", outcome.sentence)
+        outcomes.append(outcome.to_json())
+    return outcomes, errors
+
+
+def worth_retrying(run: Run, errors: Sequence[BackupError], *, wait: timedelta) -> bool:
+    """Whether another attempt can help, and ends in time; a person who started it sees at once."""
+    if run.manual:
+        return False
+    deadline = run.tick + _complete_within(run)
+    permanent = all(isinstance(error, ConfigurationInvalid) for error in errors)
+    return not permanent and now() + wait < deadline
+
+
+def summarize(run: Run, chosen: Sequence[Unit], done: Sequence[Sequence[dict[str, Any]]]) -> bool:
+    """Log one table of all datasets of the run, worst first, and each one's sentence.
+
+    Returns:
+        Whether the run is what the policy wants: nothing failed, and the policy is valid.
+    """
+    setting = task_setting(run.owner)
+    names = [dataset["name"] for unit in chosen for dataset in unit]
+    outcomes = {found["dataset"]: Outcome.of_json(found) for unit in done if unit for found in unit}
+    standing = [_told(found, outcomes) for found in assess(setting, names)]
+    for warning in setting.warnings:
+        log.warning("%s", warning)
+    if names:
+        log.info("%s", "\n" + table([found.row for found in standing]))
+    else:
+        log.info("nothing was due: no dataset of class %s had to be backed up", run.data_class)
+    for found in standing:
+        if found.sentence:
+            log.info("%s", found.sentence)
+    return not setting.warnings and all(name in outcomes for name in names)
+
+
+def _told(found: Assessment, outcomes: dict[str, Outcome]) -> Assessment:
+    """How a dataset stands, with what this run did about it."""
+    row = found.row
+    if (outcome := outcomes.get(row.dataset)) is not None:
+        return replace(found, row=replace(row, what=outcome.what), sentence=outcome.sentence)
+    verdict = Verdict.AT_RISK if row.verdict is Verdict.KEPT else row.verdict
+    why = found.failure or "its task ended without a word"
+    what = f"this run made no recovery point: {why}"
+    return replace(found, row=replace(row, verdict=verdict, what=what))
+
+
+def _back_up_one(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:
+    progress = Progress()
+    begun = now()
+
+    def tell() -> None:
+        elapsed = (now() - begun).total_seconds()
+        log.info("%s: %s", dataset.name, progress_text(progress, elapsed_seconds=elapsed))
+
+    with Watching(tell, every_seconds=_PROGRESS_SECONDS):
+        return back_up(
+            setting,
+            dataset.name,
+            method=run.method,
+            slot=None if run.manual else dataset.slot,
+            deadline=dataset.deadline,
+            progress=progress,
+        )
+
+
+def _chosen(found: Sequence[DueDataset], run: Run) -> list[DueDataset]:
+    if not run.names:
+        return [dataset for dataset in found if dataset.due or run.manual]
+    known = {dataset.name: dataset for dataset in found}
+    if unknown := [name for name in run.names if name not in known]:
+        raise ConfigurationInvalid(
+            f"{', '.join(unknown)}: no such dataset in class {run.data_class}",
+            hint=f"there are: {', '.join(known) or 'none'}",
+        )
+    return [known[name] for name in run.names]
+
+
+def _require_proof(setting: Setting, run: Run) -> None:
+    """Prove the schedule, once for each policy on each machine; keep the policy that is valid."""
+    proved = setting.state_folder / "proved" / policy_digest(setting.policy)
+    if not proved.exists():
+        for data_class in setting.policy.classes:
+            proof = prove(data_class, start=run.tick.date())
+            if data_class.name == run.data_class:
+                proof.require()
+            elif not proof.feasible:
+                log.warning("class %s: %s", data_class.name, proof.reason)
+                return
+        proved.parent.mkdir(parents=True, exist_ok=True)
+        proved.touch()
+    if not setting.warnings:
+        keep(setting.policy)
+        keep_policy(setting)
+
+
+def _complete_within(run: Run) -> timedelta:
+    return task_setting(run.owner).policy.data_class(run.data_class).complete_within
