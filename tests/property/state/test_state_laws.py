@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from include.backup.errors import LeaseLost, RecordRefused
 from include.backup.evidence.fields import canonical
 from include.backup.evidence.kinds import CLOSING, Kind
+from include.backup.policy.model import Method
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP, TRANSITIONS
-from include.backup.policy.model import Method
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import Draft, new_id
+from include.backup.policy.model import Method
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP, fold
-from include.backup.policy.model import Method
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState
 
