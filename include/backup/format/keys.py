@@ -95,10 +95,10 @@ def _master_key(secret: dict[str, Any], what: str) -> MasterKey:
 
 def _affordable(n: int, r: int, p: int) -> bool:
     return (
-        1 < n < 1 << min(16 * r, 31)  # RFC 7914: N < 2^(128 r / 8)
-        and n & (n - 1) == 0
-        and r > 0
+        r > 0
         and p > 0
+        and 1 < n < 1 << min(16 * r, 31)  # RFC 7914: N < 2^(128 r / 8)
+        and n & (n - 1) == 0
         and 128 * r * (n + p + 2) <= _MAX_SCRYPT_BYTES
         and n * r * p <= _MAX_SCRYPT_WORK
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +80,8 @@ _SHAPES = frozenset(
     for content in (tuple, type(None))
     for subtree in (bytes, type(None))
 )
+_KINDS = frozenset(map(str, NodeType))
+_LETTERS_OF_TIMES = re.compile("[-0-9:T.Z+]+").fullmatch  # times are written again as they are
 
 
 def encode_tree(nodes: Iterable[Node]) -> bytes:
@@ -100,8 +103,12 @@ def decode_tree(text: bytes, *, what: str) -> list[Node]:
         raise DamageFound(f"{what} is not a tree: {error!r}") from error
     before = b""
     for node in nodes:
-        if tuple(map(type, node)) not in _SHAPES:
-            raise DamageFound(f"{what} holds a field of the wrong type in {node.name[:80]!r}")
+        if (
+            tuple(map(type, node)) not in _SHAPES
+            or node.type not in _KINDS
+            or not _LETTERS_OF_TIMES(node.mtime + node.atime + node.ctime)
+        ):
+            raise DamageFound(f"{what} holds a field that cannot be in {node.name[:80]!r}")
         if node.name <= before:
             raise DamageFound(f"{what} is out of order at {node.name!r}")
         before = node.name

@@ -165,16 +165,25 @@ class BlobIndex:
         return [Location(self._packs[row[0]], *row[1:]) for row in self._tables[kind].rows(blob_id)]
 
     def add_pack(self, pack_id: bytes, blobs: Sequence[PackedBlob]) -> None:
-        """Remember the blobs of one pack. A pack named before is passed over."""
+        """Remember the blobs of one pack. Of a pack named before, those that were not named.
+
+        Two index files may name the same pack; the same blobs of it, if all is well.
+        """
         with self._lock:
-            if pack_id in self._numbers:
-                return
-            number = self._numbers[pack_id] = len(self._packs)
-            self._packs.append(pack_id)
+            number = self._numbers.get(pack_id)
+            if number is None:
+                number = self._numbers[pack_id] = len(self._packs)
+                self._packs.append(pack_id)
+            else:
+                blobs = [blob for blob in blobs if not self._names(number, blob)]
             kinds = {blob.type for blob in blobs}
             for kind in kinds:
                 chosen = blobs if len(kinds) == 1 else [b for b in blobs if b.type == kind]
                 self._tables[kind].add(number, chosen)
+
+    def _names(self, number: int, blob: PackedBlob) -> bool:
+        row = (number, blob.offset, blob.length, blob.size)
+        return row in self._tables[blob.type].rows(blob.id)
 
     def has_pack(self, pack_id: bytes) -> bool:
         """Say whether the pack is named in the index."""

@@ -113,6 +113,7 @@ def test_key_files_open_with_their_password_alone() -> None:
         {"N": float("inf")},
         {"N": 1 << 16, "r": 1},  # refused by RFC 7914, so OpenSSL raises
         {"r": 0},
+        {"r": -1},
         {"p": 0},
         {"r": 1 << 30},
         {"p": 1 << 18},  # affordable memory, hours of computing

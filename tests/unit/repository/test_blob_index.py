@@ -54,6 +54,19 @@ def test_an_id_that_lies_across_two_others_is_no_match(monkeypatch: pytest.Monke
     assert index.holds(BlobType.DATA, two)
 
 
+def test_a_pack_named_twice_is_remembered_once_and_wholly() -> None:
+    """Two index files with the same entry make no second copy; with other blobs they add up."""
+    one, two = bytes([1]) * 32, bytes([2]) * 32
+    index = BlobIndex()
+    index.add_pack(PACK, [packed(one)])
+    index.add_pack(PACK, [packed(one)])
+    index.add_pack(PACK, [packed(one), packed(two, 40)])
+    assert index.packs == [PACK]
+    assert index.count(BlobType.DATA) == 2
+    assert index.locations(BlobType.DATA, one) == [Location(PACK, 0, 40, 0)]
+    assert index.locations(BlobType.DATA, two) == [Location(PACK, 40, 40, 0)]
+
+
 def test_readers_never_miss_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one thread adds and segments are merged, what was added is found without a gap."""
     monkeypatch.setattr(blob_index, "_RECENT_LIMIT", 50)

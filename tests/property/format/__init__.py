@@ -1,0 +1,1 @@
+"""Laws of the format room, searched for counterexamples."""

@@ -1,0 +1,1 @@
+"""Laws of the repository room, searched for counterexamples."""
