@@ -79,7 +79,8 @@ def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
 
 
 def _wire(data_class: str, method: str) -> None:
-    asset = Asset(name=f"holdfast_{data_class}", uri=f"holdfast://{data_class}")
+    # No address of its own: for one with a scheme Airflow would load every provider at parse time.
+    asset = Asset(name=f"holdfast_{data_class}")
 
     @task(retries=2, retry_delay=timedelta(minutes=1))
     def due() -> list[list[dict[str, Any]]]:
@@ -125,7 +126,7 @@ def _wire(data_class: str, method: str) -> None:
         """How every dataset of the run stands, in one table."""
         from include.orchestration import tasks  # noqa: PLC0415  heavy
 
-        return tasks.summarize(_run(data_class, method), chosen or [], list(done or []))
+        return tasks.summarize(_run(data_class, method), chosen, list(done or []))
 
     @task(trigger_rule="all_done", retries=0)
     def watcher(ok: Any) -> None:  # noqa: ANN401  XCom

@@ -122,12 +122,20 @@ def worth_retrying(run: Run, errors: Sequence[BackupError], *, wait: timedelta) 
     return not permanent and now() + wait < deadline
 
 
-def summarize(run: Run, chosen: Sequence[Unit], done: Sequence[Sequence[dict[str, Any]]]) -> bool:
+def summarize(
+    run: Run, chosen: Sequence[Unit] | None, done: Sequence[Sequence[dict[str, Any]]]
+) -> bool:
     """Log one table of all datasets of the run, worst first, and each one's sentence.
+
+    Args:
+        chosen: None when the run could not even find out what was due.
 
     Returns:
         Whether the run is what the policy wants: nothing failed, and the policy is valid.
     """
+    if chosen is None:
+        log.error("AT RISK 3.1 · %s · nothing was backed up: see the log of `due`", run.data_class)
+        return False
     setting = task_setting(run.owner)
     names = [dataset["name"] for unit in chosen for dataset in unit]
     outcomes = {found["dataset"]: Outcome.of_json(found) for unit in done if unit for found in unit}
