@@ -1,11 +1,16 @@
 # Holdfast. `make help` lists the targets; all of them make ./.venv first.
 
-PYTHON ?= python3
+# The first of these that runs and is new enough; name another with `make PYTHON=…`.
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
+  $$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$one && break; \
+  done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH ?=
+ROUNDS ?= 20
 
-.PHONY: help install check lint test tools bench clean
+.PHONY: help install tools lint check test torture bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -14,17 +19,16 @@ help: ## this list
 install: $(STAMP) ## make ./.venv with the exact versions of constraints.txt
 
 $(STAMP): constraints.txt requirements.txt requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Holdfast needs Python 3.11 or newer; name one: make PYTHON=python3.12 install"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@scripts/make_venv.sh "$(PYTHON)" $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	  --requirement requirements.txt --requirement requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 tools: $(STAMP) ## what only the tests need: stock restic, a real S3 server
 	@scripts/install_test_tools.sh
-	$(BIN)/python -m tests.servers.rgw --fetch
+	$(BIN)/python -m tests.servers.rgw --fetch || [ "$$CI" != true ]
 
 lint: $(STAMP) ## style, types, import rules
 	$(BIN)/ruff check .
@@ -35,8 +39,14 @@ lint: $(STAMP) ## style, types, import rules
 check: lint ## lint and the tests that need no server
 	$(BIN)/pytest -q -m "not integration and not interop and not e2e"
 
+bench: $(STAMP) ## speed and memory beside restic and borg; BENCH="--help" lists the options
+	$(BIN)/python -m benchmarks $(BENCH)
+
+torture: tools ## the tests that draw at random, over and over, until one fails or ROUNDS are done
+	@scripts/torture.sh $(BIN) $(ROUNDS)
+
 test: tools lint ## everything, with real servers and stock restic
 	$(BIN)/pytest -q
 
-clean: ## remove what the targets made; .venv stays
-	rm -rf .demo .up build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## remove what the targets made; .venv stays, and so does .up, which may hold keys
+	rm -rf .demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

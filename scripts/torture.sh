@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs the tests that draw at random again and again, each time from a new seed:
+# torture.sh BIN ROUNDS. Stops at the first failure, which Hypothesis remembers for the next run.
+set -euo pipefail
+bin=$1 rounds=$2
+
+for round in $(seq "$rounds"); do
+  echo "round $round of $rounds"
+  "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
+done

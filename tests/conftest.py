@@ -1,0 +1,21 @@
+"""What all tests share: how Hypothesis draws, and that nothing is skipped in CI."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.skip_guard import pytest_runtest_makereport
+
+__all__ = ["pytest_runtest_makereport"]
+
+# No deadlines: the machines are shared, and a slow example is not a wrong one.
+settings.register_profile("here", deadline=None)
+# The same examples in every run: a merge is not stopped by what was wrong before it.
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+# New examples in every run, and patience with slow ones: `make torture`.
+settings.register_profile(
+    "torture", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
