@@ -1,0 +1,1 @@
+"""Stock restic and Holdfast on the same repositories, each reading what the other wrote."""
