@@ -1,0 +1,208 @@
+"""The command line as a shell sees it: exit codes, output, one-line errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+_ENTRY = """
+  crm:
+    class: critical
+    owner: crm-team@example.com
+    source: {{type: filesystem, path: {site}/crm}}
+"""
+
+
+class Shell:
+    """Runs commands of one installation."""
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(site),
+            "PYTHONPATH": str(ROOT),
+            "HOLDFAST_CONFIG": str(site / "config"),
+            "HOLDFAST_STATE": str(site / "state"),
+            "AIRFLOW_CONN_BACKUP_MASTER_KEY": _connection(1),
+            "AIRFLOW_CONN_BACKUP_SIGNING_KEY": _connection(2),
+        }
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Run a command, expect an exit code, return everything printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "include.backup", *arguments],
+            env=self.environment,
+            cwd=self.site,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        printed = done.stdout + done.stderr
+        assert "Traceback" not in printed, printed
+        assert done.returncode == code, f"exit {done.returncode}\n{printed}"
+        return printed
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command that prints JSON."""
+        return json.loads(self(*arguments, "--json"))
+
+    def datasets(self, entries: str) -> None:
+        """Write datasets.yaml with these entries."""
+        (self.site / "config" / "datasets.yaml").write_text(
+            "key: {provider: local, connection: backup_master_key}\n"
+            "signing_key: {connection: backup_signing_key}\n"
+            f"vaults: {{primary: {{url: 'file://{self.site}/vault'}}}}\n"
+            f"datasets:{entries.format(site=self.site)}"
+        )
+
+
+def _connection(number: int) -> str:
+    password = base64.b64encode(bytes([number]) * 32).decode()
+    return json.dumps({"conn_type": "generic", "password": password})
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """An installation with one small dataset."""
+    (tmp_path / "config").mkdir()
+    policy = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
+    (tmp_path / "config" / "policy.yaml").write_text(policy)
+    (tmp_path / "crm").mkdir()
+    (tmp_path / "crm" / "customers.csv").write_text("id,name\n1,Ada\n")
+    made = Shell(tmp_path)
+    made.datasets(_ENTRY)
+    return made
+
+
+def test_a_backup_says_what_it_read_and_stored(shell: Shell) -> None:
+    """The sentence opens with the verdict, and the figures follow."""
+    printed = shell("back-up", "crm")
+    assert printed.startswith("KEPT 3.1 3.3 4.1 · critical/crm · full recovery point")
+    assert "taken as a full: there was no generation to add to" in printed
+    assert "14 bytes read" in printed
+
+
+def test_recovery_points_are_listed_newest_first(shell: Shell) -> None:
+    """Text and JSON tell the same points in the same order."""
+    shell("back-up", "crm")
+    shell("back-up", "crm")
+    shell("back-up", "crm", "--full")
+    points = shell.json("recovery-points", "crm")
+    assert [point["method"] for point in points] == ["full", "incremental", "full"]
+    assert points[0]["generation"] != points[1]["generation"] == points[2]["generation"]
+    lines = shell("recovery-points", "crm").splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [p["snapshot"][:8] for p in points]
+
+
+def test_a_restore_brings_back_what_was_there_then(shell: Shell) -> None:
+    """By id, and by a pattern; a directory that is not empty is refused without the flag."""
+    shell("back-up", "crm")
+    first = shell.json("recovery-points", "crm")[0]["snapshot"]
+    (shell.site / "crm" / "customers.csv").write_text("changed\n")
+    (shell.site / "crm" / "new.csv").write_text("new\n")
+    shell("back-up", "crm")
+    shell("restore", "crm", "--to", "old", "--recovery-point", first[:10])
+    assert (shell.site / "old" / "customers.csv").read_text() == "id,name\n1,Ada\n"
+    shell("restore", "crm", "--to", "part", "--path", "new.*")
+    assert [path.name for path in (shell.site / "part").iterdir()] == ["new.csv"]
+    refused = shell("restore", "crm", "--to", "old", code=1)
+    assert "is not empty; hint: name an empty or a new directory, or give --overwrite" in refused
+    shell("restore", "crm", "--to", "old", "--overwrite")
+    assert (shell.site / "old" / "customers.csv").read_text() == "changed\n"
+
+
+def test_a_check_names_each_damage_and_fails(shell: Shell) -> None:
+    """Exit 1, one line for each damage; the next backup does not build on it."""
+    shell("back-up", "crm")
+    assert "are whole" in shell("check", "crm", "--read-data")
+    for pack in (shell.site / "vault").rglob("data/*/*"):
+        pack.chmod(0o600)
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 1
+        pack.write_bytes(data)
+    printed = shell("check", "crm", "--read-data", code=1)
+    assert "damage: " in printed
+    assert "does not match its name" in printed
+    assert "taken as a full: the newest generation is damaged" in shell("back-up", "crm")
+
+
+def test_status_counts_and_its_exit_code_tells_broken(shell: Shell) -> None:
+    """Everything kept: 0. Something broken: 1."""
+    shell("back-up", "crm")
+    assert "1 of 1 kept" in shell("status")
+    [found] = shell.json("status")
+    assert found["verdict"] == "KEPT"
+    assert found["points"] == 1
+    shell.datasets(_ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
+    assert "1 of 2 kept" in shell("status", code=1)
+
+
+def test_the_ledger_is_verified_and_its_first_misfit_named(shell: Shell) -> None:
+    """A byte changed in a record is found, and the record named."""
+    shell("back-up", "crm")
+    assert "crm: 3 records fit" in shell("ledger", "verify", "crm")
+    record = shell.site / "vault" / "datasets" / "crm" / "ledger" / "0000000002.json"
+    record.chmod(0o600)
+    record.write_bytes(record.read_bytes().replace(b"opened", b"opemed", 1))
+    assert "record 2" in shell("ledger", "verify", "crm", code=1)
+
+
+def test_an_exported_password_stands_alone_on_the_last_line(shell: Shell) -> None:
+    """And the export is in the ledger."""
+    shell("back-up", "crm")
+    generation = shell.json("recovery-points", "crm")[0]["generation"]
+    printed = shell("keys", "export", "crm", generation)
+    assert len(printed.splitlines()[-1]) == 64
+    assert "NOT TESTED 3.3" in printed
+    assert "has no generation" in shell("keys", "export", "crm", "20200101T000000Z", code=2)
+
+
+def test_wrong_use_is_exit_two_with_a_hint(shell: Shell) -> None:
+    """Unknown datasets, unreadable files and missing keys are the user's to mend."""
+    assert "did you mean" in shell("back-up", "crn", code=2)
+    assert "hint" in shell("restore", "crm", "--to", "x", "--at", "2020-01-01", code=2)
+    del shell.environment["AIRFLOW_CONN_BACKUP_MASTER_KEY"]
+    assert "AIRFLOW_CONN_BACKUP_MASTER_KEY" in shell("back-up", "crm", code=2)
+    (shell.site / "config" / "policy.yaml").write_text("classes: [")
+    shell("policy", code=2)
+
+
+def test_a_review_is_recorded_and_looked_up(shell: Shell) -> None:
+    """The finding about an overdue review goes when somebody reviews (8)."""
+    assert "review-overdue" in shell("policy")
+    assert "KEPT 8" in shell("policy", "review", "--by", "Ada", "--note", "no changes")
+    printed = shell("policy")
+    assert "review-overdue" not in printed
+    assert "last review: 20" in printed
+
+
+def test_the_doctor_tells_what_would_stop_a_backup(shell: Shell) -> None:
+    """All is well at first; a lost directory and a lost key are named with a hint."""
+    assert "all is well" in shell("doctor")
+    (shell.site / "crm" / "customers.csv").unlink()
+    (shell.site / "crm").rmdir()
+    del shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"]
+    printed = shell("doctor", code=1)
+    assert "FAIL  dataset crm" in printed
+    assert "FAIL  signing key" in printed
+    assert "2 to mend" in printed
+
+
+def test_a_failed_backup_is_one_sentence_and_one_error(shell: Shell) -> None:
+    """The dataset's sentence on standard output, the error with its hint below."""
+    (shell.site / "crm" / "customers.csv").unlink()
+    (shell.site / "crm").rmdir()
+    printed = shell("back-up", "crm", code=1)
+    assert "full backup failed" in printed
+    assert "error: " in printed
+    assert "hint: is the volume mounted" in printed
