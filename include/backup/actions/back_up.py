@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.generation import open_new, resume
+from include.backup.actions.generation import is_half_made, open_new, resume
 from include.backup.actions.plan import Plan, plan
 from include.backup.actions.take import Taking
 from include.backup.errors import AlreadyRunning, BackupError, DamageFound
@@ -168,12 +168,14 @@ class _Backup:
         """Follow a plan; None when what was found calls for another."""
         remarks = [chosen.remark] if chosen.remark else []
         if chosen.abandon is not None:
-            self.act.record(Kind.ABANDONED, bodies.of_generation(chosen.abandon.id))
-            log.warning("generation %s: abandoned unfinished", chosen.abandon.id)
+            self._abandon(chosen.abandon)
         if chosen.generation is None:
             generation, repository = open_new(self.act)
         else:
             generation = chosen.generation
+            if not generation.points and is_half_made(self.place, generation):
+                self._abandon(generation)
+                return None
             with _Recording(self, generation):
                 repository, adopted = resume(self.act, generation, remarks)
             if adopted:
@@ -192,6 +194,10 @@ class _Backup:
                 remarks=remarks,
             )
             return taking.run()
+
+    def _abandon(self, generation: Generation) -> None:
+        self.act.record(Kind.ABANDONED, bodies.of_generation(generation.id))
+        log.warning("generation %s: abandoned unfinished", generation.id)
 
     def _nothing_due(self, done: datetime) -> Outcome:
         reason = f"the slot of {done:%Y-%m-%d %H:%M} UTC is completed already"

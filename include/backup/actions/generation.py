@@ -14,6 +14,7 @@ from include.backup.actions.unrecorded import (
     index_found_packs,
     require_recorded_snapshots,
 )
+from include.backup.errors import FileAbsent
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import size
 from include.backup.policy.retention import closes_at
@@ -21,7 +22,7 @@ from include.backup.repository.lock import remove_dead
 from include.backup.repository.repository import Repository
 from include.backup.vault import bodies
 from include.backup.vault.keyring import KeyContext, new_envelope
-from include.backup.vault.layout import generation_folder, new_generation
+from include.backup.vault.layout import envelope_folder, generation_folder, new_generation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,6 +81,17 @@ def resume(act: Act, generation: Generation, remarks: list[str]) -> tuple[Reposi
             remarks.append(f"{size(found)} that an interrupted run had stored were found and used")
     unrecorded = require_recorded_snapshots(repository, generation)
     return repository, adopt(act, repository, generation, unrecorded)
+
+
+def is_half_made(place: DatasetVault, generation: Generation) -> bool:
+    """Whether a run died while it made the files of a generation: nothing can be in it yet."""
+    if not any(True for _ in place.folder.list(envelope_folder(generation.id))):
+        return True
+    try:
+        generation_folder(place.folder, generation.id).stat("config")
+    except FileAbsent:
+        return True
+    return False
 
 
 def locked_until(place: DatasetVault, generation: Generation) -> datetime | None:

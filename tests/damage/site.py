@@ -1,0 +1,188 @@
+"""An installation in memory: one dataset, a vault whose clock the test sets, and crashes on order.
+
+A crash is a `BaseException` raised by the storage, which from then on answers nothing any more: no
+clean-up of the dying run reaches it, as none would after kill -9.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.restore import Order, restore
+from include.backup.actions.setting import Connection, Setting
+from include.backup.policy.datasets import load_datasets
+from include.backup.policy.load import load_policy
+from include.backup.sources.directory import Directory
+from include.backup.storage.memory import MemoryStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from include.backup.actions.outcome import Outcome
+    from include.backup.storage.base import FileInfo, Storage
+
+ROOT = Path(__file__).resolve().parents[2]
+MASTER_KEY = base64.b64encode(b"m" * 32).decode()
+SIGNING_KEY = base64.b64encode(b"s" * 32).decode()
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class Site:
+    """One dataset, crm, with its vault."""
+
+    def __init__(self, folder: Path, storage: Storage | None = None) -> None:
+        self.folder = folder
+        self.now = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+        self.data = folder / "crm"
+        self.data.mkdir(parents=True)
+        self.memory = MemoryStorage(self.clock)
+        self.storage: Storage = storage or self.memory
+        self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
+        self.source_options = ""
+        self._restores = 0
+
+    def clock(self) -> datetime:
+        """The time, of this machine and of the vault; each look takes a millisecond."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def wait(self, **length: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(**length)
+
+    def setting(self, storage: Storage | None = None) -> Setting:
+        """The setting of one act, over the site's storage or another."""
+        config = self.folder / "config"
+        config.mkdir(exist_ok=True)
+        (config / "datasets.yaml").write_text(
+            "key: {provider: local, connection: backup_master_key}\n"
+            "signing_key: {connection: backup_signing_key}\n"
+            "vaults: {primary: {url: 's3://memory/vault', connection: none}}\n"
+            "datasets:\n"
+            "  crm:\n"
+            "    class: critical\n"
+            "    owner: crm-team@example.com\n"
+            f"    source: {{type: filesystem, path: {self.data}{self.source_options}}}\n"
+        )
+        policy = load_policy(ROOT / "include" / "config" / "policy.yaml")
+        names = [data_class.name for data_class in policy.classes]
+        return Setting(
+            policy=policy,
+            datasets=load_datasets(names, config / "datasets.yaml"),
+            connection=lambda name: Connection(password=self.keys[name]),
+            open_storage=lambda _: storage or self.storage,
+            state_folder=self.folder / "state",
+            clock=self.clock,
+            owner="tests",
+        )
+
+    def write(self, **files: bytes | str) -> None:
+        """Write files into the dataset; "__" in a name stands for "/"."""
+        for name, content in files.items():
+            path = self.data / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def content(self, folder: Path | None = None) -> dict[str, bytes]:
+        """Every file below a folder, the dataset's own by default."""
+        root = folder or self.data
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+
+    def place(self) -> DatasetVault:
+        """The dataset and its vault."""
+        return DatasetVault.open(self.setting(), "crm")
+
+    def restored(self, point: str = "") -> dict[str, bytes]:
+        """What a restore of a recovery point brings back."""
+        self._restores += 1
+        target = self.folder / f"restored-{self._restores}"
+        order = Order(recovery_point=point, address=str(target), requested_by="tests")
+        restore(self.setting(), "crm", Directory(target), order)
+        return self.content(target)
+
+    def dump(self, target: Path) -> Path:
+        """Write the vault to a directory, for stock restic."""
+        for info in self.memory.list():
+            path = target / info.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.memory.load(info.name))
+        return target
+
+
+class Crashing:
+    """A storage whose process dies at the n-th change, before or after it is made.
+
+    Args:
+        at: which save or delete; 0 never crashes and only counts.
+        after: whether the change is made.
+    """
+
+    def __init__(self, storage: Storage, *, at: int = 0, after: bool = False) -> None:
+        self._storage = storage
+        self._at = at
+        self._after = after
+        self._dead = False
+        self.changes: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """See Storage."""
+        return self._storage.url
+
+    def save(self, name: str, data: Any, **options: Any) -> None:
+        """See Storage."""
+        self._change(f"save {name}", lambda: self._storage.save(name, data, **options))
+
+    def delete(self, names: Sequence[str]) -> None:
+        """See Storage."""
+        self._change(f"delete {' '.join(names)}", lambda: self._storage.delete(names))
+
+    def load(self, name: str, **options: Any) -> bytes:
+        """See Storage."""
+        self._live()
+        return self._storage.load(name, **options)
+
+    def stat(self, name: str) -> FileInfo:
+        """See Storage."""
+        self._live()
+        return self._storage.stat(name)
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        """See Storage."""
+        self._live()
+        return self._storage.list(prefix)
+
+    def folders(self, prefix: str = "") -> Any:
+        """See Storage."""
+        self._live()
+        return self._storage.folders(prefix)
+
+    def _live(self) -> None:
+        if self._dead:
+            raise Crash
+
+    def _change(self, what: str, make: Callable[[], None]) -> None:
+        self._live()
+        self.changes.append(what)
+        if len(self.changes) == self._at:
+            if self._after:
+                make()
+            self._dead = True
+            raise Crash
+        make()
+
+
+def kept(outcome: Outcome) -> bool:
+    """Whether an outcome is a recovery point that keeps the policy."""
+    return outcome.kind == "recovery-point" and outcome.sentence.startswith("KEPT")
