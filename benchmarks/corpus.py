@@ -3,17 +3,19 @@
 mixed/random/*.bin   512 MiB in 4 files that no compressor can shrink
 mixed/csv/*.csv      512 MiB in 4 files of order lines, as an export of a shop would hold them
 mixed/json/*/*.json  10,000 files of 200 to 2,000 bytes
+tiny/*/record-*      1,000,000 files of 100 bytes
+huge/huge.bin        one file of 10 GiB, half of it compressible
+
+python -m benchmarks.corpus FOLDER mixed SCALE | tiny COUNT | huge BYTES     prints the folder
 """
 
 from __future__ import annotations
 
 import json
 import random
+import sys
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 MIB = 1 << 20
 CITIES = ("Amsterdam", "Bergen", "Córdoba", "Dresden", "Évora", "Firenze", "Gdańsk", "Hobart")
@@ -62,7 +64,7 @@ def make_tiny(root: Path, count: int) -> Path:
     for number in range(count):
         folder = unfinished / f"{number // 1000:04d}"
         if number % 1000 == 0:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         (folder / f"record-{number:07d}").write_bytes(dice.randbytes(100))
     unfinished.rename(done)
     return done
@@ -74,7 +76,7 @@ def make_huge(root: Path, size_bytes: int) -> Path:
     if done.exists():
         return done
     unfinished = done.with_suffix(".part")
-    unfinished.mkdir(parents=True)
+    unfinished.mkdir(parents=True, exist_ok=True)
     dice = random.Random(size_bytes)
     with (unfinished / "huge.bin").open("wb") as file:
         while file.tell() < size_bytes:
@@ -130,3 +132,22 @@ def _json_files(folder: Path, count: int) -> None:
             ],
         }
         path.write_text(json.dumps(event))
+
+
+def main() -> None:
+    """Make one corpus in a process of its own: its memory must not count as that of others."""
+    folder, kind, size = sys.argv[1:]
+    root = Path(folder)
+    match kind:
+        case "mixed":
+            print(make_mixed(root, scale=float(size)))
+        case "tiny":
+            print(make_tiny(root, int(size)))
+        case "huge":
+            print(make_huge(root, int(size)))
+        case _:
+            raise SystemExit(f"there is no corpus {kind!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Speed and memory of our command line beside stock restic and borg, in one run."""
