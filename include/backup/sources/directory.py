@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _TEMPORARY: Final = b".holdfast-"
 _HOLE_BYTES: Final = 64 << 10  # a run of zeros as long as this is not written
 _ZEROS: Final = bytes(_HOLE_BYTES)
+# After so many bytes the kernel is told that nobody will read them soon: it begins to write them
+# while we go on, frees them for the next ones, and leaves what other programs have cached alone.
+_LET_GO_BYTES: Final = 8 << 20
 _MOST_NOTES: Final = 10_000
 
 
@@ -162,6 +165,7 @@ class FileSink:
         self._node = node
         self._temporary = full.rpartition(b"/")[0] + b"/" + _TEMPORARY + _token()
         self._fd = -1
+        self._fresh_bytes = 0
         self._end = 0  # where the written bytes end
         self._lock = threading.Lock()
 
@@ -169,10 +173,16 @@ class FileSink:
         """See Sink.write."""
         try:
             fd = self._open()
-            for start, end in _solid_parts(data):
-                _write_all(fd, memoryview(data)[start:end], offset + start)
-                with self._lock:
+            with self._lock:  # the kernel would let a second writer of the same file spin
+                for start, end in _solid_parts(data):
+                    _write_all(fd, memoryview(data)[start:end], offset + start)
                     self._end = max(self._end, offset + end)
+                self._fresh_bytes += len(data)
+                let_go = self._fresh_bytes >= _LET_GO_BYTES
+                if let_go:
+                    self._fresh_bytes = 0
+            if let_go:
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError as error:
             raise _translated(error, self._path) from error
 

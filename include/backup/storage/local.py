@@ -314,6 +314,8 @@ def _fill(fd: int, data: bytes | bytearray | memoryview) -> None:
             written += os.write(fd, view[written:])
     os.fchmod(fd, 0o400)
     os.fsync(fd)  # if this fails the file is lost: a second fsync would report success falsely
+    if size >= _FALLOCATE_FROM:  # nobody reads a pack soon: leave the cache to other programs
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _flush_folder(folder: str) -> None:
