@@ -249,15 +249,18 @@ class Restoring:
 
     def _make(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> None:
         """Make an entry, and the directories above it that were not wanted for themselves."""
-        above = path.rpartition(b"/")[0]
-        if above in pending:
-            self._make(above, pending.pop(above), pending)
+        self._make_above(path, pending)
         self._destination.make(path, node)
 
+    def _make_above(self, path: bytes, pending: dict[bytes, Node]) -> None:
+        chain = []
+        while (path := path.rpartition(b"/")[0]) in pending:
+            chain.append(path)
+        for above in reversed(chain):
+            self._destination.make(above, pending.pop(above))
+
     def _entry(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> Iterator[Piece]:
-        above = path.rpartition(b"/")[0]
-        if above in pending:
-            self._make(above, pending.pop(above), pending)
+        self._make_above(path, pending)
         if node.links > 1 and node.inode:
             key = (node.device_id, node.inode)
             first = self._first_names.setdefault(key, path)
