@@ -23,6 +23,8 @@ _GO_BITS = {
     stat.S_IFIFO: (NodeType.FIFO, 1 << 25),
     stat.S_IFSOCK: (NodeType.SOCKET, 1 << 24),
 }
+_DIR = str(NodeType.DIR)
+_UNCOUNTED = frozenset({_DIR, str(NodeType.FIFO), str(NodeType.SOCKET)})
 _GO_SETUID, _GO_SETGID, _GO_STICKY = 1 << 23, 1 << 22, 1 << 20
 _PERMISSIONS = 0o777
 
@@ -76,7 +78,8 @@ def node_of(name: bytes, status: os.stat_result, *, linktarget: bytes = b"") -> 
 
     The access time is written as the modification time, as stock restic does: else every read of
     a file would change its directory's tree. The device number is kept only where it tells hard
-    links apart: it changes when a volume is mounted elsewhere.
+    links apart: it changes when a volume is mounted elsewhere. The names of a pipe or a socket are
+    counted only if there are several: stock restic never counts them.
     """
     kind, mode = type_and_mode(status.st_mode)
     mtime = text_of_nanoseconds(status.st_mtime_ns)
@@ -95,7 +98,7 @@ def node_of(name: bytes, status: os.stat_result, *, linktarget: bytes = b"") -> 
         status.st_ino,
         status.st_dev if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode) else 0,
         status.st_size if is_file else 0,
-        0 if stat.S_ISDIR(status.st_mode) else status.st_nlink,
+        0 if kind in _UNCOUNTED and (kind == _DIR or status.st_nlink == 1) else status.st_nlink,
         linktarget,
         (),
         "",
