@@ -35,10 +35,16 @@ class Exclusion:
         return self._spec.match_file(f"{text}/" if is_folder else text)
 
 
-def is_cache_folder(folder: bytes) -> bool:
-    """Whether a directory holds a valid CACHEDIR.TAG."""
+def is_cache_folder(fd: int) -> bool:
+    """Whether an open directory holds a valid CACHEDIR.TAG."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        with open(folder + b"/CACHEDIR.TAG", "rb") as tag:  # noqa: PTH123  paths are bytes
-            return tag.read(len(_SIGNATURE)) == _SIGNATURE
+        tag = os.open(b"CACHEDIR.TAG", flags, dir_fd=fd)
     except OSError:
         return False
+    try:
+        return os.read(tag, len(_SIGNATURE)) == _SIGNATURE
+    except OSError:  # a directory, or a pipe with nothing in it
+        return False
+    finally:
+        os.close(tag)

@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import stat
+from errno import EINVAL, ENODATA, ENOSYS, EOPNOTSUPP
 from functools import lru_cache
 
 from include.backup.format.times import text_of_nanoseconds
@@ -53,6 +54,11 @@ def permissions(go_mode: int) -> int:
     if go_mode & _GO_STICKY:
         bits |= stat.S_ISVTX
     return bits
+
+
+def shown(path: bytes) -> str:
+    """A path for people: bytes that are no UTF-8 are escaped."""
+    return path.decode("utf-8", "backslashreplace")
 
 
 @lru_cache(maxsize=4096)
@@ -106,19 +112,30 @@ def node_of(name: bytes, status: os.stat_result, *, linktarget: bytes = b"") -> 
     )
 
 
-def attributes_of(path: bytes) -> tuple[tuple[str, bytes], ...]:
+def attributes_of(entry: bytes | int) -> tuple[tuple[str, bytes], ...]:
     """The extended attributes, ACLs among them; empty where the file system has none.
+
+    Args:
+        entry: a path, whose last part is not followed, or an open file.
 
     Raises:
         OSError: they are there and cannot be read.
     """
+    follow = isinstance(entry, int)
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(entry, follow_symlinks=follow)
     except OSError as error:
         if error.errno in _NO_ATTRIBUTES:
             return ()
         raise
-    return tuple([(name, os.getxattr(path, name, follow_symlinks=False)) for name in sorted(names)])
+    pairs = []
+    for name in sorted(names):
+        try:
+            pairs.append((name, os.getxattr(entry, name, follow_symlinks=follow)))
+        except OSError as error:
+            if error.errno != ENODATA:  # removed since they were listed
+                raise
+    return tuple(pairs)
 
 
-_NO_ATTRIBUTES = frozenset({95, 22, 38})  # EOPNOTSUPP, EINVAL, ENOSYS
+_NO_ATTRIBUTES = frozenset({EOPNOTSUPP, EINVAL, ENOSYS})

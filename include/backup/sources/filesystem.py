@@ -1,8 +1,12 @@
 """Reading directories: files, links, devices, with their metadata and extended attributes.
 
 A file counts as read when, at its end, the kernel says the same about it as at its beginning.
-Vanished between listing and opening: noted. Grown: read to the size it had at opening, and noted.
-Changed: read again, three times at most, then an error unless the dataset says ``changing: keep``.
+Vanished between listing and opening, or replaced by something else: noted. Grown: read to the size
+it had at opening, and noted. Changed: read again, three times at most, then an error unless the
+dataset says ``changing: keep``.
+
+Every entry is reached from the directory above it, and no link is followed but the dataset's own
+path: see folders.py. The root stays open; removed meanwhile, nothing of it counts as read.
 
 The consistency point of a directory is the moment before listing begins. An entry is unchanged
 when size, times and inode are those of the parent's node, and its change time lies before the
@@ -15,13 +19,16 @@ import os
 import stat
 import threading
 from contextlib import contextmanager
+from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import EntryUnreadable, SourceGone
 from include.backup.format.times import text_of_datetime, text_of_nanoseconds
 from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, Note
 from include.backup.sources.exclude import Exclusion, is_cache_folder
-from include.backup.sources.file_nodes import attributes_of, node_of
+from include.backup.sources.file_content import GROWN, FileContent, stamp
+from include.backup.sources.file_nodes import attributes_of, node_of, shown
+from include.backup.sources.folders import Folders
 
 if TYPE_CHECKING:
     import builtins
@@ -31,8 +38,10 @@ if TYPE_CHECKING:
     from include.backup.format.tree import Node
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# What the kernel answers for an entry that is not there any more, or not what it was.
+_GONE: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENXIO})
 _MOST_NOTES: Final = 10_000
-_GROWN: Final = "grown while it was read; read to the size it had at first"
 
 
 class FilesystemSource:
@@ -70,15 +79,18 @@ class FilesystemSource:
     ) -> Iterator[FilesystemReading]:
         """See Source.read."""
         try:
-            status = os.stat(self.path)  # noqa: PTH116  paths are bytes: names need not be text
+            folders = Folders(self.path)
+            status = os.fstat(folders.root.fd)
+        except NotADirectoryError as error:
+            raise SourceGone(f"{os.fsdecode(self.path)} is not a directory") from error
         except OSError as error:
             raise SourceGone(
                 f"{os.fsdecode(self.path)}: {error.strerror}",
                 hint="is the volume mounted, and may this user read it?",
             ) from error
-        if not stat.S_ISDIR(status.st_mode):
-            raise SourceGone(f"{os.fsdecode(self.path)} is not a directory")
-        yield FilesystemReading(self, status, now, parent_taken_at)
+        reading = FilesystemReading(self, folders, status, now, parent_taken_at)
+        yield reading
+        reading.require_root()
 
 
 class FilesystemReading:
@@ -87,15 +99,17 @@ class FilesystemReading:
     def __init__(
         self,
         source: FilesystemSource,
+        folders: Folders,
         status: os.stat_result,
         taken_at: datetime,
         parent_taken_at: datetime | None,
     ) -> None:
         self.taken_at = taken_at
         self._source = source
+        self._folders = folders
         self._device = status.st_dev
         self.root = node_of(b"root", status)._replace(
-            extended_attributes=attributes_of(source.path)
+            extended_attributes=attributes_of(folders.root.entry(b"."))
         )
         # Compared as text: whole seconds without the "Z", so that any fraction counts as later.
         self._horizon = "" if parent_taken_at is None else text_of_datetime(parent_taken_at)[:19]
@@ -104,20 +118,30 @@ class FilesystemReading:
 
     def list(self, path: bytes) -> builtins.list[Node]:
         """See Reading.list."""
-        folder = self._full(path)
         try:
-            if self._source.one_file_system and os.lstat(folder).st_dev != self._device:
+            folder = self._folders.at(path)
+            if self._source.one_file_system and os.fstat(folder.fd).st_dev != self._device:
                 self.note(path, "left out: another file system is mounted there")
                 return []
-            with os.scandir(folder) as found:
-                entries = [(entry.name, entry) for entry in found]
+            fd = os.open(b".", _LIST, dir_fd=folder.fd)
+            try:
+                return self._list(path, fd)
+            finally:
+                os.close(fd)
         except OSError as error:
             if not path:
-                raise SourceGone(f"{os.fsdecode(folder)}: {error.strerror}") from error
-            return self._unreadable_folder(path, error)
+                raise self._gone() from error
+            self._unreadable(path, error)
+            return []
+
+    def _list(self, path: bytes, fd: int) -> builtins.list[Node]:
+        with os.scandir(fd) as found:
+            entries = [(os.fsencode(entry.name), entry) for entry in found]
+        if not entries and not os.fstat(fd).st_nlink:  # removed, but still open
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         entries.sort(key=lambda named: named[0])
-        if self._source.exclude_caches and any(name == b"CACHEDIR.TAG" for name, _ in entries):
-            entries = self._without_cache(folder, entries)
+        if self._source.exclude_caches and is_cache_folder(fd):
+            entries = [named for named in entries if named[0] == b"CACHEDIR.TAG"]
         exclusion = self._source.exclusion
         nodes = []
         for name, entry in entries:
@@ -126,10 +150,7 @@ class FilesystemReading:
                 status = entry.stat(follow_symlinks=False)
                 if exclusion and exclusion.covers(inner, is_folder=stat.S_ISDIR(status.st_mode)):
                     continue
-                target = _target(entry) if stat.S_ISLNK(status.st_mode) else b""
-            except FileNotFoundError:
-                self.note(inner, "vanished between listing and reading")
-                continue
+                target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else b""
             except OSError as error:
                 self._unreadable(inner, error)
                 continue
@@ -150,15 +171,33 @@ class FilesystemReading:
     def complete(self, path: bytes, entry: Node) -> Node:
         """See Reading.complete."""
         try:
-            attributes = attributes_of(self._full(path))
-        except FileNotFoundError:
-            return entry
+            folder, name = self._folders.of(path)
+            return self._with_attributes(folder.entry(name), path, entry)
         except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            return entry
+
+    def complete_open(self, fd: int, path: bytes, entry: Node) -> Node:
+        """The same for a file that is open."""
+        return self._with_attributes(fd, path, entry)
+
+    def _with_attributes(self, opened: bytes | int, path: bytes, entry: Node) -> Node:
+        try:
+            attributes = attributes_of(opened)
+        except OSError as error:
+            if error.errno in _GONE:
+                return entry
             if not self._source.skip_unreadable:
-                raise EntryUnreadable(f"{_shown(path)}: {error.strerror}") from error
+                raise EntryUnreadable(f"{shown(path)}: {error.strerror}") from error
             self.note(path, f"attributes skipped: {error.strerror}")
             return entry
-        return entry._replace(extended_attributes=attributes) if attributes else entry
+        if not attributes:
+            return entry
+        kept = tuple([pair for pair in attributes if _is_text(pair[0])])
+        if len(kept) < len(attributes):
+            self.note(path, "attributes left out whose names are not text: a tree holds text only")
+        return entry._replace(extended_attributes=kept)
 
     def read_small(self, path: bytes, entry: Node) -> tuple[Node, bytes | None] | None:
         """See Reading.read_small."""
@@ -171,10 +210,11 @@ class FilesystemReading:
             if len(data) == ended.st_size == entry.size and (
                 text_of_nanoseconds(ended.st_ctime_ns) == entry.ctime
             ):
-                return self.complete(path, entry), data
+                return self.complete_open(fd, path, entry), data
             return self._read_again(path, entry.name, fd)
         except OSError as error:
-            self._unreadable(path, error)
+            if self._is_file(path, os.fstat(fd)):  # what else it is now may refuse to be read
+                self._unreadable(path, error)
             return None
         finally:
             os.close(fd)
@@ -191,12 +231,12 @@ class FilesystemReading:
             data = os.pread(fd, begun.st_size, 0)
             ended = os.fstat(fd)
             if len(data) == begun.st_size < ended.st_size:
-                self.note(path, _GROWN)
-                return self.complete(path, node), data
-            if len(data) == begun.st_size and _stamp(begun) == _stamp(ended):
-                return self.complete(path, node), data
+                self.note(path, GROWN)
+                return self.complete_open(fd, path, node), data
+            if len(data) == begun.st_size and stamp(begun) == stamp(ended):
+                return self.complete_open(fd, path, node), data
         self.accept_changing(path)
-        return self.complete(path, node._replace(size=len(data))), data
+        return self.complete_open(fd, path, node._replace(size=len(data))), data
 
     @contextmanager
     def open(self, path: bytes, entry: Node) -> Iterator[FileContent | None]:
@@ -221,7 +261,7 @@ class FilesystemReading:
         """
         if not self._source.keep_changing:
             raise EntryUnreadable(
-                f"{_shown(path)} changed each of the {MOST_TRIES} times it was read",
+                f"{shown(path)} changed each of the {MOST_TRIES} times it was read",
                 hint="back up from a file system snapshot, or set changing: keep",
             )
         self.note(path, "kept changing; the last of three reads was kept")
@@ -230,18 +270,33 @@ class FilesystemReading:
         """Remember something about an entry."""
         with self._lock:
             if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=_shown(path), what=what))
+                self.notes.append(Note(path=shown(path), what=what))
+
+    def require_root(self) -> None:
+        """Refuse what was read if the root was removed meanwhile.
+
+        Raises:
+            SourceGone.
+        """
+        try:
+            removed = not os.fstat(self._folders.root.fd).st_nlink
+        except OSError as error:  # the server that it was on has lost it
+            raise self._gone() from error
+        if removed:
+            raise self._gone()
+
+    def _gone(self) -> SourceGone:
+        return SourceGone(
+            f"{os.fsdecode(self._source.path)} was removed or became unreadable while it was read"
+        )
 
     def _open(self, path: bytes) -> int | None:
-        full = self._full(path)
         try:
+            folder, name = self._folders.of(path)
             try:
-                return os.open(full, _FLAGS | os.O_NOATIME)
+                return os.open(name, _FLAGS | os.O_NOATIME, dir_fd=folder.fd)
             except PermissionError:  # only owners may leave the access time alone
-                return os.open(full, _FLAGS)
-        except FileNotFoundError:
-            self.note(path, "vanished between listing and reading")
-            return None
+                return os.open(name, _FLAGS, dir_fd=folder.fd)
         except OSError as error:
             self._unreadable(path, error)
             return None
@@ -252,75 +307,25 @@ class FilesystemReading:
             return False
         return True
 
-    def _full(self, path: bytes) -> bytes:
-        return self._source.path + b"/" + path if path else self._source.path
-
-    def _without_cache(
-        self, folder: bytes, entries: builtins.list[tuple[bytes, os.DirEntry[bytes]]]
-    ) -> builtins.list[tuple[bytes, os.DirEntry[bytes]]]:
-        if not is_cache_folder(folder):
-            return entries
-        return [named for named in entries if named[0] == b"CACHEDIR.TAG"]
-
-    def _unreadable_folder(self, path: bytes, error: OSError) -> builtins.list[Node]:
-        if isinstance(error, FileNotFoundError):
-            self.note(path, "vanished between listing and reading")
-        else:
-            self._unreadable(path, error)
-        return []
-
     def _unreadable(self, path: bytes, error: OSError) -> None:
-        if not self._source.skip_unreadable:
+        """Note an entry that vanished or may be skipped; refuse any other."""
+        if error.errno == ENOENT:
+            self.note(path, "vanished between listing and reading")
+        elif error.errno in _GONE:
+            self.note(path, "replaced by something else between listing and reading")
+        elif self._source.skip_unreadable:
+            self.note(path, f"skipped: {error.strerror}")
+        else:
             raise EntryUnreadable(
-                f"{_shown(path)}: {error.strerror}",
+                f"{shown(path)}: {error.strerror}",
                 hint="give this user the right to read it, or set unreadable: skip",
             ) from error
-        self.note(path, f"skipped: {error.strerror}")
 
 
-class FileContent:
-    """One file while it is read."""
-
-    def __init__(
-        self, reading: FilesystemReading, fd: int, path: bytes, node: Node, begun: os.stat_result
-    ) -> None:
-        self._reading = reading
-        self._fd = fd
-        self._path = path
-        self._node = node
-        self._begun = begun
-        self._left = begun.st_size
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See Content.readinto."""
-        if not self._left:
-            return 0
-        try:
-            count = os.readv(self._fd, [buffer[: self._left]])
-        except OSError as error:
-            raise EntryUnreadable(f"{_shown(self._path)}: {error.strerror}") from error
-        self._left -= count
-        return count
-
-    def settle(self, *, last: bool) -> Node | None:
-        """See Content.settle."""
-        ended = os.fstat(self._fd)
-        if not self._left and ended.st_size > self._begun.st_size:
-            self._reading.note(self._path, _GROWN)
-        elif self._left or _stamp(ended) != _stamp(self._begun):
-            if not last:
-                return None
-            self._reading.accept_changing(self._path)
-        return self._reading.complete(self._path, self._node)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _shown(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
-
-
-def _target(entry: os.DirEntry[bytes]) -> bytes:
-    return os.readlink(entry.path)  # noqa: PTH115  paths are bytes: names need not be text
+def _is_text(name: str) -> bool:
+    """Whether the name of an attribute is UTF-8: the kernel takes any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
