@@ -182,6 +182,7 @@ class Restoring:
         self._progress = progress
         self._first_names: dict[tuple[int, int], bytes] = {}
         self._lock = threading.Lock()
+        self.unfinished: set[_File] = set()
         self.files = 0
         self.bytes_written = 0
         self.damages: dict[str, str] = {}
@@ -197,7 +198,12 @@ class Restoring:
         own = next((node for node in roots if node.name == name.encode()), None)
         if own is None or own.subtree is None:
             raise DamageFound(f"the snapshot holds no directory {name!r}")
-        BlobReader(self._repository).read(self._pieces(own))
+        try:
+            BlobReader(self._repository).read(self._pieces(own))
+        except BaseException:
+            for file in self.unfinished:
+                file.abort()
+            raise
         notes = self._destination.finish()
         self.notes = [f"{note.path}: {note.what}" for note in notes]
 
@@ -297,6 +303,7 @@ class _File:
         self._written = 0
         self._damaged = False
         self._lock = threading.Lock()
+        restoring.unfinished.add(self)
 
     def write(self, data: bytes, offset: int) -> None:
         """See reader.Target."""
@@ -317,11 +324,16 @@ class _File:
             self._damaged = True
             what = f"its blobs have {self._written} bytes, its node says {self._node.size}"
             self._restoring.fail(self._path, DamageFound(what))
+        self._restoring.unfinished.discard(self)
         if self._damaged:
             self._sink.abort()
         else:
             self._sink.close()
             self._restoring.count(self._node.size)
+
+    def abort(self) -> None:
+        """Leave nothing of it: the restore ends before it is whole."""
+        self._sink.abort()
 
     def _count(self, size: int) -> None:
         with self._lock:

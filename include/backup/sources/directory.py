@@ -2,45 +2,44 @@
 
 Files are written under a temporary name and renamed when they are whole. What replaces an existing
 file is flushed to disk first; the rest is flushed once, before the restore says that it is done.
-Runs of zeros become holes. Whatever the destination cannot take over (an owner without the right
-to set it, an attribute of another file system) is noted, never silently left out.
+Nothing is written outside: no link in the destination is followed (see folders.py). Whatever the
+destination cannot take over (an owner without the right to set it, an attribute of another file
+system) is noted, never silently left out.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import secrets
+import resource
 import stat
 import threading
 from contextlib import suppress
-from errno import EEXIST, ENOSPC, ENOTEMPTY
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import RestoreRefused, StorageFull
+from include.backup.errors import DamageFound, RestoreRefused, StorageFull
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
 from include.backup.sources.base import Note
-from include.backup.sources.file_nodes import permissions
+from include.backup.sources.file_nodes import permissions, shown
+from include.backup.sources.file_sink import FileSink, is_temporary, translated
+from include.backup.sources.folders import Folder, Folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_TEMPORARY: Final = b".holdfast-"
-_HOLE_BYTES: Final = 64 << 10  # a run of zeros as long as this is not written
-_ZEROS: Final = bytes(_HOLE_BYTES)
-# After so many bytes the kernel is told that nobody will read them soon: it begins to write them
-# while we go on, frees them for the next ones, and leaves what other programs have cached alone.
-_LET_GO_BYTES: Final = 8 << 20
 _MOST_NOTES: Final = 10_000
+_MOST_OPEN: Final = 256
+_ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Directory:
     """A directory that a recovery point is restored to.
 
     Args:
-        overwrite: replace files that are there already; others are left alone.
+        overwrite: replace files that are there already; others are left alone, but for the
+            temporary files of a restore that was killed.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -48,21 +47,27 @@ class Directory:
         self.overwrite = overwrite
         self.notes: list[Note] = []
         self.owners = os.geteuid() == 0  # only root may give files away
-        self._folders: list[tuple[bytes, Node]] = []
+        self.folders: Folders
+        self._later: list[tuple[bytes, Node]] = []  # directories, to be dressed at the end
         self._links: list[tuple[bytes, bytes]] = []
         self._lock = threading.Lock()
+        self._open = 0
+        self._most_open = min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
     def prepare(self) -> None:
         """See Destination.prepare."""
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)  # noqa: PTH103  paths are bytes
-            with os.scandir(self.path) as found:
+            self.folders = Folders(self.path)
+            with os.scandir(self.folders.root.itself) as found:
                 occupied = any(True for _ in found)
+            if occupied and self.overwrite:
+                self._enter_again(self.folders.root)
         except OSError as error:
-            raise RestoreRefused(f"{_shown(self.path)}: {error.strerror}") from error
+            raise RestoreRefused(f"{shown(self.path)}: {error.strerror}") from error
         if occupied and not self.overwrite:
             raise RestoreRefused(
-                f"{_shown(self.path)} is not empty",
+                f"{shown(self.path)} is not empty",
                 hint="name an empty or a new directory, or give --overwrite",
             )
         if not self.owners:
@@ -70,24 +75,21 @@ class Directory:
 
     def make(self, path: bytes, node: Node) -> None:
         """See Destination.make."""
-        full = self._full(path)
         try:
             if node.type == NodeType.DIR:
-                self._make_folder(full, path, node)
+                self._make_folder(path, node)
             elif node.type == NodeType.SOCKET:
                 self.note(path, "a socket: only its program can make it again")
             else:
-                self._clear(full)
-                _make_special(full, node)
-                self._set(full, path, node)
+                self._make_special(path, node)
         except PermissionError as error:
             self.note(path, f"{node.type} not made: {error.strerror}")
         except OSError as error:
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
 
     def create(self, path: bytes, node: Node) -> FileSink:
         """See Destination.create."""
-        return FileSink(self, self._full(path), path, node)
+        return FileSink(self, path, node)
 
     def link(self, path: bytes, target: bytes) -> None:
         """See Destination.link. Links are made at the end, when their targets are there."""
@@ -96,188 +98,144 @@ class Directory:
     def finish(self) -> Sequence[Note]:
         """See Destination.finish."""
         for path, target in self._links:
-            full = self._full(path)
             try:
-                self._clear(full)
-                os.link(self._full(target), full, follow_symlinks=False)
+                self._make_link(path, target)
             except OSError as error:
-                self.note(path, f"link to {_shown(target)} not made: {error.strerror}")
-        for path, node in reversed(self._folders):  # what is inside first: it changes the times
-            self._set(self._full(path), path, node)
-        _flush(self.path)
+                self.note(path, f"link to {shown(target)} not made: {error.strerror}")
+        top = os.open(self.folders.root.itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path, node in reversed(self._later):  # what is inside first: it changes the times
+                self._dress_folder(path, node)
+            _flush(top, self.path)
+        finally:
+            os.close(top)
         return self.notes
 
     def note(self, path: bytes, what: str) -> None:
         """Remember what could not be restored."""
         with self._lock:
             if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=_shown(path), what=what))
+                self.notes.append(Note(path=shown(path), what=what))
 
-    def set_metadata(self, full: bytes, path: bytes, node: Node) -> None:
-        """Set owner, attributes, permissions and times of a file."""
-        self._set(full, path, node)
+    def may_stay_open(self) -> bool:
+        """Whether one more file may be kept open; counts it if so."""
+        with self._lock:
+            if self._open >= self._most_open:
+                return False
+            self._open += 1
+            return True
 
-    def _make_folder(self, full: bytes, path: bytes, node: Node) -> None:
+    def one_less_open(self) -> None:
+        """Count a file that was kept open and is not any more."""
+        with self._lock:
+            self._open -= 1
+
+    def dress(self, entry: bytes | int, path: bytes, node: Node, *, follow: bool = True) -> None:
+        """Set owner, attributes, permissions and times, each by itself; note what cannot be set.
+
+        Args:
+            entry: an open file, or a path to the entry that leads nowhere else.
+            follow: False if `entry` is the path of a link.
+        """
         try:
-            os.mkdir(full, 0o700)  # noqa: PTH102  paths are bytes
-        except FileExistsError:
-            if not stat.S_ISDIR(os.lstat(full).st_mode):
-                self._clear(full)
-                os.mkdir(full, 0o700)  # noqa: PTH102  paths are bytes
-        self._folders.append((path, node))
+            if self.owners:
+                os.chown(entry, node.uid, node.gid, follow_symlinks=follow)
+        except (OSError, OverflowError) as error:
+            self.note(path, f"owner not restored: {error}")
+        for name, value in node.extended_attributes:
+            try:
+                os.setxattr(entry, name, value, follow_symlinks=follow)
+            except (OSError, ValueError) as error:
+                self.note(path, f"attribute {name} not restored: {error}")
+        try:
+            if node.type != NodeType.SYMLINK:
+                self._set_permissions(entry, path, node)
+            times = nanoseconds_of_text(node.atime), nanoseconds_of_text(node.mtime)
+            os.utime(entry, ns=times, follow_symlinks=follow)
+        except (OSError, OverflowError, DamageFound) as error:
+            self.note(path, f"metadata not restored: {error}")
 
-    def _clear(self, full: bytes) -> None:
+    def _set_permissions(self, entry: bytes | int, path: bytes, node: Node) -> None:
+        bits = permissions(node.mode)
+        rights_of_owner = bits & (stat.S_ISUID | stat.S_ISGID)
+        if rights_of_owner and node.type == NodeType.FILE:
+            now = os.stat(entry)  # noqa: PTH116  an open file, or a path as bytes
+            if (now.st_uid, now.st_gid) != (node.uid, node.gid):
+                # Else a program would run with the rights of whoever restores it.
+                bits &= ~rights_of_owner
+                self.note(path, "setuid and setgid not restored: its owner is another")
+        os.chmod(entry, bits)  # noqa: PTH101  an open file, or a path as bytes
+
+    def _make_folder(self, path: bytes, node: Node) -> None:
+        if path:
+            above, name = self.folders.of(path)
+            try:
+                os.mkdir(name, 0o700, dir_fd=above.fd)
+            except FileExistsError:
+                there = os.stat(name, dir_fd=above.fd, follow_symlinks=False)
+                if not stat.S_ISDIR(there.st_mode):
+                    self._clear(above, name)
+                    os.mkdir(name, 0o700, dir_fd=above.fd)
+                elif self.overwrite:
+                    self._enter_again(self.folders.at(path))
+        self._later.append((path, node))
+
+    def _enter_again(self, folder: Folder) -> None:
+        """Make a directory that was there writable, and free of what a killed restore left."""
+        mode = stat.S_IMODE(os.fstat(folder.fd).st_mode)
+        if not self.owners and mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(folder.itself, mode | stat.S_IRWXU)  # noqa: PTH101  paths are bytes
+        for name in os.listdir(folder.itself):  # noqa: PTH208  paths are bytes
+            if is_temporary(name):
+                os.unlink(name, dir_fd=folder.fd)
+
+    def _make_special(self, path: bytes, node: Node) -> None:
+        folder, name = self.folders.of(path)
+        self._clear(folder, name)
+        if node.type == NodeType.SYMLINK:
+            os.symlink(node.linktarget, name, dir_fd=folder.fd)
+            self.dress(folder.entry(name), path, node, follow=False)
+            return
+        if node.type == NodeType.FIFO:
+            os.mkfifo(name, 0o600, dir_fd=folder.fd)
+        else:
+            kind = stat.S_IFBLK if node.type == NodeType.DEVICE else stat.S_IFCHR
+            os.mknod(name, kind | 0o600, node.device, dir_fd=folder.fd)
+        made = Folder(os.open(name, _ENTRY, dir_fd=folder.fd))  # open, though no directory
+        self.dress(made.itself, path, node)
+
+    def _make_link(self, path: bytes, target: bytes) -> None:
+        folder, name = self.folders.of(path)
+        self._clear(folder, name)
+        first, first_name = self.folders.of(target)
+        os.link(
+            first_name,
+            name,
+            src_dir_fd=first.fd,
+            dst_dir_fd=folder.fd,
+            follow_symlinks=False,
+        )
+
+    def _clear(self, folder: Folder, name: bytes) -> None:
         """Remove what stands in the way, if that is allowed."""
         if self.overwrite:
             with suppress(FileNotFoundError):
-                os.unlink(full)  # noqa: PTH108  paths are bytes
+                os.unlink(name, dir_fd=folder.fd)
 
-    def _set(self, full: bytes, path: bytes, node: Node) -> None:
+    def _dress_folder(self, path: bytes, node: Node) -> None:
         try:
-            if self.owners:
-                os.lchown(full, node.uid, node.gid)
-            for name, value in node.extended_attributes:
-                self._set_attribute(full, path, name, value)
-            if node.type != NodeType.SYMLINK:
-                os.chmod(full, permissions(node.mode))  # noqa: PTH101  paths are bytes
-            times = nanoseconds_of_text(node.atime), nanoseconds_of_text(node.mtime)
-            os.utime(full, ns=times, follow_symlinks=False)
-        except (OSError, OverflowError) as error:
-            self.note(path, f"metadata not restored: {error}")
-
-    def _set_attribute(self, full: bytes, path: bytes, name: str, value: bytes) -> None:
-        try:
-            os.setxattr(full, name, value, follow_symlinks=False)
+            folder = self.folders.at(path)
         except OSError as error:
-            self.note(path, f"attribute {name} not restored: {error.strerror}")
-
-    def _full(self, path: bytes) -> bytes:
-        return self.path + b"/" + path if path else self.path
-
-
-class FileSink:
-    """One file on its way back. Opened by its first write, so that few are open at a time."""
-
-    def __init__(self, directory: Directory, full: bytes, path: bytes, node: Node) -> None:
-        self._directory = directory
-        self._full = full
-        self._path = path
-        self._node = node
-        self._temporary = full.rpartition(b"/")[0] + b"/" + _TEMPORARY + _token()
-        self._fd = -1
-        self._fresh_bytes = 0
-        self._end = 0  # where the written bytes end
-        self._lock = threading.Lock()
-
-    def write(self, data: bytes, offset: int) -> None:
-        """See Sink.write."""
-        try:
-            fd = self._open()
-            with self._lock:  # the kernel would let a second writer of the same file spin
-                for start, end in _solid_parts(data):
-                    _write_all(fd, memoryview(data)[start:end], offset + start)
-                    self._end = max(self._end, offset + end)
-                self._fresh_bytes += len(data)
-                let_go = self._fresh_bytes >= _LET_GO_BYTES
-                if let_go:
-                    self._fresh_bytes = 0
-            if let_go:
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        except OSError as error:
-            raise _translated(error, self._path) from error
-
-    def close(self) -> None:
-        """See Sink.close."""
-        try:
-            fd = self._open()
-            try:
-                if self._end < self._node.size:
-                    os.ftruncate(fd, self._node.size)
-                if self._directory.overwrite:
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
-            self._directory.set_metadata(self._temporary, self._path, self._node)
-            os.rename(self._temporary, self._full)  # noqa: PTH104  paths are bytes
-        except OSError as error:
-            raise _translated(error, self._path) from error
-
-    def abort(self) -> None:
-        """See Sink.abort."""
-        with self._lock:
-            if self._fd < 0:
-                return
-            os.close(self._fd)
-            self._fd = -1
-        with suppress(OSError):
-            os.unlink(self._temporary)  # noqa: PTH108  paths are bytes
-
-    def _open(self) -> int:
-        with self._lock:
-            if self._fd < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._fd = os.open(self._temporary, flags, 0o600)
-            return self._fd
-
-
-def _solid_parts(data: bytes) -> list[tuple[int, int]]:
-    """Where `data` is not a long run of zeros: (start, end) of each part, in bytes."""
-    if _ZEROS not in data:
-        return [(0, len(data))]
-    parts: list[tuple[int, int]] = []
-    for start in range(0, len(data), _HOLE_BYTES):
-        end = min(start + _HOLE_BYTES, len(data))
-        if data[start:end] == _ZEROS[: end - start]:
-            continue
-        if parts and parts[-1][1] == start:
-            parts[-1] = (parts[-1][0], end)
+            self.note(path, f"metadata not restored: {error.strerror}")
         else:
-            parts.append((start, end))
-    return parts
+            self.dress(folder.itself, path, node)
 
 
-def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    while data:
-        count = os.pwrite(fd, data, offset)
-        data, offset = data[count:], offset + count
-
-
-def _make_special(full: bytes, node: Node) -> None:
-    if node.type == NodeType.SYMLINK:
-        os.symlink(node.linktarget, full)  # noqa: PTH211  paths are bytes
-    elif node.type == NodeType.FIFO:
-        os.mkfifo(full, 0o600)
-    else:
-        kind = stat.S_IFBLK if node.type == NodeType.DEVICE else stat.S_IFCHR
-        os.mknod(full, kind | 0o600, node.device)
-
-
-def _flush(path: bytes) -> None:
-    """Make everything on the file system of `path` durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-        if syncfs is None:
-            os.sync()
-        elif syncfs(fd):
-            code = ctypes.get_errno()
-            raise StorageFull(f"{_shown(path)} could not be flushed: {os.strerror(code)}")
-    finally:
-        os.close(fd)
-
-
-def _translated(error: OSError, path: bytes) -> RestoreRefused | StorageFull:
-    what = f"{_shown(path)}: {error.strerror}"
-    if error.errno == ENOSPC:
-        return StorageFull(what, hint="make room, or restore to another place")
-    if error.errno in {EEXIST, ENOTEMPTY}:
-        return RestoreRefused(what, hint="give --overwrite to replace what is there")
-    return RestoreRefused(what)
-
-
-def _token() -> bytes:
-    return secrets.token_hex(8).encode()
-
-
-def _shown(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
+def _flush(fd: int, path: bytes) -> None:
+    """Make everything on the file system of an open directory durable."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(fd):
+        code = ctypes.get_errno()
+        raise StorageFull(f"{shown(path)} could not be flushed: {os.strerror(code)}")

@@ -87,6 +87,6 @@ class Folders:
             OSError: as `at`; the name is none, or leads elsewhere.
         """
         parent, _, name = path.rpartition(b"/")
-        if name in _LEADING_ELSEWHERE:
+        if name in _LEADING_ELSEWHERE or path.startswith(b"/"):
             raise OSError(EINVAL, "no entry of a directory", path)
         return self.at(parent), name
