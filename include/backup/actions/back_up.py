@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
     from include.backup.policy.model import Method
+    from include.backup.repository.repository import Repository
     from include.backup.vault.generations import Generation
     from include.backup.vault.state import DatasetState
 
@@ -169,19 +170,30 @@ class _Backup:
         remarks = [chosen.remark] if chosen.remark else []
         if chosen.abandon is not None:
             self._abandon(chosen.abandon)
-        if chosen.generation is None:
-            generation, repository = open_new(self.act)
-        else:
-            generation = chosen.generation
-            if not generation.points and is_half_made(self.place, generation):
-                self._abandon(generation)
-                return None
-            with _Recording(self, generation):
-                repository, adopted = resume(self.act, generation, remarks)
-            if adopted:
-                return None
+        generation = chosen.generation
+        if generation is None:
+            return self._take(chosen, lease, remarks, *open_new(self.act))
+        if not generation.points and is_half_made(self.place, generation):
+            self._abandon(generation)
+            return None
+        with _Recording(self, generation):
+            repository = self.place.repository(generation)
+        return self._take(chosen, lease, remarks, generation, repository)
+
+    def _take(
+        self,
+        chosen: Plan,
+        lease: Lease,
+        remarks: list[str],
+        generation: Generation,
+        repository: Repository,
+    ) -> Outcome | None:
+        """Take a recovery point under restic's lock; None when one was found to be adopted."""
         lock = RepositoryLock(repository, owner=self.act.lock_owner, clock=self.place.setting.clock)
         with lock, _Recording(self, generation):
+            existed = chosen.generation is not None
+            if existed and resume(self.act, generation, repository, lock=lock, remarks=remarks):
+                return None
             taking = Taking(
                 act=self.act,
                 generation=generation,

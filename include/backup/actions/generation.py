@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from include.backup.actions.acts import Act
     from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.repository.lock import RepositoryLock
     from include.backup.vault.generations import Generation
 
 
@@ -60,27 +61,37 @@ def open_new(act: Act) -> tuple[Generation, Repository]:
     return generation, Repository.create(storage, secret.password, now=now, locked_until=until)
 
 
-def resume(act: Act, generation: Generation, remarks: list[str]) -> tuple[Repository, int]:
-    """Open a generation that exists, with what dead runs have left in it.
+def resume(
+    act: Act,
+    generation: Generation,
+    repository: Repository,
+    *,
+    lock: RepositoryLock,
+    remarks: list[str],
+) -> int:
+    """Load the index of a generation that exists, with what dead runs have left in it.
+
+    Args:
+        lock: held, so that no `restic prune` makes the index untrue once it is loaded.
 
     Returns:
-        The repository, its index loaded, and how many snapshots without a record became recovery
-        points of the ledger.
+        How many snapshots without a record became recovery points of the ledger.
 
     Raises:
-        KeyUnusable: wrong master key, or the envelope is gone.
-        DamageFound, StorageError, LeaseLost.
+        DamageFound, StorageError, LeaseLost, RepositoryLocked.
     """
     place = act.place
-    repository = place.repository(generation)
     repository.load_index()
     if place.state().failures or act.interrupted or not generation.points:
         remove_dead(repository, {lock_owner(place, dead.id) for dead in act.interrupted})
         until = locked_until(place, generation)
+        lock.confirm()
         if found := index_found_packs(repository, locked_until=until):
             remarks.append(f"{size(found)} that an interrupted run had stored were found and used")
     unrecorded = require_recorded_snapshots(repository, generation)
-    return repository, adopt(act, repository, generation, unrecorded)
+    if unrecorded:
+        lock.confirm()
+    return adopt(act, repository, generation, unrecorded)
 
 
 def is_half_made(place: DatasetVault, generation: Generation) -> bool:

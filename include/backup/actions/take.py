@@ -65,7 +65,7 @@ class Taking:
         """Read the dataset, store what is new, commit.
 
         Raises:
-            SourceError, StorageError, DamageFound, LeaseLost, DeadlinePassed.
+            SourceError, StorageError, DamageFound, LeaseLost, DeadlinePassed, RepositoryLocked.
         """
         place = self.act.place
         self._before = place.state()
@@ -75,7 +75,7 @@ class Taking:
         session = WriteSession(
             self.repository,
             progress=self.progress,
-            guard=self._guard,
+            guard=self._guard_storing,
             locked_until=locked_until(place, self.generation),
         )
         try:
@@ -100,7 +100,7 @@ class Taking:
                 taken_at, notes = reading.taken_at, list(reading.notes)
             read_back(self.repository, session, tree)
             snapshot = self._snapshot(taken_at, begun, tree, parent_id, archive, session)
-            self._guard()
+            self._guard_storing()
             self.lease.check()
             return self._commit(snapshot, archive, session, notes)
         finally:
@@ -120,6 +120,16 @@ class Taking:
                 f"the time to complete ended at {moment(self.deadline)}",
                 hint="what was stored is kept and used by the next run",
             )
+
+    def _guard_storing(self) -> None:
+        """Stop a run before it stores what it must not.
+
+        Raises:
+            RepositoryLocked: `restic prune` began at the same moment.
+            LeaseLost, DeadlinePassed.
+        """
+        self._guard()
+        self.lock.confirm()
 
     def _remark_clock(self, begun: datetime) -> None:
         newest = self._before.newest_point

@@ -4,6 +4,10 @@ Two of our own runs are kept apart by leases; these files are for the stock bina
 deletes packs that no snapshot names yet. Ours are shared, refreshed by writing a new file before
 the old one goes, and carry a synthetic host name (see format/lock.py).
 
+Of two that begin at once each must see the other, so whoever has written its lock looks a second
+time a moment later. Nothing is stored in between, but much can be read: the second look is made
+by a thread, and `confirm` waits for it.
+
 Source: restic design document, "Locks"; restic's internal/repository (lock).
 """
 
@@ -38,7 +42,7 @@ REFRESH_SECONDS: Final = 300.0
 STALE: Final = timedelta(minutes=30)  # what `restic unlock` removes
 # Stock restic gives up a lock it could not refresh for so long; from then on prune may run.
 _LOST_SECONDS: Final = 22.5 * 60
-_SETTLE_SECONDS: Final = 0.2
+_SETTLE_SECONDS: Final = 0.2  # between the two looks, as stock restic waits
 
 
 class RepositoryLock:
@@ -57,11 +61,13 @@ class RepositoryLock:
         self._clock = clock
         self._name = ""
         self._refreshed = time.monotonic()
+        self._refusal: BaseException | None = None
+        self._settled = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="restic lock", daemon=True)
 
     def __enter__(self) -> Self:
-        """Take the lock.
+        """Write the lock. It is not sure yet that it is respected: see `confirm`.
 
         Raises:
             RepositoryLocked: another holds it alone.
@@ -72,12 +78,6 @@ class RepositoryLock:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._refuse_exclusive()
         self._name = self._save()
-        time.sleep(_SETTLE_SECONDS)  # both of two that begin at once must see the other
-        try:
-            self._refuse_exclusive()
-        except BaseException:
-            self._remove(self._name)
-            raise
         self._thread.start()
         return self
 
@@ -86,12 +86,26 @@ class RepositoryLock:
         self._thread.join()
         self._remove(self._name)
 
+    def confirm(self) -> None:
+        """Wait until the lock is sure; to be called before anything is stored.
+
+        Raises:
+            RepositoryLocked: another took it alone at the same moment.
+            StorageError: nobody could look.
+            LeaseLost: as `check`.
+        """
+        self._settled.wait()
+        self.check()
+
     def check(self) -> None:
         """Make sure that stock restic still sees the lock.
 
         Raises:
             LeaseLost: it could not be refreshed for too long.
+            RepositoryLocked, StorageError: as `confirm`, if that is known already.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if time.monotonic() - self._refreshed > _LOST_SECONDS:
             raise LeaseLost(
                 "the restic lock of this run could not be refreshed for more than 22 minutes",
@@ -99,6 +113,13 @@ class RepositoryLock:
             )
 
     def _keep(self) -> None:
+        self._ended.wait(_SETTLE_SECONDS)
+        try:
+            self._refuse_exclusive()
+        except BaseException as error:  # noqa: BLE001 - whatever it was, nobody has confirmed
+            self._refusal = error
+        finally:
+            self._settled.set()
         while not self._ended.wait(REFRESH_SECONDS):
             with suppress(StorageError):  # the next round tries again; `check` tells when too late
                 before, self._name = self._name, self._save()
