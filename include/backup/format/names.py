@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 from include.backup.errors import DamageFound
 
@@ -42,6 +43,7 @@ _NEEDS_EXTRA = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 _FIRST_SURROGATE, _LAST_SURROGATE = 0xD800, 0xDFFF
 
 
+@lru_cache(maxsize=1024)  # the same owners stand in every node
 def json_text(text: str) -> str:
     """`text` as a JSON string with Go's escapes.
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.dataset_model import VaultSettings
 from include.backup.policy.document import (
     Problems,
     did_you_mean,
@@ -27,56 +24,13 @@ from include.backup.policy.fields import (
     below,
     choice,
 )
+from include.backup.policy.vault_fields import NAME, Vaults, parse_path
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
-NAME: Final = "[a-z0-9][a-z0-9_-]{0,62}"
 RESERVED: Final = frozenset({"all", "datasets", "defaults", "none", "policy", "vault"})
 NOT_BUILT: Final = ("postgresql", "mariadb", "s3")
-_BUCKET_ONLY: Final = ("connection", "region", "endpoint_url", "object_lock")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
-
-
-def _parse_path(text: str) -> str:
-    if "\0" in text or not text.startswith("/"):
-        raise ConfigurationInvalid(
-            f"{quoted(text)} is no absolute path", hint="begin it with /: nothing is expanded"
-        )
-    parts = [part for part in text.split("/") if part not in {"", "."}]
-    if ".." in parts:
-        raise ConfigurationInvalid(f"{quoted(text)} climbs with ..", hint="write the path itself")
-    return f"/{'/'.join(parts)}"
-
-
-def _parse_vault_url(text: str) -> str:
-    form = "write file:///srv/vault or s3://bucket/prefix"
-    try:
-        split = urlsplit(text)
-    except ValueError as error:
-        raise ConfigurationInvalid("is no URL", hint=form) from error
-    if "@" in split.netloc or split.query or split.fragment:
-        # Not repeated in the message: what stands there may be a secret.
-        raise ConfigurationInvalid(
-            "holds more than a place", hint="credentials belong into the connection"
-        )
-    if split.scheme == "file" and split.netloc in {"", "localhost"}:
-        return f"file://{_parse_path(split.path)}"
-    prefix = [part for part in split.path.split("/") if part]
-    if split.scheme == "s3" and _BUCKET.fullmatch(split.netloc) and ".." not in prefix:
-        return "/".join([f"s3://{split.netloc}", *prefix])
-    raise ConfigurationInvalid(f"{quoted(text)} is no place for a vault", hint=form)
-
-
-def _parse_endpoint(text: str) -> str:
-    try:
-        split = urlsplit(text)
-        host = split.hostname
-    except ValueError:
-        host = None
-    if not host or split.scheme not in {"http", "https"} or "@" in split.netloc:
-        raise ConfigurationInvalid("is no address", hint="write it as in https://s3.example.com")
-    return text.rstrip("/")
 
 
 def _parse_provider(text: str) -> str:
@@ -110,7 +64,7 @@ _FILESYSTEM: Final = Section(
     what="a filesystem source",
     fields={
         "type": Field(kind=choice("filesystem"), meaning="filesystem"),
-        "path": Field(kind=Text(parse=_parse_path), meaning="the directory, as in /srv/crm"),
+        "path": Field(kind=Text(parse=parse_path), meaning="the directory, as in /srv/crm"),
         **READING,
         **_CARE,
     },
@@ -182,76 +136,6 @@ ENTRY: Final = Section(
         ),
     },
 )
-_VAULT: Final = Section(
-    what="a vault",
-    fields={
-        "url": Field(
-            kind=Text(parse=_parse_vault_url), meaning="file:///srv/vault or s3://bucket/prefix"
-        ),
-        "connection": Field(
-            kind=TEXT, meaning="the connection with the credentials of a bucket", default=""
-        ),
-        "region": Field(kind=TEXT, meaning="the region of a bucket", default=""),
-        "endpoint_url": Field(
-            kind=Text(parse=_parse_endpoint), meaning="the address of another S3 server", default=""
-        ),
-        "object_lock": Field(
-            kind=choice("governance", "compliance"),
-            meaning="lock what is saved until it expires",
-            default="",
-        ),
-        "insecure_reason": Field(
-            kind=TEXT, meaning="why plain http or unverified TLS is accepted; recorded", default=""
-        ),
-    },
-)
-
-
-class Vaults:
-    """The mapping of vault names to vaults."""
-
-    def read(self, node: Node, path: str, problems: Problems) -> object:
-        """See fields.Kind.read."""
-        before = len(problems.found)
-        pairs, repeated = pairs_of(node, path, problems, what="the vaults")
-        for name, key_node in repeated.items():
-            problems.add(key_node, below(path, name), "is written twice", "remove one of the two")
-        if not pairs and len(problems.found) == before:
-            problems.add(node, path, "is empty", "name one: {primary: {url: file:///srv/vault}}")
-        vaults: dict[str, VaultSettings] = {}
-        for name, (key_node, value_node) in pairs.items():
-            if not re.fullmatch(NAME, name):
-                problems.add(key_node, path, f"{quoted(name)} cannot name a vault", NAME_HINT)
-            elif values := _VAULT.read(value_node, below(path, name), problems):
-                vault = VaultSettings(name=name, **values)
-                for message in _contradictions(vault, vaults):
-                    problems.add(key_node, below(path, name), message)
-                vaults[name] = vault
-        return vaults
-
-    def schema(self) -> dict[str, Any]:
-        """See fields.Kind.schema."""
-        return {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": False,
-            "patternProperties": {f"^{NAME}$": _VAULT.schema()},
-        }
-
-
-NAME_HINT: Final = "use a-z, 0-9, _ and -, at most 63, beginning with a letter or digit"
-
-
-def _contradictions(vault: VaultSettings, others: dict[str, VaultSettings]) -> list[str]:
-    found = [f"is the same place as {one.name}" for one in others.values() if one.url == vault.url]
-    if vault.local_path:
-        given = (key for key in _BUCKET_ONLY if getattr(vault, key))
-        found.extend(f"{key} has no meaning for a directory" for key in given)
-        if vault.local_path == "/":
-            found.append("is the root of the file system")
-    elif not vault.connection:
-        found.append("a bucket needs a connection")
-    return found
 
 
 class Entries(NamedTuple):

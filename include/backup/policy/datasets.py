@@ -18,8 +18,6 @@ from include.backup.errors import ConfigurationInvalid, DatasetInvalid
 from include.backup.policy.dataset_fields import (
     ENTRY,
     MAIN_FILE,
-    NAME,
-    NAME_HINT,
     READING,
     RESERVED,
     TEAM_FILE,
@@ -42,6 +40,7 @@ from include.backup.policy.document import (
     read_document,
 )
 from include.backup.policy.overlap import Overlap, entangled, nested
+from include.backup.policy.vault_fields import NAME, NAME_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -33,6 +33,7 @@ from include.backup.errors import (
     StorageUnreachable,
 )
 from include.backup.storage.base import FileInfo
+from include.backup.storage.local_files import fill, flush_folder, sweep
 from include.backup.storage.names import checked_folder, checked_name, checked_prefix, is_name
 
 if TYPE_CHECKING:
@@ -40,16 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-STALE_SECONDS = 3600  # a temporary file of that age has no writer any more
-_FALLOCATE_FROM = 1 << 16  # below, one write finds out as early that the disk is full
 _MOST_FOLDER_TRIES = 20
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
-_NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_NO_FALLOCATE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
 class LocalStorage:
@@ -94,7 +91,7 @@ class LocalStorage:
             fd, temporary = self._begin(path)
             try:
                 try:
-                    _fill(fd, data)
+                    fill(fd, data)
                     written_at = os.fstat(fd).st_mtime
                     self._publish(fd, temporary, path, name)
                 finally:
@@ -104,11 +101,11 @@ class LocalStorage:
                     os.unlink(temporary)  # noqa: PTH108 strings throughout
             folder = path[: path.rindex("/")]
             with suppress(FileNotFoundError):  # somebody has deleted file and folder already
-                _flush_folder(folder)
+                flush_folder(folder)
         if folder not in self._swept:
             with self._lock:
                 self._swept.add(folder)
-            _sweep(folder, now=written_at)
+            sweep(folder, now=written_at)
 
     def load(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See Storage.load."""
@@ -169,7 +166,7 @@ class LocalStorage:
                 refused = refused or error
         for folder in sorted(folders, reverse=True):
             with self._errors(folder, "deleted"), suppress(FileNotFoundError):
-                _flush_folder(folder)
+                flush_folder(folder)
             self._remove_empty(folder)
         if refused is not None:
             raise refused
@@ -206,7 +203,7 @@ class LocalStorage:
                     raise NameTaken(f"{folder} is a file, and a folder is needed there")
                 # Also if it existed: another writer may have made it just now, not flushed yet.
                 with suppress(PermissionError):  # above the root nothing need be readable for us
-                    _flush_folder(above)
+                    flush_folder(above)
             except FileNotFoundError:
                 self._make_folder(above)
                 continue
@@ -297,46 +294,6 @@ class LocalStorage:
         if error.errno in _FULL:
             return StorageFull(what, hint="make room on the vault's file system")
         return StorageUnreachable(what)
-
-
-def _fill(fd: int, data: bytes | bytearray | memoryview) -> None:
-    """Write and flush all of `data`, read-only from then on."""
-    with memoryview(data) as whole, whole.cast("B") as view:
-        size = view.nbytes
-        if size >= _FALLOCATE_FROM:  # a full disk is to be noticed before 16 MiB are written
-            try:
-                os.posix_fallocate(fd, 0, size)
-            except OSError as error:
-                if error.errno not in _NO_FALLOCATE:
-                    raise
-        written = 0
-        while written < size:
-            written += os.write(fd, view[written:])
-    os.fchmod(fd, 0o400)
-    os.fsync(fd)  # if this fails the file is lost: a second fsync would report success falsely
-    if size >= _FALLOCATE_FROM:  # nobody reads a pack soon: leave the cache to other programs
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _flush_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_FSYNC:
-            raise
-    finally:
-        os.close(fd)
-
-
-def _sweep(folder: str, *, now: float) -> None:
-    """Remove temporary files of writers that died. `now` is the file system's own time."""
-    with suppress(OSError), os.scandir(folder) as entries:  # tidiness never fails a save
-        for entry in entries:
-            if entry.name.startswith(".") and entry.name.endswith(".tmp"):
-                with suppress(OSError):
-                    if entry.stat(follow_symlinks=False).st_mtime < now - STALE_SECONDS:
-                        os.unlink(entry.path)  # noqa: PTH108 strings throughout
 
 
 def _regular(status: os.stat_result, name: str) -> os.stat_result:

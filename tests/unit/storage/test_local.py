@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from include.backup.errors import AccessRefused, NameTaken, StorageFull
-from include.backup.storage.local import STALE_SECONDS, LocalStorage
+from include.backup.storage.local import LocalStorage
+from include.backup.storage.local_files import STALE_SECONDS
 
 PROJECT = Path(__file__).resolve().parents[3]
 PREAMBLE = """
