@@ -13,11 +13,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from include.backup.format.chunker import MAX_BYTES, Chunker
+from include.backup.actions.counts import Counts
+from include.backup.actions.cutting import Cutter
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType, encode_tree
 from include.backup.sources.base import MOST_TRIES, SMALL_BYTES
@@ -28,46 +28,15 @@ if TYPE_CHECKING:
     from include.backup.repository.progress import Progress
     from include.backup.repository.repository import Repository
     from include.backup.repository.writer import WriteSession
-    from include.backup.sources.base import Content, Reading
+    from include.backup.sources.base import Reading
 
 WORKERS: Final = 2  # on two cores; uploads, which wait for the disk, have threads of their own
 BATCH_ENTRIES: Final = 256
 BATCH_BYTES: Final = 2 << 20
-_BUFFER_BYTES: Final = 2 * MAX_BYTES
 # Below this the interpreter is the limit, not the processor: several threads only take the
 # interpreter's lock from each other (measured with 100 bytes: 1.6 times slower with three).
 _TINY_BYTES: Final = 16 << 10
 _SEAL_TOGETHER_BYTES: Final = 16 << 10  # larger blobs gain nothing from being sealed in one go
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a pass found. The walk counts what it reuses, the workers (locked) what they read."""
-
-    files_new: int = 0
-    files_changed: int = 0
-    files_unmodified: int = 0
-    dirs_new: int = 0
-    dirs_changed: int = 0
-    dirs_unmodified: int = 0
-    others: int = 0
-    bytes_read: int = 0
-    bytes_unmodified: int = 0
-
-    @property
-    def bytes_all(self) -> int:
-        """The size of all files in the recovery point."""
-        return self.bytes_read + self.bytes_unmodified
-
-    @property
-    def files(self) -> int:
-        """All files in the recovery point."""
-        return self.files_new + self.files_changed + self.files_unmodified
-
-    @property
-    def entries(self) -> int:
-        """Everything in the recovery point."""
-        return self.files + self.dirs_new + self.dirs_changed + self.dirs_unmodified + self.others
 
 
 class _Folder:
@@ -125,7 +94,7 @@ class Archive:
         self._lock = threading.Lock()
         self._room = threading.Semaphore(2 * workers)
         self._failure: BaseException | None = None
-        self._tools = threading.local()
+        self._cutter = Cutter(repository, session, progress=progress, go_on=self._go_on)
         self._batch: list[_Job] = []
         self._batch_bytes = 0
 
@@ -266,46 +235,12 @@ class Archive:
                 if content is None:
                     self._release(folder, 1)
                     return
-                ids, size = self._read_content(content)
+                ids, size = self._cutter.cut(content)
                 node = content.settle(last=attempt == MOST_TRIES)
             if node is not None:
                 self._place(job, node._replace(content=tuple(ids), size=size))
                 return
         raise AssertionError(path)  # the last `settle` returns or raises
-
-    def _read_content(self, content: Content) -> tuple[list[bytes], int]:
-        """Cut and store one stream; return its blobs and its size in bytes."""
-        buffer = self._buffer()
-        chunker: Chunker = self._tools.chunker
-        ids: list[bytes] = []
-        held = size = 0
-        final = False
-        while not final:
-            self._go_on()
-            while held < len(buffer):
-                count = content.readinto(buffer[held:])
-                if not count:
-                    final = True
-                    break
-                held += count
-                size += count
-            end = 0
-            for start, length in chunker.cut(buffer[:held], final=final):
-                ids.append(self._session.add_blob(BlobType.DATA, buffer[start : start + length]))
-                end = start + length
-                self._progress.add(bytes_done=length)
-            rest = held - end
-            buffer[:rest] = bytes(buffer[end:held])
-            held = rest
-        return ids, size
-
-    def _buffer(self) -> memoryview:
-        """This worker's buffer; its chunker is made beside it."""
-        buffer: memoryview | None = getattr(self._tools, "buffer", None)
-        if buffer is None:
-            buffer = self._tools.buffer = memoryview(bytearray(_BUFFER_BYTES))
-            self._tools.chunker = Chunker(self._repository.config.chunker_polynomial)
-        return buffer
 
     def _place(self, job: _Job, node: Node) -> None:
         """Put a file that was read into its directory."""
