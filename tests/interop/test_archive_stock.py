@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.restore import Restoring
+from include.backup.actions.restoring import Restoring
 from include.backup.format.ids import BlobType, digest
 from include.backup.format.tree import decode_tree, encode_tree
 from include.backup.repository.progress import Progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.restore import Restoring
+from include.backup.actions.restoring import Restoring
 from include.backup.errors import RestoreRefused
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType, encode_tree
