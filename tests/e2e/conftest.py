@@ -1,0 +1,81 @@
+"""One real Airflow for all tests of this folder: scheduler, DAG processor, API, LocalExecutor."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.policy.load import load_policy
+from include.orchestration.names import pool_of
+from scripts.airflow_site import ROOT, Site, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scripts.airflow_api import AirflowApi
+
+CLASSES = ("critical", "important", "non_essential")
+
+
+def key() -> str:
+    password = base64.b64encode(secrets.token_bytes(32)).decode()
+    return json.dumps({"conn_type": "generic", "password": password})
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Two good datasets in each class beside one that is gone, and one of a class that is none."""
+    folder = tmp_path_factory.mktemp("e2e")
+    config = folder / "config"
+    config.mkdir()
+    policy = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
+    (config / "policy.yaml").write_text(policy)
+    datasets = {"odd": entry(folder, "odd", "critcal")}
+    for data_class in CLASSES:
+        short = data_class.replace("_", "-")
+        for name in (f"{short}-one", f"{short}-two"):
+            datasets[name] = entry(folder, name, data_class)
+        datasets[f"{short}-gone"] = entry(folder, f"{short}-gone", data_class, files=0)
+    document = {
+        "key": {"provider": "local", "connection": "backup_master_key"},
+        "signing_key": {"connection": "backup_signing_key"},
+        "vaults": {"primary": {"url": f"file://{folder}/vault"}},
+        "datasets": datasets,
+    }
+    (config / "datasets.yaml").write_text(json.dumps(document))
+    return Site(
+        home=folder / "airflow",
+        config=config,
+        state=folder / "state",
+        variables={
+            "AIRFLOW_CONN_BACKUP_MASTER_KEY": key(),
+            "AIRFLOW_CONN_BACKUP_SIGNING_KEY": key(),
+        },
+    )
+
+
+def entry(folder: Path, name: str, data_class: str, *, files: int = 3) -> dict[str, object]:
+    """A dataset; without files its directory does not even exist."""
+    source = folder / "data" / name
+    for number in range(files):
+        source.mkdir(parents=True, exist_ok=True)
+        (source / f"{number}.txt").write_text(f"{name} {number}\n")
+    return {
+        "class": data_class,
+        "owner": "team@example.com",
+        "source": {"type": "filesystem", "path": str(source)},
+    }
+
+
+@pytest.fixture(scope="session")
+def airflow(site: Site) -> Iterator[AirflowApi]:
+    """It is healthy, knows the DAGs, and has a pool for each class."""
+    with running(site) as api:
+        for data_class in load_policy(site.config / "policy.yaml").classes:
+            api.make_pool(pool_of(data_class.name), 2, "")
+        yield api
