@@ -94,7 +94,6 @@ def running(site: Site) -> Iterator[AirflowApi]:
     """
     end_leftovers(site)
     site.logs.mkdir(parents=True, exist_ok=True)
-    password = site.password  # made before Airflow starts, which else makes one and prints it
     port, *log_ports = _free_ports(3)
     address = f"http://127.0.0.1:{port}"
     environment = _environment(site, address, log_ports)
@@ -102,12 +101,12 @@ def running(site: Site) -> Iterator[AirflowApi]:
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _run(site, environment, "db", "migrate")
+        password = site.password  # before Airflow starts, which else makes one and prints it
         for name in site.components:
             processes[name] = _start(site, environment, name)
             _note(site, processes.values())
-        with AirflowApi.connect(
-            address, USER, site.password, wait=_waiting(site, processes)
-        ) as api:
+        waiting = _waiting(site, processes)
+        with AirflowApi.connect(address, USER, password, wait=waiting) as api:
             yield api
     finally:
         _end([process.pid for process in processes.values()])

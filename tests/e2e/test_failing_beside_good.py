@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,8 +72,6 @@ def test_no_log_of_any_task_shows_a_key(
     airflow: AirflowApi, runs: dict[str, str], site: Site
 ) -> None:
     """Logs, components' output and Airflow's database hold neither key."""
-    import json
-
     secrets = [json.loads(value)["password"].encode() for value in site.variables.values()]
     looked_at = 0
     for path in [*site.home.rglob("*.log"), *site.home.glob("airflow.db*")]:
