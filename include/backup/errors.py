@@ -15,7 +15,7 @@ BackupError
 │   ├── BlobMismatch         content does not hash to its name
 │   └── LedgerBroken         a record does not follow from the one before it
 ├── MemoryFault              bytes changed in this machine's memory; nothing of them was stored
-├── KeyUnusable              the master key does not open this envelope, or the envelope is gone
+├── KeyUnusable              the master key does not open this envelope
 ├── SourceError              the dataset could not be read, or put back, completely
 │   ├── SourceGone           the root itself is absent, or empty where it was not
 │   └── EntryUnreadable      one entry refused, failed, or kept changing while it was read
@@ -109,13 +109,18 @@ class BlobMismatch(DamageFound):
 class LedgerBroken(DamageFound):
     """A record of evidence does not follow from the one before it."""
 
+    def __init__(
+        self, message: str, *, hint: str = 'see RUNBOOK.md, "The evidence does not fit"'
+    ) -> None:
+        super().__init__(message, hint=hint)
+
 
 class MemoryFault(BackupError):
     """What was sealed does not open to what was read: this machine's memory is faulty."""
 
 
 class KeyUnusable(BackupError):
-    """The master key does not open this envelope, or the envelope is gone."""
+    """The master key does not open this envelope."""
 
 
 class SourceError(BackupError):

@@ -41,12 +41,12 @@ class Site:
         self.folder = folder
         self.now = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
         self.data = folder / "crm"
-        self.data.mkdir(parents=True)
+        self.data.mkdir(parents=True, exist_ok=True)
         self.memory = MemoryStorage(self.clock)
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
         self.source_options = ""
-        self._restores = 0
+        self.restores = 0  # how many there were: the last one is in restored-<restores>
 
     def clock(self) -> datetime:
         """The time, of this machine and of the vault; each look takes a millisecond."""
@@ -61,7 +61,7 @@ class Site:
         """The setting of one act, over the site's storage or another."""
         config = self.folder / "config"
         config.mkdir(exist_ok=True)
-        (config / "datasets.yaml").write_text(
+        text = (
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
             "vaults: {primary: {url: 's3://memory/vault', connection: none}}\n"
@@ -71,6 +71,9 @@ class Site:
             "    owner: crm-team@example.com\n"
             f"    source: {{type: filesystem, path: {self.data}{self.source_options}}}\n"
         )
+        path = config / "datasets.yaml"
+        if not path.exists() or path.read_text() != text:  # another process may be reading it
+            path.write_text(text)
         policy = load_policy(ROOT / "include" / "config" / "policy.yaml")
         names = [data_class.name for data_class in policy.classes]
         return Setting(
@@ -105,8 +108,8 @@ class Site:
 
     def restored(self, point: str = "") -> dict[str, bytes]:
         """What a restore of a recovery point brings back."""
-        self._restores += 1
-        target = self.folder / f"restored-{self._restores}"
+        self.restores += 1
+        target = self.folder / f"restored-{self.restores}"
         order = Order(recovery_point=point, address=str(target), requested_by="tests")
         restore(self.setting(), "crm", Directory(target), order)
         return self.content(target)
@@ -126,12 +129,24 @@ class Crashing:
     Args:
         at: which save or delete; 0 never crashes and only counts.
         after: whether the change is made.
+        error: what happens then instead of a crash.
+        once: whether everything goes on as usual after it.
     """
 
-    def __init__(self, storage: Storage, *, at: int = 0, after: bool = False) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        at: int = 0,
+        after: bool = False,
+        error: BaseException | None = None,
+        once: bool = False,
+    ) -> None:
         self._storage = storage
         self._at = at
         self._after = after
+        self._error = error or Crash()
+        self._once = once
         self._dead = False
         self.changes: list[str] = []
 
@@ -170,7 +185,7 @@ class Crashing:
 
     def _live(self) -> None:
         if self._dead:
-            raise Crash
+            raise self._error
 
     def _change(self, what: str, make: Callable[[], None]) -> None:
         self._live()
@@ -178,8 +193,8 @@ class Crashing:
         if len(self.changes) == self._at:
             if self._after:
                 make()
-            self._dead = True
-            raise Crash
+            self._dead = not self._once
+            raise self._error
         make()
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from typing import TYPE_CHECKING
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -15,7 +18,6 @@ from scripts.airflow_site import ROOT, Site, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from scripts.airflow_api import AirflowApi
 
@@ -72,8 +74,38 @@ def entry(folder: Path, name: str, data_class: str, *, files: int = 3) -> dict[s
     }
 
 
+class Arguments:
+    """Looks at the arguments of every process of this machine, many times a second."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.1):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    self.seen.add(path.read_bytes())
+
+
 @pytest.fixture(scope="session")
-def airflow(site: Site) -> Iterator[AirflowApi]:
+def arguments() -> Iterator[Arguments]:
+    """What was seen while Airflow ran."""
+    with Arguments() as looking:
+        yield looking
+
+
+@pytest.fixture(scope="session")
+def airflow(site: Site, arguments: Arguments) -> Iterator[AirflowApi]:
     """It is healthy, knows the DAGs, and has a pool for each class."""
     with running(site) as api:
         for data_class in load_policy(site.config / "policy.yaml").classes:

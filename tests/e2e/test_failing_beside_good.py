@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.export_key import export_key
+from include.backup.cli.environment import load_setting
 from include.orchestration.names import dag_id
 from tests.e2e.conftest import CLASSES
 
 if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
     from scripts.airflow_site import Site
+    from tests.e2e.conftest import Arguments
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -68,14 +73,41 @@ def test_good_datasets_are_kept_and_the_run_is_red_and_says_why(
     assert f"KEPT 3.1 3.3 4.1 · {data_class}/{short}-one · {method} recovery point" in told
 
 
-def test_no_log_of_any_task_shows_a_key(
-    airflow: AirflowApi, runs: dict[str, str], site: Site
+def test_no_secret_shows_anywhere(
+    runs: dict[str, str], site: Site, arguments: Arguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Logs, components' output and Airflow's database hold neither key."""
-    secrets = [json.loads(value)["password"].encode() for value in site.variables.values()]
-    looked_at = 0
-    for path in [*site.home.rglob("*.log"), *site.home.glob("airflow.db*")]:
+    """Neither logs, XCom and the rest of Airflow's database, ledgers nor process arguments."""
+    for name, value in site.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOLDFAST_STATE", str(site.state))
+    found = repository_passwords(site)
+    assert len(found) == 2 * len(CLASSES)  # a full of each of the good datasets
+    found |= {json.loads(value)["password"] for value in site.variables.values()}
+    secrets = [secret.encode() for secret in found]
+    secrets += [base64.b64decode(secret) for secret in found if not secret.isalnum()]
+    vault = site.config.parent / "vault"
+    places = [
+        *site.home.rglob("*.log"),
+        *site.home.glob("airflow.db*"),
+        *(path for path in site.state.rglob("*") if path.is_file()),
+        *vault.rglob("ledger/*.json"),
+        *vault.rglob("policy/**/*.json"),
+    ]
+    assert {path.suffix for path in places} >= {".log", ".db", ".json"}
+    for path in places:
         content = path.read_bytes()
-        looked_at += len(content)
         assert not any(secret in content for secret in secrets), path
-    assert looked_at
+    assert any(b"airflow" in line for line in arguments.seen)
+    for line in arguments.seen:
+        assert not any(secret in line for secret in secrets)
+
+
+def repository_passwords(site: Site) -> set[str]:
+    """The password of every repository in the vault."""
+    setting = load_setting(site.config)
+    return {
+        export_key(setting, name, generation.id)[1]
+        for name in setting.datasets.good
+        for generation in DatasetVault.open(setting, name).state().generations
+        if generation.points
+    }

@@ -99,7 +99,10 @@ class Archives(Site):
 
     def password(self, outcome: Outcome) -> str:
         """What stock restic asks for."""
-        generation = outcome.details["generation"]
+        return self.password_of(outcome.details["generation"])
+
+    def password_of(self, generation: str) -> str:
+        """The password of a generation, asked for once."""
         if generation not in self._passwords:
             self._passwords[generation] = export_key(self.setting(), "crm", generation)[1]
         return self._passwords[generation]

@@ -9,12 +9,14 @@ Acts of earlier processes that ended without a word are closed as `interrupted` 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.backup.actions.outcome import Outcome
 from include.backup.errors import (
     BackupError,
+    DamageFound,
     KeyUnusable,
     LedgerBroken,
     RecordRefused,
@@ -30,7 +32,7 @@ from include.backup.vault.owners import Owner, this_process
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from include.backup.actions.dataset_vault import DatasetVault
@@ -127,6 +129,23 @@ class Act:
             kind, state, sentences.with_evidence(record.sentence, record), what, details
         )
 
+    @contextmanager
+    def noting_damage(self, generation: str) -> Iterator[None]:
+        """Record a generation in which damage comes to light: nothing builds on it any more."""
+        try:
+            yield
+        except DamageFound as error:
+            self.note_damage(generation, str(error))
+            raise
+
+    def note_damage(self, generation: str, reason: str) -> None:
+        """Record that a generation is damaged. Raises nothing: the damage itself is worse news."""
+        body = bodies.damaged([generation]) | {"reason": reason}
+        try:
+            self.record(Kind.DAMAGED, body)
+        except BackupError as trouble:
+            log.warning("generation %s: damaged, and not recorded so: %s", generation, trouble)
+
     def fail(self, error: BaseException, *, sentence: str = "") -> Outcome:
         """Record that the act failed, in the vault or else in the spool. Raises nothing.
 
@@ -135,9 +154,6 @@ class Act:
         """
         reason = reason_of(error)
         body = bodies.failed(reason) | {"action": self.action, "error": type(error).__name__}
-
-        def say(after: JsonObject) -> str:
-            return sentence or self._failed(_state(after), reason)
 
         draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
         self.ended = True

@@ -18,7 +18,7 @@ from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import is_half_made, open_new, resume
 from include.backup.actions.plan import Plan, plan
 from include.backup.actions.take import Taking
-from include.backup.errors import AlreadyRunning, BackupError, DamageFound
+from include.backup.errors import AlreadyRunning, BackupError
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.format.chunker import require_compiled_chunker
@@ -176,7 +176,7 @@ class _Backup:
         if not generation.points and is_half_made(self.place, generation):
             self._abandon(generation)
             return None
-        with _Recording(self, generation):
+        with self.act.noting_damage(generation.id):
             repository = self.place.repository(generation)
         return self._take(chosen, lease, remarks, generation, repository)
 
@@ -190,7 +190,7 @@ class _Backup:
     ) -> Outcome | None:
         """Take a recovery point under restic's lock; None when one was found to be adopted."""
         lock = RepositoryLock(repository, owner=self.act.lock_owner, clock=self.place.setting.clock)
-        with lock, _Recording(self, generation):
+        with lock, self.act.noting_damage(generation.id):
             existed = chosen.generation is not None
             if existed and resume(self.act, generation, repository, lock=lock, remarks=remarks):
                 return None
@@ -225,19 +225,3 @@ class _Backup:
             )
 
         return self.act.end(Kind.NOTHING_DUE, {"reason": reason}, say=say, what=reason)
-
-
-class _Recording:
-    """Records damage found in a generation, so that the next run builds on another."""
-
-    def __init__(self, backup: _Backup, generation: Generation) -> None:
-        self._backup = backup
-        self._generation = generation
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, DamageFound):
-            body = bodies.damaged([self._generation.id]) | {"reason": str(error)}
-            self._backup.act.record(Kind.DAMAGED, body)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.errors import BackupError, DamageFound, StorageError
+from include.backup.errors import DamageFound
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.repository.check import check_data, check_packs, check_trees
+from include.backup.repository.check import check_data, check_packs, check_trees, pack_sizes
 from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
 from include.backup.vault.generations import GenerationState
@@ -75,12 +75,12 @@ def _check_generation(
     """One text for each damage in one generation."""
     try:
         repository = place.repository(generation)
-        repository.load_index()
-    except (DamageFound, StorageError) as error:
-        if isinstance(error, DamageFound):
-            return [error.message]
-        raise
-    damages = [str(damage) for damage in check_packs(repository)]
+    except DamageFound as error:
+        return [error.message]
+    spoilt: list[DamageFound] = []
+    repository.load_index(damaged=spoilt)
+    damages = [error.message for error in spoilt]
+    damages += [str(damage) for damage in check_packs(repository, pack_sizes(repository))]
     stored = set(repository.file_ids("snapshots"))
     seen: set[bytes] = set()
     for point in generation.points:
@@ -90,12 +90,10 @@ def _check_generation(
             continue
         try:
             tree = repository.load_snapshot(bytes.fromhex(point.snapshot)).tree
-        except BackupError as error:
-            if not isinstance(error, DamageFound):
-                raise
+        except DamageFound as error:
             damages.append(error.message)
             continue
         damages += [str(damage) for damage in check_trees(repository, [(what, tree)], seen=seen)]
     if read_data:
         damages += [str(damage) for damage in check_data(repository, progress=progress)]
-    return damages
+    return list(dict.fromkeys(damages))  # a pack that is gone is met twice

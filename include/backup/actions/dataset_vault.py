@@ -13,6 +13,7 @@ from include.backup.evidence.spool import Spool
 from include.backup.policy.objectives import Judgement, Standing, judge
 from include.backup.policy.schedule import schedule_of
 from include.backup.repository.repository import Repository
+from include.backup.repository.salvage import open_for_reading
 from include.backup.sources.filesystem import FilesystemSource
 from include.backup.storage.local import LocalStorage
 from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
@@ -117,24 +118,40 @@ class DatasetVault:
         """Open the repository of a generation; its index is not loaded yet.
 
         Raises:
-            KeyUnusable: wrong master key, or the envelope is gone.
+            KeyUnusable: wrong master key.
             DamageFound: envelope, key file or config are not what was written, or gone.
             StorageError.
         """
+        password = self._password(generation)
+        try:
+            return Repository.open(generation_folder(self.folder, generation.id), password)
+        except FileAbsent as error:
+            raise DamageFound(
+                f"generation {generation.id} of {self.dataset.name} has lost its config",
+                hint="run check on this dataset",
+            ) from error
+
+    def repository_to_restore(self, generation: Generation) -> tuple[Repository, list[str]]:
+        """Open what can still be read of a generation, its index loaded; what is damaged is told.
+
+        Raises:
+            KeyUnusable: wrong master key.
+            DamageFound: envelope or key file are not what was written, or gone.
+            StorageError.
+        """
+        return open_for_reading(
+            generation_folder(self.folder, generation.id), self._password(generation)
+        )
+
+    def _password(self, generation: Generation) -> str:
+        context = KeyContext(dataset=self.dataset.name, generation=generation.id)
         secret = load_secret(
             self.folder,
             self.provider(),
-            KeyContext(dataset=self.dataset.name, generation=generation.id),
+            context,
             envelope_sha256=generation.envelope_sha256,
         )
-        storage = generation_folder(self.folder, generation.id)
-        try:
-            return Repository.open(storage, secret.password)
-        except FileAbsent as error:
-            raise DamageFound(
-                f"generation {generation.id} of {self.dataset.name} has lost its {error.message}",
-                hint="run check on this dataset",
-            ) from error
+        return secret.password
 
     def judgement(
         self, state: DatasetState, now: datetime, *, failure: str | None = None
@@ -161,6 +178,7 @@ class DatasetVault:
             newest_at=newest.taken_at if newest else None,
             age=state.age(now),
             limit=self.data_class.rpo,
+            damaged=newest is None and bool(state.points),
         )
 
     @property

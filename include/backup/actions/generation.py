@@ -12,12 +12,14 @@ from include.backup.actions.acts import lock_owner
 from include.backup.actions.unrecorded import (
     adopt,
     index_found_packs,
+    require_packs,
     require_recorded_snapshots,
 )
 from include.backup.errors import FileAbsent
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import size
 from include.backup.policy.retention import closes_at
+from include.backup.repository.check import pack_sizes
 from include.backup.repository.lock import remove_dead
 from include.backup.repository.repository import Repository
 from include.backup.vault import bodies
@@ -82,12 +84,13 @@ def resume(
     """
     place = act.place
     repository.load_index()
-    if place.state().failures or act.interrupted or not generation.points:
-        remove_dead(repository, {lock_owner(place, dead.id) for dead in act.interrupted})
-        until = locked_until(place, generation)
-        lock.confirm()
-        if found := index_found_packs(repository, locked_until=until):
-            remarks.append(f"{size(found)} that an interrupted run had stored were found and used")
+    sizes = pack_sizes(repository)
+    require_packs(repository, sizes)
+    living = {lock_owner(place, known.id) for known in place.state().acts}
+    remove_dead(repository, ours=lock_owner(place, ""), living=living)
+    until = locked_until(place, generation)
+    if found := index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until):
+        remarks.append(f"{size(found)} stored before, and named in no index, were found and used")
     unrecorded = require_recorded_snapshots(repository, generation)
     if unrecorded:
         lock.confirm()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.acts import Act, reason_of
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restoring import Restoring
-from include.backup.errors import ConfigurationInvalid, DamageFound
+from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import moment
@@ -64,7 +64,8 @@ def restore(
     try:
         begun = act.now()
         point = find_point(act.begin(), order)
-        restoring = _restore(place, point, destination, order, progress or Progress())
+        with act.noting_damage(point.generation):
+            restoring = _restore(act, point, destination, order, progress or Progress())
     except BaseException as error:
         told = sentences.restore_failed(
             place.subject,
@@ -84,7 +85,7 @@ def restore(
         limit=place.data_class.rto,
         by=order.requested_by,
     )
-    remarks = [f"{len(restoring.notes)} entries noted in the record"] if restoring.notes else []
+    remarks = [f"{len(restoring.notes)} notes in the record"] if restoring.notes else []
     told = sentences.restored(place.subject, done, remarks=remarks)
     body = {
         "destination": order.address,
@@ -105,18 +106,26 @@ def restore(
 
 
 def _restore(
-    place: DatasetVault,
+    act: Act,
     point: Point,
     destination: Destination,
     order: Order,
     progress: Progress,
 ) -> Restoring:
+    place = act.place
     generation = place.state().generation(point.generation)
     assert generation is not None
     destination.prepare()
-    repository = place.repository(generation)
-    repository.load_index()
-    snapshot = repository.load_snapshot(bytes.fromhex(point.snapshot))
+    repository, damages = place.repository_to_restore(generation)
+    for damage in damages:
+        act.note_damage(generation.id, damage)
+    try:
+        snapshot = repository.load_snapshot(bytes.fromhex(point.snapshot))
+    except FileAbsent:
+        raise DamageFound(
+            f"snapshot {point.snapshot[:8]} of a recorded recovery point is gone",
+            hint="`recovery-points DATASET` lists the others",
+        ) from None
     if snapshot.summary is not None:
         progress.bytes_total = 0 if order.path else snapshot.summary.total_bytes_processed
         progress.entries_total = 0 if order.path else snapshot.summary.total_files_processed
@@ -124,6 +133,7 @@ def _restore(
     restoring.run(snapshot.tree, place.dataset.name)
     if restoring.damages:
         raise damaged_entries(restoring.damages)
+    restoring.notes += damages
     return restoring
 
 

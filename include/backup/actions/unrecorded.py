@@ -17,11 +17,13 @@ from include.backup.format.ids import short
 from include.backup.format.times import datetime_of_text
 from include.backup.policy.model import Method
 from include.backup.policy.retention import expires_at
-from include.backup.repository.check import check_packs, check_trees, pack_sizes, read_header
+from include.backup.repository.check import check_packs, check_trees, pack_sizes
+from include.backup.repository.salvage import unindexed_packs
 from include.backup.repository.writer import save_index
 from include.backup.vault import bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from include.backup.actions.acts import Act
@@ -32,24 +34,42 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def index_found_packs(repository: Repository, *, locked_until: datetime | None) -> int:
-    """Name in the index what an interrupted run had stored; return its bytes."""
-    found = []
-    total = 0
-    for pack_id, size in pack_sizes(repository).items():
-        if repository.index.has_pack(pack_id):
-            continue
-        try:
-            blobs = read_header(repository, pack_id, size)
-        except DamageFound as error:
-            log.warning("%s; it is left alone, nothing refers to it", error.message)
-            continue
-        repository.index.add_pack(pack_id, blobs)
-        found.append((pack_id, blobs))
-        total += size
+def require_packs(repository: Repository, sizes: Mapping[bytes, int]) -> None:
+    """See that every pack of the loaded index is there, whole by its size.
+
+    What an incremental refers to is not stored again: it must not build on what is lost.
+
+    Args:
+        sizes: as `pack_sizes` told.
+
+    Raises:
+        DamageFound: names the first.
+    """
+    if damages := check_packs(repository, sizes):
+        others = f" and {len(damages) - 1} others are damaged" if len(damages) > 1 else ""
+        raise DamageFound(f"{damages[0]}{others}", hint="run check on this dataset")
+
+
+def index_found_packs(
+    repository: Repository,
+    sizes: Mapping[bytes, int],
+    *,
+    confirm: Callable[[], None],
+    locked_until: datetime | None,
+) -> int:
+    """Name in the index what an interrupted run had stored; return its bytes.
+
+    Args:
+        sizes: as `pack_sizes` told.
+        confirm: called before anything is stored; raises when this run must not.
+    """
+    found = list(unindexed_packs(repository, sizes))
     if found:
+        confirm()
         save_index(repository, found, locked_until=locked_until)
-    return total
+    for pack_id, blobs in found:
+        repository.index.add_pack(pack_id, blobs)
+    return sum(sizes[pack_id] for pack_id, _ in found)
 
 
 def require_recorded_snapshots(repository: Repository, generation: Generation) -> set[bytes]:
@@ -83,7 +103,10 @@ def adopt(
     )
     for snapshot, snapshot_id in snapshots:
         what = f"snapshot {short(snapshot_id)}"
-        damages = [*check_packs(repository), *check_trees(repository, [(what, snapshot.tree)])]
+        damages = [
+            *check_packs(repository, pack_sizes(repository)),
+            *check_trees(repository, [(what, snapshot.tree)]),
+        ]
         if damages:
             raise DamageFound(
                 f"{what} was saved without a record, and is not whole: {damages[0]}",

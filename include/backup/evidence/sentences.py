@@ -47,6 +47,7 @@ class Copies:
     newest_at: datetime | None  # consistency point of the newest recovery point
     age: timedelta | None  # of that, when the sentence is written
     limit: timedelta  # the RPO of the class
+    damaged: bool = False  # there are recovery points, and none is known to be whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +273,8 @@ def newest_copy(copies: Copies) -> str:
     """How old the newest recovery point is, against its limit."""
     limit = f"limit {format_duration(copies.limit)}"
     if copies.newest_at is None or copies.age is None:
-        return f"there is no recovery point yet ({limit})"
+        none = "no recovery point is known to be whole" if copies.damaged else None
+        return f"{none or 'there is no recovery point yet'} ({limit})"
     return (
         f"the newest recovery point is of {moment(copies.newest_at)}, "
         f"{format_duration(copies.age)} old ({limit})"

@@ -23,12 +23,13 @@ from include.backup.format.crypto import OVERHEAD, MasterKey, seal, unseal
 from include.backup.format.ids import ID_SIZE, BlobType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 TARGET_BYTES = 16 << 20
 MAX_HEADER_BYTES = 16 << 20
 LENGTH_SIZE = 4
 ENTRY_SIZE = 41  # the larger of the two kinds
+FRAME_BYTES = OVERHEAD + LENGTH_SIZE  # of a pack, beside its blobs and their entries
 _PLAIN = struct.Struct("<BI32s")
 _ZSTD = struct.Struct("<BII32s")
 _TYPES = {BlobType.DATA: 0, BlobType.TREE: 1}
@@ -49,6 +50,11 @@ class PackedBlob(NamedTuple):
     def plaintext_bytes(self) -> int:
         """Bytes of the blob itself."""
         return self.size or self.length - OVERHEAD
+
+
+def entries_bytes(lengths_and_sizes: Iterable[tuple[int, int]]) -> int:
+    """Bytes that blobs take in a pack with their entries, from the length and size of each."""
+    return sum(length + (ENTRY_SIZE if size else _PLAIN.size) for length, size in lengths_and_sizes)
 
 
 def encode_trailer(key: MasterKey, blobs: Sequence[PackedBlob]) -> bytes:

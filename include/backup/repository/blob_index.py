@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from include.backup.format.ids import ID_SIZE, BlobType
+from include.backup.format.pack import FRAME_BYTES, entries_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +141,7 @@ class BlobIndex:
     def __init__(self) -> None:
         self._packs: list[bytes] = []
         self._numbers: dict[bytes, int] = {}
+        self._bytes = array("Q")  # the size of each pack, as its blobs add up
         self._tables = {kind: _BlobTable() for kind in BlobType}
         self._lock = threading.Lock()
 
@@ -174,8 +176,10 @@ class BlobIndex:
             if number is None:
                 number = self._numbers[pack_id] = len(self._packs)
                 self._packs.append(pack_id)
+                self._bytes.append(FRAME_BYTES)
             else:
                 blobs = [blob for blob in blobs if not self._names(number, blob)]
+            self._bytes[number] += entries_bytes((blob.length, blob.size) for blob in blobs)
             kinds = {blob.type for blob in blobs}
             for kind in kinds:
                 chosen = blobs if len(kinds) == 1 else [b for b in blobs if b.type == kind]
@@ -188,6 +192,10 @@ class BlobIndex:
     def has_pack(self, pack_id: bytes) -> bool:
         """Say whether the pack is named in the index."""
         return pack_id in self._numbers
+
+    def pack_bytes(self) -> Iterator[tuple[bytes, int]]:
+        """Every pack named so far, and the bytes that its blobs add up to."""
+        return zip(self._packs, self._bytes, strict=True)
 
     def by_pack(self) -> dict[bytes, list[tuple[BlobType, bytes, Location]]]:
         """Every blob, grouped by pack and ascending by offset. For checking; not small."""

@@ -18,22 +18,22 @@ from include.backup.errors import DamageFound, FileAbsent
 from include.backup.format.crypto import OVERHEAD
 from include.backup.format.ids import BlobType, digest, parse_id, short
 from include.backup.format.pack import (
-    ENTRY_SIZE,
+    FRAME_BYTES,
     LENGTH_SIZE,
     PackedBlob,
     decode_trailer,
+    entries_bytes,
     trailer_bytes,
 )
 from include.backup.repository.repository import Repository, data_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from include.backup.repository.blob_index import Location
     from include.backup.repository.progress import Progress
 
 _READERS: Final = 3
-_PLAIN_ENTRY: Final = ENTRY_SIZE - 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +57,12 @@ def pack_sizes(repository: Repository) -> dict[bytes, int]:
     return sizes
 
 
-def check_packs(repository: Repository) -> list[Damage]:
-    """Compare the packs of the loaded index with those of the storage."""
-    sizes = pack_sizes(repository)
+def check_packs(repository: Repository, sizes: Mapping[bytes, int]) -> list[Damage]:
+    """Compare the packs of the loaded index with those of the storage, as `pack_sizes` told."""
     damages = []
-    for pack_id, blobs in repository.index.by_pack().items():
-        wanted = _size_of(blobs)
+    for pack_id, wanted in repository.index.pack_bytes():
         if pack_id not in sizes:
-            damages.append(Damage(what=f"pack {short(pack_id)} is gone ({len(blobs)} blobs)"))
+            damages.append(Damage(what=f"pack {short(pack_id)} is gone"))
         elif sizes[pack_id] != wanted:
             damages.append(
                 Damage(
@@ -110,12 +108,13 @@ def check_data(repository: Repository, *, progress: Progress) -> list[Damage]:
     """Read every pack that the index names, and every blob in it."""
     packs = repository.index.by_pack()
     progress.entries_total = len(packs)
-    progress.bytes_total = sum(_size_of(blobs) for blobs in packs.values())
+    progress.bytes_total = sum(size for _, size in repository.index.pack_bytes())
 
     def read(item: tuple[bytes, Sequence[tuple[BlobType, bytes, Location]]]) -> list[Damage]:
         pack_id, blobs = item
         damages = check_pack(repository, pack_id, blobs)
-        progress.add(entries=1, bytes_done=_size_of(blobs))
+        size = entries_bytes((place.length, place.size) for _, _, place in blobs)
+        progress.add(entries=1, bytes_done=size + FRAME_BYTES)
         return damages
 
     with ThreadPoolExecutor(_READERS, thread_name_prefix="check") as pool:
@@ -136,7 +135,7 @@ def check_pack(
         damages = [Damage(what=error.message)]
         data = repository.storage.load(data_name(pack_id))
     except FileAbsent:
-        return [Damage(what=f"{what} is gone ({len(blobs)} blobs)")]
+        return [Damage(what=f"{what} is gone")]
     else:
         damages = _check_header(repository, what, data, blobs)
     view = memoryview(data)
@@ -198,8 +197,3 @@ def _check_header(
     if in_pack != in_index:
         return [Damage(what=f"the header of {what} and the index differ")]
     return []
-
-
-def _size_of(blobs: Sequence[tuple[BlobType, bytes, Location]]) -> int:
-    entries = sum(ENTRY_SIZE if place.size else _PLAIN_ENTRY for _, _, place in blobs)
-    return sum(place.length for _, _, place in blobs) + entries + OVERHEAD + LENGTH_SIZE

@@ -165,9 +165,18 @@ def locks(repository: Repository) -> Iterator[tuple[str, LockFile]]:
             yield info.name, decode_lock(repository.key, data, what=info.name)
 
 
-def remove_dead(repository: Repository, owners: set[str]) -> None:
-    """Remove the lock files of acts that are known to have ended."""
+def remove_dead(repository: Repository, *, ours: str, living: set[str]) -> None:
+    """Remove the lock files of acts that have ended without a word.
+
+    Args:
+        ours: how the owners of all our locks begin; others are left alone.
+        living: the owners whose acts are open.
+    """
     with suppress(BackupError):  # they grow stale by themselves
-        dead = [name for name, lock in locks(repository) if lock.hostname in owners]
+        dead = [
+            name
+            for name, lock in locks(repository)
+            if lock.hostname.startswith(ours) and lock.hostname not in living
+        ]
         if dead:
             repository.storage.delete(dead)

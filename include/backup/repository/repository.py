@@ -95,32 +95,15 @@ class Repository:
 
         Raises:
             FileAbsent: there is no repository here.
-            KeyUnusable: the password opens none of the first 20 key files.
-            DamageFound, StorageError.
+            KeyUnusable, DamageFound: see `open_key`.
+            DamageFound: the config is not what was written.
+            StorageError.
         """
         storage.stat("config")
-        names = [info.name for info in storage.list("keys/")]
-        tried = names[:MAX_KEY_FILES]
-        damaged: DamageFound | None = None
-        for name in tried:
-            try:
-                data = _load_named(storage, name)
-                key = open_key_file(data, password, what=f"key file {name[5:13]}")
-            except KeyUnusable:
-                continue
-            except DamageFound as error:
-                damaged = error
-                continue
-            # The one file that no name vouches for: its seal says whether it was read rightly.
-            config = cls.retrying(lambda key=key: open_config(key, storage.load("config")))  # type: ignore[misc]
-            return cls(storage, key, config)
-        if damaged is not None:
-            raise damaged
-        raise KeyUnusable(
-            f"the password opens none of {len(tried)} key files of {storage.url}"
-            + (f", which has {len(names)}" if len(names) > len(tried) else ""),
-            hint="is this the envelope of this generation, and the right master key?",
-        )
+        key = open_key(storage, password)
+        # The one file that no name vouches for: its seal says whether it was read rightly.
+        config = cls.retrying(lambda: open_config(key, storage.load("config")))
+        return cls(storage, key, config)
 
     def load_file(self, kind: str, file_id: bytes) -> bytes:
         """Load ``<kind>/<id>`` and compare it with its name.
@@ -141,23 +124,32 @@ class Repository:
                 continue  # stock restic ignores them as well
         return ids
 
-    def load_index(self) -> None:
+    def load_index(self, *, damaged: list[DamageFound] | None = None) -> None:
         """Read all index files into `index`.
 
+        Args:
+            damaged: takes what is wrong with some of them, and the others are read all the same.
+
         Raises:
-            DamageFound: an index file is not what was written.
+            DamageFound: an index file is not what was written, and `damaged` is None.
             StorageError.
         """
         ids = self.file_ids("index")
         with ThreadPoolExecutor(_PREFETCH) as pool:
             for start in range(0, len(ids), _PREFETCH):  # a few at a time: they are large
                 part = ids[start : start + _PREFETCH]
-                for file_id, data in zip(
-                    part, pool.map(lambda i: self.load_file("index", i), part), strict=True
-                ):
-                    what = f"index {short(file_id)}"
-                    for pack_id, blobs in decode_index(self.key, data, what=what):
-                        self.index.add_pack(pack_id, blobs)
+                loading = [pool.submit(self.load_file, "index", file_id) for file_id in part]
+                for file_id, loaded in zip(part, loading, strict=True):
+                    try:
+                        self._add_index(file_id, loaded.result())
+                    except DamageFound as error:
+                        if damaged is None:
+                            raise
+                        damaged.append(error)
+
+    def _add_index(self, file_id: bytes, data: bytes) -> None:
+        for pack_id, blobs in decode_index(self.key, data, what=f"index {short(file_id)}"):
+            self.index.add_pack(pack_id, blobs)
 
     def load_snapshot(self, snapshot_id: bytes) -> Snapshot:
         """Open one snapshot file.
@@ -264,6 +256,40 @@ class Repository:
         """
         for snapshot_id in self.file_ids("snapshots"):
             yield snapshot_id, self.load_snapshot(snapshot_id)
+
+
+def open_key(storage: Storage, password: str) -> MasterKey:
+    """The master key of a repository, from the key file that its password opens.
+
+    Raises:
+        KeyUnusable: the password opens none of the first 20 key files.
+        DamageFound: no key file is left, or one that may be ours is not what was written.
+        StorageError.
+    """
+    names = [info.name for info in storage.list("keys/")]
+    tried = names[:MAX_KEY_FILES]
+    if not tried:
+        raise DamageFound(
+            f"no key file is left in {storage.url}",
+            hint="without one nobody can read it; another copy of the vault may have it",
+        )
+    damaged: DamageFound | None = None
+    for name in tried:
+        try:
+            return open_key_file(
+                _load_named(storage, name), password, what=f"key file {name[5:13]}"
+            )
+        except KeyUnusable:
+            continue
+        except DamageFound as error:
+            damaged = error
+    if damaged is not None:
+        raise damaged
+    raise KeyUnusable(
+        f"the password opens none of {len(tried)} key files of {storage.url}"
+        + (f", which has {len(names)}" if len(names) > len(tried) else ""),
+        hint="is this the envelope of this generation, and the right master key?",
+    )
 
 
 def _load_named(storage: Storage, name: str) -> bytes:

@@ -261,7 +261,7 @@ def load_secret(
 
     Raises:
         KeyUnusable: no envelope for this master key; names those that there are.
-        DamageFound: the envelope is not what was written.
+        DamageFound: the envelope is not what was written, or all of them are gone.
         StorageError.
     """
     where = f"{context.dataset}/{context.generation}"
@@ -281,14 +281,14 @@ def load_secret(
 
 def _no_envelope(
     dataset_folder: Storage, provider: KeyProvider, context: KeyContext
-) -> KeyUnusable:
+) -> KeyUnusable | DamageFound:
     where = f"{context.dataset}/{context.generation}"
     prefix = envelope_folder(context.generation)
     ids = [
         info.name.removeprefix(prefix).removesuffix(".json") for info in dataset_folder.list(prefix)
     ]
     if not ids:
-        return KeyUnusable(
+        return DamageFound(
             f"the envelope of {where} is gone",
             hint="without it nobody can read this generation; look in other copies of the vault",
         )

@@ -36,8 +36,8 @@ class Shell:
             "AIRFLOW_CONN_BACKUP_SIGNING_KEY": _connection(2),
         }
 
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run a command, expect an exit code, return everything printed."""
+    def __call__(self, *arguments: str, code: int | None = 0) -> str:
+        """Run a command, expect an exit code (None: any), return everything printed."""
         done = subprocess.run(
             [sys.executable, "-m", "include.backup", *arguments],
             env=self.environment,
@@ -49,7 +49,7 @@ class Shell:
         )
         printed = done.stdout + done.stderr
         assert "Traceback" not in printed, printed
-        assert done.returncode == code, f"exit {done.returncode}\n{printed}"
+        assert code is None or done.returncode == code, f"exit {done.returncode}\n{printed}"
         return printed
 
     def json(self, *arguments: str) -> Any:
@@ -206,3 +206,29 @@ def test_a_failed_backup_is_one_sentence_and_one_error(shell: Shell) -> None:
     assert "full backup failed" in printed
     assert "error: " in printed
     assert "hint: is the volume mounted" in printed
+
+
+def test_only_the_command_for_it_shows_a_secret(shell: Shell) -> None:
+    """Keys and passwords appear in nothing printed, recorded or kept, whatever goes wrong."""
+    printed = shell("back-up", "crm") + shell("status") + shell("doctor")
+    generation = shell.json("recovery-points", "crm")[0]["generation"]
+    password = shell("keys", "export", "crm", generation).splitlines()[-1]
+    printed += shell("restore", "crm", "--to", "out") + shell("check", "crm", "--read-data")
+    right = dict(shell.environment)
+    for name in ("MASTER", "SIGNING"):
+        for value in (
+            _connection(9),
+            '{"password": "c2hvcnQ="}',
+            "generic://:c2hvcnQ=@",
+            "c2hvcnQ=",
+        ):
+            shell.environment[f"AIRFLOW_CONN_BACKUP_{name}_KEY"] = value
+            for command in (("back-up", "crm"), ("restore", "crm", "--to", "no"), ("doctor",)):
+                printed += shell(*command, code=None)
+            shell.environment = dict(right)
+    kept = [path.read_bytes() for path in shell.site.rglob("*.json")]
+    keys = [bytes([number]) * 32 for number in (1, 2, 9)]
+    secrets = [password, "c2hvcnQ=", *(base64.b64encode(key).decode() for key in keys)]
+    for secret in secrets:
+        assert secret not in printed
+        assert not any(secret.encode() in content for content in kept)

@@ -86,7 +86,7 @@ def test_other_master_key_is_told_which_one_it_takes() -> None:
 
 def test_lost_envelope_is_said_to_be_lost() -> None:
     """It is no wrong key: there is nothing that any key could open."""
-    with pytest.raises(KeyUnusable, match=f"the envelope of crm/{GENERATION} is gone"):
+    with pytest.raises(DamageFound, match=f"the envelope of crm/{GENERATION} is gone"):
         load_secret(memory(), KEY, CONTEXT)
 
 
