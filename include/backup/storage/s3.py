@@ -116,7 +116,7 @@ class S3Storage:
         """
         checked_name(name)
         until = lock_date(locked_until) if self._lock_mode and locked_until else None
-        body = bytes(data) if isinstance(data, memoryview) else data  # boto3 takes no views
+        body = memoryview(data).cast("B")
         if len(body) > LARGEST_BYTES:
             raise ConfigurationInvalid(f"{name} is larger than the 5 GiB that S3 takes at once")
         digest = sha256 or hashlib.sha256(body).digest()

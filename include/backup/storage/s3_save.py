@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class Upload:
     """One file on its way."""
 
     name: str
-    body: bytes | bytearray = field(repr=False)
+    body: memoryview = field(repr=False)  # of bytes
     sha256: bytes
     locked_until: datetime | None  # in whole seconds; None: no lock
 
@@ -77,7 +78,7 @@ def save_once(
         with s3_errors(place):
             answer = bucket.client.put_object(
                 **bucket.identifier(upload.name),
-                Body=upload.body,
+                Body=_body(upload.body),
                 ChecksumAlgorithm="SHA256",  # without it some stores ignore the value
                 ChecksumSHA256=upload.checksum,
                 **({"IfNoneMatch": "*"} if conditional else {}),
@@ -94,6 +95,43 @@ def save_once(
     if lock_mode and until:
         identifier = bucket.identifier(upload.name, version)
         confirm_lock(bucket.client, identifier, lock_mode, until, place=place)
+
+
+def _body(data: memoryview) -> bytes | _Stream:
+    """What boto3 sends; it takes no views.
+
+    For a stream it asks the store first (100-continue): worth it where much would be sent in vain.
+    """
+    return bytes(data) if len(data) <= SMALL_BYTES else _Stream(data)
+
+
+class _Stream(io.RawIOBase):
+    """A pack to be read by boto3 without a copy of it."""
+
+    def __init__(self, body: memoryview) -> None:
+        super().__init__()
+        self._body = body
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._body)}[whence]
+        self._position = start + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._body) if size < 0 else self._position + size
+        data = bytes(self._body[self._position : end])
+        self._position += len(data)
+        return data
 
 
 def _see_that_it_is_free(bucket: Bucket, name: str) -> None:
