@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.orchestration.names import dag_id, pool_of
+from include.backup.cli.airflow_pools import pool_of
+from include.orchestration.names import dag_id
 from scripts.airflow_site import ROOT, Site, running
 from scripts.keys_file import keys
 

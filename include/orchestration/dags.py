@@ -20,7 +20,8 @@ from include.backup.policy.durations import format_duration
 from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
-from include.orchestration.names import dag_id, pool_of
+from include.backup.cli.airflow_pools import pool_of
+from include.orchestration.names import dag_id
 
 if TYPE_CHECKING:
     from include.backup.policy.model import DataClass, Policy

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from include.backup.policy.load import load_policy
-from include.orchestration.names import pool_of
+from include.backup.cli.airflow_pools import pool_of
 from scripts.airflow_site import ROOT, Site, running
 
 if TYPE_CHECKING:

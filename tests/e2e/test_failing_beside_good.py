@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.export_key import export_key
 from include.backup.cli.environment import load_setting
 from include.orchestration.names import dag_id
+from scripts.airflow_site import ROOT
 from tests.e2e.conftest import CLASSES
 
 if TYPE_CHECKING:
@@ -100,6 +106,34 @@ def test_no_secret_shows_anywhere(
     assert any(b"airflow" in line for line in arguments.seen)
     for line in arguments.seen:
         assert not any(secret in line for secret in secrets)
+
+
+def test_the_doctor_misses_a_pool(airflow: AirflowApi, site: Site, tmp_path: Path) -> None:
+    """A task whose pool is not there waits for ever, and nothing turns red."""
+    command = [sys.executable, "-m", "include.backup", "--config", str(tmp_path), "doctor"]
+    policy = yaml.safe_load((site.config / "policy.yaml").read_text())
+    shutil.copy(site.config / "datasets.yaml", tmp_path)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+        "AIRFLOW_HOME": str(site.home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{site.home}/airflow.db",
+        "HOLDFAST_STATE": str(tmp_path / "state"),
+        **site.variables,
+    }
+
+    def doctor() -> str:
+        (tmp_path / "policy.yaml").write_text(json.dumps(policy, default=str))
+        return subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout
+
+    assert "ok    pools of Airflow: holdfast_critical 2, holdfast_important 2" in doctor()
+    policy["classes"]["archive"] = policy["classes"]["important"]
+    told = doctor()
+    assert "FAIL  pools of Airflow: Airflow has no pool holdfast_archive" in told
+    assert "hint: airflow pools set holdfast_archive 4" in told
 
 
 def repository_passwords(site: Site) -> set[str]:

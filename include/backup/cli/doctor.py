@@ -11,6 +11,7 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
+from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.environment import (
     config_folder,
     connection,
@@ -89,6 +90,11 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
             f"class {data_class.name}",
             lambda p=proof: str(p.require()),  # type: ignore[misc]
         )
+    if can_be_asked():
+        names = [data_class.name for data_class in setting.policy.classes]
+        patient.examine("pools of Airflow", lambda: require_pools(names))
+    else:
+        patient.tell("pools of Airflow", "not looked at: no AIRFLOW_HOME here, or no airflow")
     patient.examine("master key", lambda: _master_key(setting))
     patient.examine("signing key", lambda: _signing_key(setting))
     for vault in datasets.vaults.values():
