@@ -19,10 +19,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from include.backup.cli.airflow_pools import pool_of
 from include.backup.evidence.wording import moment, size
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
-from include.backup.cli.airflow_pools import pool_of
 from include.orchestration.names import dag_id
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import LOCK, ROOT, Site, SiteError, end_leftovers, only_one, running

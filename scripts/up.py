@@ -9,10 +9,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
+from include.backup.cli.airflow_pools import pool_of
 from include.backup.cli.environment import config_folder
 from include.backup.errors import BackupError
 from include.backup.policy.load import load_policy
-from include.backup.cli.airflow_pools import pool_of
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import COMPONENTS, ROOT, USER, Site, SiteError, only_one, running
 from scripts.demo import FOLDER as DEMO_FOLDER

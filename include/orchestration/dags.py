@@ -15,12 +15,12 @@ from airflow.sdk import DAG, Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from include.backup.cli.airflow_pools import pool_of
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.durations import format_duration
 from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
-from include.backup.cli.airflow_pools import pool_of
 from include.orchestration.names import dag_id
 
 if TYPE_CHECKING:

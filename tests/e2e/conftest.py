@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from include.backup.policy.load import load_policy
 from include.backup.cli.airflow_pools import pool_of
+from include.backup.policy.load import load_policy
 from scripts.airflow_site import ROOT, Site, running
 
 if TYPE_CHECKING:
