@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from include.backup.policy.model import DataClass, Policy
     from include.orchestration.tasks import Run
 
-RETRIES: Final = 4  # 5, 10, 20 and 40 minutes apart, while there is time; then the next tick
+# 5, 10, 20, 40 and then 60 minutes apart, as long as the class has time to complete.
 RETRY_DELAY: Final = timedelta(minutes=5)
 MAX_RETRY_DELAY: Final = timedelta(hours=1)
+_QUICK_RETRIES: Final = 4  # those before the delay is an hour
 _DAILY: Final = "0 1 * * *"
 
 
@@ -71,15 +72,30 @@ def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
         on_failure_callback=ALERTS,
     )
     with dag:
-        _wire(data_class.name, str(method))
+        _wire(data_class.name, str(method), retries=_retries(data_class))
     return dag
 
 
-def _wire(data_class: str, method: str) -> None:
+def _retries(data_class: DataClass) -> int:
+    """So many that they last until the deadline; `worth_retrying` ends them there."""
+    return _QUICK_RETRIES + -(-data_class.complete_within // MAX_RETRY_DELAY)
+
+
+def _next_delay(attempt: int) -> timedelta:
+    """How long Airflow waits after that attempt, counted from 1."""
+    return min(RETRY_DELAY * 2 ** min(attempt - 1, 10), MAX_RETRY_DELAY)
+
+
+def _wire(data_class: str, method: str, *, retries: int) -> None:
     # No address of its own: for one with a scheme Airflow would load every provider at parse time.
     asset = Asset(name=f"holdfast_{data_class}")
 
-    @task(retries=2, retry_delay=timedelta(minutes=1))
+    @task(
+        retries=retries,
+        retry_delay=timedelta(minutes=1),
+        retry_exponential_backoff=2.0,
+        max_retry_delay=MAX_RETRY_DELAY,
+    )
     def due() -> list[list[dict[str, Any]]]:
         """Which datasets are to be backed up now."""
         from include.orchestration import tasks  # noqa: PLC0415  heavy
@@ -91,7 +107,7 @@ def _wire(data_class: str, method: str) -> None:
 
     @task(
         pool=pool_of(data_class),
-        retries=RETRIES,
+        retries=retries,
         retry_delay=RETRY_DELAY,
         retry_exponential_backoff=2.0,
         max_retry_delay=MAX_RETRY_DELAY,
@@ -106,14 +122,16 @@ def _wire(data_class: str, method: str) -> None:
         """Take a recovery point of one dataset."""
         from include.orchestration import tasks  # noqa: PLC0415  heavy
 
-        get_current_context()["unit_name"] = tasks.unit_name(unit)  # type: ignore[typeddict-unknown-key]
+        context = get_current_context()
+        context["unit_name"] = tasks.unit_name(unit)  # type: ignore[typeddict-unknown-key]
         run = _run(data_class, method)
         outcomes, errors = tasks.back_up_unit(run, unit)
         if outlet_events is not None and outcomes:
             outlet_events[asset].extra = {"points": [_point(outcome) for outcome in outcomes]}
         if errors:
             told = "; ".join(map(str, errors))
-            if tasks.worth_retrying(run, errors, wait=RETRY_DELAY):
+            wait = _next_delay(context["ti"].try_number)
+            if tasks.worth_retrying(run, unit, errors, wait=wait):
                 raise AirflowException(told)
             raise AirflowFailException(told)
         return outcomes

@@ -17,7 +17,8 @@ from include.backup.actions.outcome import Outcome
 from include.backup.actions.review import keep_policy
 from include.backup.cli.environment import now
 from include.backup.cli.progress_line import progress_text
-from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
+from include.backup.evidence.kinds import Kind
 from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment
 from include.backup.policy.load import policy_digest
@@ -89,7 +90,7 @@ def unit_name(unit: Unit) -> str:
     return str(first) if len(unit) == 1 else f"{len(unit)} datasets, {first} … {last}"
 
 
-def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[BackupError]]:
+def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
     """Back up each dataset of a unit, whatever becomes of the others.
 
     Returns:
@@ -102,24 +103,27 @@ def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Backu
         dataset = DueDataset.of_json(document)
         try:
             outcome = _back_up_one(setting, run, dataset)
-        except BackupError as error:
+        except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
             told = getattr(error, "outcome", None)
             # No traceback: the sentence is for people, and says all there is to say.
             log.error("%s", told.sentence if told else f"BROKEN 3.1 · {dataset.name} · {error}")  # noqa: TRY400
             errors.append(error)
             continue
         log.info("%s", outcome.sentence)
-        outcomes.append(outcome.to_json())
+        if outcome.kind == Kind.REFUSED and not run.manual:
+            # Whoever holds the lease may be dead, on a machine that nobody can ask: look again.
+            errors.append(AlreadyRunning(outcome.what))
+        else:
+            outcomes.append(outcome.to_json())
     return outcomes, errors
 
 
-def worth_retrying(run: Run, errors: Sequence[BackupError], *, wait: timedelta) -> bool:
+def worth_retrying(run: Run, unit: Unit, errors: Sequence[Exception], *, wait: timedelta) -> bool:
     """Whether another attempt can help, and ends in time; a person who started it sees at once."""
-    if run.manual:
+    if run.manual or all(isinstance(error, ConfigurationInvalid) for error in errors):
         return False
-    deadline = run.tick + _complete_within(run)
-    permanent = all(isinstance(error, ConfigurationInvalid) for error in errors)
-    return not permanent and now() + wait < deadline
+    deadlines = [DueDataset.of_json(document).deadline for document in unit]
+    return any(deadline is None or now() + wait < deadline for deadline in deadlines)
 
 
 def summarize(
@@ -137,9 +141,16 @@ def summarize(
         log.error("AT RISK 3.1 · %s · nothing was backed up: see the log of `due`", run.data_class)
         return False
     setting = task_setting(run.owner)
-    names = [dataset["name"] for unit in chosen for dataset in unit]
+    datasets = [DueDataset.of_json(document) for unit in chosen for document in unit]
+    names = [dataset.name for dataset in datasets]
     outcomes = {found["dataset"]: Outcome.of_json(found) for unit in done if unit for found in unit}
-    standing = [_told(found, outcomes) for found in assess(setting, names)]
+    found_now = {found.row.dataset: found for found in assess(setting, names)}
+    completed = {
+        dataset.name
+        for dataset in datasets
+        if dataset.name in outcomes or _is_completed(run, dataset, found_now[dataset.name])
+    }
+    standing = [_told(found, outcomes, completed) for found in found_now.values()]
     for warning in setting.warnings:
         log.warning("%s", warning)
     if names:
@@ -149,14 +160,24 @@ def summarize(
     for found in standing:
         if found.sentence:
             log.info("%s", found.sentence)
-    return not setting.warnings and all(name in outcomes for name in names)
+    return not setting.warnings and completed >= set(names)
 
 
-def _told(found: Assessment, outcomes: dict[str, Outcome]) -> Assessment:
+def _is_completed(run: Run, dataset: DueDataset, found: Assessment) -> bool:
+    """Whether the ledger knows better than the tasks, which tell nothing when others failed."""
+    if run.manual:
+        return found.committed_at is not None and found.committed_at > run.tick
+    last = found.last_slots.get(run.method)
+    return dataset.slot is not None and last is not None and dataset.slot <= last
+
+
+def _told(found: Assessment, outcomes: dict[str, Outcome], completed: set[str]) -> Assessment:
     """How a dataset stands, with what this run did about it."""
     row = found.row
     if (outcome := outcomes.get(row.dataset)) is not None:
         return replace(found, row=replace(row, what=outcome.what), sentence=outcome.sentence)
+    if row.dataset in completed:
+        return replace(found, row=replace(row, what="recovery point complete"))
     verdict = Verdict.AT_RISK if row.verdict is Verdict.KEPT else row.verdict
     why = found.failure or "its task ended without a word"
     what = f"this run made no recovery point: {why}"
@@ -198,19 +219,20 @@ def _require_proof(setting: Setting, run: Run) -> None:
     """Prove the schedule, once for each policy on each machine; keep the policy that is valid."""
     proved = setting.state_folder / "proved" / policy_digest(setting.policy)
     if not proved.exists():
-        for data_class in setting.policy.classes:
-            proof = prove(data_class, start=run.tick.date())
-            if data_class.name == run.data_class:
-                proof.require()
-            elif not proof.feasible:
-                log.warning("class %s: %s", data_class.name, proof.reason)
+        proofs = {
+            data_class.name: prove(data_class, start=run.tick.date())
+            for data_class in setting.policy.classes
+        }
+        proofs[run.data_class].require()
+        for name, proof in proofs.items():
+            if not proof.feasible:
+                log.warning("class %s: %s", name, proof.reason)
                 return
         proved.parent.mkdir(parents=True, exist_ok=True)
         proved.touch()
     if not setting.warnings:
         keep(setting.policy)
-        keep_policy(setting)
-
-
-def _complete_within(run: Run) -> timedelta:
-    return task_setting(run.owner).policy.data_class(run.data_class).complete_within
+        try:
+            keep_policy(setting)
+        except BackupError as error:  # the datasets may lie in other vaults
+            log.warning("the policy was not kept in the vault: %s", error)

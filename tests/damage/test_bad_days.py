@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
 
 _PACK_BYTES = 64 << 10
-_REACHABLE_AGAIN = 11  # minutes; the lease of the run that lost the vault is over by then
+_REACHABLE_AGAIN = 31  # minutes; the lease of the run that lost the vault is over by then
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ def resumed_full(site: Site) -> Method:
     crashing = Crashing(site.memory, at=14, after=True)  # between two packs
     with pytest.raises(Crash):
         back_up(site.setting(crashing), "crm", method=Method.INCREMENTAL)
-    site.wait(minutes=11)
+    site.wait(minutes=31)
     return Method.INCREMENTAL
 
 
@@ -97,7 +97,7 @@ def test_crash_at_every_save(
         before = {point.snapshot: site.restored(point.snapshot) for point in points(site)}
         with pytest.raises(Crash):
             back_up(site.setting(Crashing(site.memory, at=at, after=after)), "crm", method=method)
-        site.wait(minutes=11)  # the lease of the dead is over then
+        site.wait(minutes=31)  # the lease of the dead is over then
         outcome = back_up(site.setting(), "crm", method=method)
         assert outcome.ok, f"{change}: {outcome.sentence}"
         recover(site, before, change)
@@ -133,7 +133,7 @@ def test_what_was_uploaded_before_a_crash_is_not_uploaded_again(tmp_path: Path) 
         with pytest.raises(Crash):
             back_up(site.setting(Crashing(site.memory, at=at, after=True)), "crm", method=method)
         packs = sum(i.size_bytes for i in site.memory.list() if "/data/" in i.name)
-        site.wait(minutes=11)
+        site.wait(minutes=31)
         outcome = back_up(site.setting(), "crm", method=method)
         if outcome.kind == "recovery-point":
             stored[at] = (packs, outcome.details["bytes_stored"])
@@ -151,7 +151,7 @@ def test_a_generation_that_never_got_its_files_is_abandoned(tmp_path: Path) -> N
     envelope = next(n for n, change in enumerate(changes, 1) if "/keys/2" in change)
     with pytest.raises(Crash):
         back_up(site.setting(Crashing(site.memory, at=envelope)), "crm", method=method)
-    site.wait(minutes=11)
+    site.wait(minutes=31)
     assert kept(back_up(site.setting(), "crm", method=method))
     assert [g.state.value for g in site.place().state().generations] == ["abandoned", "completed"]
 
@@ -166,7 +166,7 @@ def test_a_snapshot_without_a_record_is_adopted(tmp_path: Path) -> None:
     with pytest.raises(Crash):
         back_up(site.setting(crashing), "crm", method=method)
     taken = site.now
-    site.wait(minutes=11)
+    site.wait(minutes=31)
     back_up(site.setting(), "crm", method=method)
     adopted = [point for point in site.place().state().points if point.adopted]
     assert len(adopted) == 1
@@ -186,7 +186,7 @@ def test_stock_restic_finds_every_crashed_repository_clean(tmp_path: Path) -> No
         method = incremental(site)
         with pytest.raises(Crash):
             back_up(site.setting(Crashing(site.memory, at=at, after=True)), "crm", method=method)
-        site.wait(minutes=11)
+        site.wait(minutes=31)
         back_up(site.setting(), "crm", method=method)
         restic_check(site.place(), site.dump(tmp_path / f"vault-{at}"))
 

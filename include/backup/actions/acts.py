@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.outcome import Outcome
 from include.backup.errors import (
+    AccessRefused,
     BackupError,
     DamageFound,
     KeyUnusable,
@@ -63,6 +64,7 @@ class Act:
         self.owner = this_process(place.setting.owner)
         self.ended = False
         self.interrupted: list[OpenAct] = []  # earlier acts that were found dead and closed
+        self._known = DatasetState()  # as it was last seen, for when the vault cannot be asked
 
     @property
     def lock_owner(self) -> str:
@@ -84,10 +86,8 @@ class Act:
         """
         ledger = self.place.ledger
         ledger.head()
-        adoption = self.place.spool.adopt(ledger, at=self.now(), fold=fold_json)
-        for refused in adoption.refused:
-            log.warning("spool %s: put aside: %s", refused.name, refused.reason)
-        state = self.place.state()
+        self._adopt_spooled()
+        state = self._known = self.place.state()
         for act in state.acts:
             if act.id != self.id and self._is_dead(act, held):
                 self._close_interrupted(act)
@@ -97,6 +97,16 @@ class Act:
             )
             self.record(Kind.BEGUN, body)
         return self.place.state()
+
+    def _adopt_spooled(self) -> None:
+        """Record what waits on this machine. What cannot be read there stops nobody."""
+        try:
+            adoption = self.place.spool.adopt(self.place.ledger, at=self.now(), fold=fold_json)
+        except AccessRefused as error:
+            log.warning("the spool is left alone: %s", error)
+            return
+        for refused in adoption.refused:
+            log.warning("spool %s: put aside: %s", refused.name, refused.reason)
 
     def record(
         self, kind: Kind, body: JsonObject, *, say: Callable[[DatasetState], str] | None = None
@@ -164,7 +174,7 @@ class Act:
                 say=lambda after: sentence or self._failed(_state(after), reason),
             )
         except (StorageError, LedgerBroken, KeyUnusable, RecordRefused) as trouble:
-            state = DatasetState()
+            state = self._last_known()
             sentence = sentence or self._failed(state, reason)
             try:
                 name = self.place.spool.save(replace(draft, sentence=sentence))
@@ -175,6 +185,13 @@ class Act:
             return self._outcome(Kind.FAILED, state, f"{sentence} · {kept}", f"failed: {reason}")
         sentence = sentences.with_evidence(record.sentence, record)
         return self._outcome(Kind.FAILED, _state(record.state), sentence, f"failed: {reason}")
+
+    def _last_known(self) -> DatasetState:
+        """The state now, if the vault can be read though not be written; else as it was seen."""
+        try:
+            return self.place.state()
+        except BackupError:
+            return self._known
 
     def _failed(self, state: DatasetState, reason: str) -> str:
         now = self.now()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
 from include.backup.evidence.table import Row
+from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
@@ -34,6 +35,8 @@ class Assessment:
     bytes_stored: int = 0  # new bytes of all live points, as stored
     failures: int = 0
     failure: str = ""
+    last_slots: Mapping[Method, datetime | None] = field(default_factory=dict)  # completed ones
+    committed_at: datetime | None = None  # the newest recovery point
 
     def to_json(self) -> dict[str, Any]:
         """As ``status --json`` prints it; durations in seconds, times in ISO 8601."""
@@ -95,6 +98,8 @@ def _assess(setting: Setting, name: str) -> Assessment:
         bytes_stored=sum(point.bytes_stored for point in state.points),
         failures=state.failures,
         failure=state.failure,
+        last_slots={method: state.last_slot(method, now=now) for method in Method},
+        committed_at=state.newest_point.committed_at if state.newest_point else None,
     )
 
 

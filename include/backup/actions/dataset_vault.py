@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.backup.errors import DamageFound, FileAbsent
+from include.backup.errors import DamageFound, FileAbsent, PolicyInvalid
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.sentences import Copies, Subject
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.spool import Spool
-from include.backup.policy.objectives import Judgement, Standing, judge
+from include.backup.policy.objectives import (
+    Judgement,
+    Standing,
+    judge,
+    judge_without_schedule,
+)
 from include.backup.policy.schedule import schedule_of
 from include.backup.repository.repository import Repository
 from include.backup.repository.salvage import open_for_reading
@@ -157,19 +162,19 @@ class DatasetVault:
         self, state: DatasetState, now: datetime, *, failure: str | None = None
     ) -> Judgement:
         """The dataset against its objectives (4.1), `failure` being that of the run just ended."""
-        newest = state.newest_point
-        return judge(
-            Standing(
-                protected_since=state.since or now,
-                newest_point_at=newest.taken_at if newest else None,
-                last_completed_slot=state.last_slot(self.data_class.method, now=now),
-                last_run_failed=bool(state.failures) or failure is not None,
-                failure=failure or state.failure,
-            ),
-            data_class=self.data_class,
-            schedule=schedule_of(self.data_class, dataset=self.dataset.name),
-            now=now,
+        newest, own = state.newest_point, self.data_class
+        standing = Standing(
+            protected_since=state.since or now,
+            newest_point_at=newest.taken_at if newest else None,
+            last_completed_slot=state.last_slot(own.method, now=now),
+            last_run_failed=bool(state.failures) or failure is not None,
+            failure=failure or state.failure,
         )
+        try:
+            schedule = schedule_of(own, dataset=self.dataset.name)
+        except PolicyInvalid as error:  # no reason not to restore, or to end what was begun
+            return judge_without_schedule(standing, data_class=own, why=str(error), now=now)
+        return judge(standing, data_class=own, schedule=schedule, now=now)
 
     def copies(self, state: DatasetState, now: datetime) -> Copies:
         """How old the newest copy is."""

@@ -79,21 +79,22 @@ def due_datasets(
 
 
 def _judge(setting: Setting, name: str, method: Method, tick: datetime) -> DueDataset:
-    try:
-        place = DatasetVault.open(setting, name)
-        state = place.state()
-    except BackupError as error:
-        return DueDataset(name=name, due=True, reason=f"its ledger cannot be read: {error}")
-    own = place.data_class
+    now = setting.clock()
+    own = setting.policy.data_class(setting.datasets.good[name].data_class)
     schedule = (
         full_schedule(setting.policy, own, dataset=name)
         if method is Method.FULL
         else schedule_of(own, dataset=name)
     )
-    now = setting.clock()
+    last_slot, trouble = None, ""
+    try:
+        last_slot = DatasetVault.open(setting, name).state().last_slot(method, now=now)
+    except BackupError as error:
+        # Its task looks again, and does nothing if the slot is completed.
+        trouble = f"its ledger cannot be read: {error}"
     judged = due(
         schedule,
-        last_completed_slot=state.last_slot(method, now=now),
+        last_completed_slot=last_slot,
         tick=tick,
         complete_within=own.complete_within,
         now=now,
@@ -104,7 +105,7 @@ def _judge(setting: Setting, name: str, method: Method, tick: datetime) -> DueDa
         slot=judged.slot,
         deadline=judged.deadline,
         next_due_at=judged.next_due_at,
-        reason=judged.reason,
+        reason=trouble or judged.reason,
     )
 
 

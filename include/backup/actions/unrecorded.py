@@ -18,6 +18,7 @@ from include.backup.format.times import datetime_of_text
 from include.backup.policy.model import Method
 from include.backup.policy.retention import expires_at
 from include.backup.repository.check import check_packs, check_trees, pack_sizes
+from include.backup.repository.repository import HOSTNAME, Repository
 from include.backup.repository.salvage import unindexed_packs
 from include.backup.repository.writer import save_index
 from include.backup.vault import bodies
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from include.backup.actions.acts import Act
     from include.backup.format.snapshot import Snapshot
-    from include.backup.repository.repository import Repository
     from include.backup.vault.generations import Generation
 
 log = logging.getLogger(__name__)
@@ -97,12 +97,13 @@ def adopt(
     Raises:
         DamageFound: one of them is not whole.
     """
-    snapshots = sorted(
-        ((repository.load_snapshot(snapshot_id), snapshot_id) for snapshot_id in snapshot_ids),
-        key=lambda pair: pair[0].time,
-    )
-    for snapshot, snapshot_id in snapshots:
+    found = [(repository.load_snapshot(snapshot_id), snapshot_id) for snapshot_id in snapshot_ids]
+    adopted = 0
+    for snapshot, snapshot_id in sorted(found, key=lambda pair: pair[0].time):
         what = f"snapshot {short(snapshot_id)}"
+        if not _is_ours(snapshot, act.place.dataset.name):
+            log.warning("%s of %s was not made by us; it is left alone", what, generation.id)
+            continue
         damages = [
             *check_packs(repository, pack_sizes(repository)),
             *check_trees(repository, [(what, snapshot.tree)]),
@@ -112,14 +113,23 @@ def adopt(
                 f"{what} was saved without a record, and is not whole: {damages[0]}",
                 hint="run check on this dataset",
             )
-        _record(act, generation, snapshot, snapshot_id)
-    return len(snapshots)
+        # A run that was replaced may have saved its full after its successor had: one more point.
+        method = Method.FULL if not generation.points and not adopted else Method.INCREMENTAL
+        _record(act, generation, snapshot, snapshot_id, method)
+        adopted += 1
+    return adopted
 
 
-def _record(act: Act, generation: Generation, snapshot: Snapshot, snapshot_id: bytes) -> None:
+def _is_ours(snapshot: Snapshot, dataset: str) -> bool:
+    """Whether a run of ours made it; a person may have backed up into the repository as well."""
+    return snapshot.hostname == HOSTNAME and snapshot.paths == (f"/{dataset}",)
+
+
+def _record(
+    act: Act, generation: Generation, snapshot: Snapshot, snapshot_id: bytes, method: Method
+) -> None:
     place = act.place
     tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
-    method = Method.FULL if tags.get("method") == Method.FULL else Method.INCREMENTAL
     summary = snapshot.summary
     expires = expires_at(snapshot.time, place.data_class.retention)
     body = bodies.recovery_point(

@@ -57,7 +57,8 @@ def due(
     return Due(
         due=is_due,
         slot=slot,
-        deadline=tick + complete_within,
+        # A run that begins late breaks its promise already, but it must not break the next one.
+        deadline=max(tick, now) + complete_within,
         next_due_at=next_due_at,
         reason=reason,
     )

@@ -85,6 +85,26 @@ def judge(
     )
 
 
+def judge_without_schedule(
+    standing: Standing, *, data_class: DataClass, why: str, now: datetime
+) -> Judgement:
+    """Judge a dataset whose class has no schedule that keeps its promises: by its age alone.
+
+    Args:
+        why: what is wrong with the policy.
+    """
+    age = None if standing.newest_point_at is None else now - standing.newest_point_at
+    late = age is not None and age > data_class.rpo
+    return Judgement(
+        verdict=Verdict.BROKEN if late else Verdict.AT_RISK,
+        reason=f"its class cannot keep its promises: {why}",
+        age=age,
+        rpo=data_class.rpo,
+        next_due_at=now,
+        next_deadline=now,
+    )
+
+
 def _next_due(standing: Standing, schedule: Schedule, now: datetime) -> datetime:
     """The first slot that is not completed yet.
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from include.backup.vault.lease_files import Holder
     from include.backup.vault.owners import Owner
 
-TIME_TO_LIVE: Final = timedelta(minutes=10)
+# Longer than a storage tries to save one file (storage/retry.py, and boto3's own attempts below
+# it): whoever has just renewed its lease has it still when its snapshot is saved at last.
+TIME_TO_LIVE: Final = timedelta(minutes=30)
 RENEW_EVERY: Final = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
