@@ -17,6 +17,7 @@ from include.backup.actions.outcome import Outcome
 from include.backup.actions.review import keep_policy
 from include.backup.cli.environment import now
 from include.backup.cli.progress_line import progress_text
+from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.table import table
@@ -102,7 +103,12 @@ def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Excep
     for document in unit:
         dataset = DueDataset.of_json(document)
         try:
-            outcome = _back_up_one(setting, run, dataset)
+            with sigterm_stops():
+                outcome = _back_up_one(setting, run, dataset)
+        except KeyboardInterrupt as stopped:
+            told = getattr(stopped, "outcome", None)
+            log.error("%s", told.sentence if told else f"{dataset.name}: stopped")  # noqa: TRY400
+            raise BackupError("the task was ended from outside") from None
         except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
             told = getattr(error, "outcome", None)
             # No traceback: the sentence is for people, and says all there is to say.

@@ -62,6 +62,7 @@ class Act:
         self.method = method
         self.slot = slot
         self.owner = this_process(place.setting.owner)
+        self.begun = False
         self.ended = False
         self.interrupted: list[OpenAct] = []  # earlier acts that were found dead and closed
         self._known = DatasetState()  # as it was last seen, for when the vault cannot be asked
@@ -96,6 +97,7 @@ class Act:
                 action=self.action, method=self.method, slot=self.slot, owner=self.owner.to_json()
             )
             self.record(Kind.BEGUN, body)
+            self.begun = True
         return self.place.state()
 
     def _adopt_spooled(self) -> None:

@@ -135,7 +135,7 @@ class _Backup:
     def failed(self, error: BaseException) -> Outcome:
         """Record the failure, once."""
         if self._failure is None:
-            if not isinstance(error, BackupError):
+            if not isinstance(error, BackupError | KeyboardInterrupt):
                 log.error("%s: unexpected failure", self.place.subject, exc_info=error)
             self._failure = self.act.fail(error)
         return self._failure

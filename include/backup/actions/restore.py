@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.acts import Act, reason_of
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restoring import Restoring
-from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent
+from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent, RestoreRefused
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import moment
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from include.backup.vault.state import DatasetState
 
 _MOST_NOTES = 100  # written out in a record; the number of all is there as well
+_PATTERNS = "patterns are relative to the dataset, as in contracts/*.pdf"
 _MOST_NAMED = 20  # damaged entries that an error names; the record holds them all
 
 
@@ -63,10 +64,16 @@ def restore(
     act = Act(place, "restore")
     try:
         begun = act.now()
-        point = find_point(act.begin(), order)
+        point = find_point(place.state(), order, now=begun)
+        pattern = checked_pattern(order.path)
+        destination.prepare()
+        act.begin()
         with act.noting_damage(point.generation):
-            restoring = _restore(act, point, destination, order, progress or Progress())
+            restoring = _restore(act, point, destination, pattern, progress or Progress())
     except BaseException as error:
+        # What somebody mistyped is no missed objective: it is told, and not recorded as one.
+        if not act.begun and isinstance(error, ConfigurationInvalid | RestoreRefused):
+            raise
         told = sentences.restore_failed(
             place.subject,
             destination=order.address,
@@ -75,6 +82,8 @@ def restore(
         )
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
+    if pattern and not restoring.matched:
+        raise _nothing_matches(act, point, order)
     took = act.now() - begun
     done = sentences.Restored(
         taken_at=point.taken_at,
@@ -109,13 +118,12 @@ def _restore(
     act: Act,
     point: Point,
     destination: Destination,
-    order: Order,
+    pattern: str,
     progress: Progress,
 ) -> Restoring:
     place = act.place
     generation = place.state().generation(point.generation)
     assert generation is not None
-    destination.prepare()
     repository, damages = place.repository_to_restore(generation)
     for damage in damages:
         act.note_damage(generation.id, damage)
@@ -127,9 +135,9 @@ def _restore(
             hint="`recovery-points DATASET` lists the others",
         ) from None
     if snapshot.summary is not None:
-        progress.bytes_total = 0 if order.path else snapshot.summary.total_bytes_processed
-        progress.entries_total = 0 if order.path else snapshot.summary.total_files_processed
-    restoring = Restoring(repository, destination, order.path, progress)
+        progress.bytes_total = 0 if pattern else snapshot.summary.total_bytes_processed
+        progress.entries_total = 0 if pattern else snapshot.summary.total_files_processed
+    restoring = Restoring(repository, destination, pattern, progress)
     restoring.run(snapshot.tree, place.dataset.name)
     if restoring.damages:
         raise damaged_entries(restoring.damages)
@@ -137,8 +145,38 @@ def _restore(
     return restoring
 
 
-def find_point(state: DatasetState, order: Order) -> Point:
-    """Choose the recovery point.
+def checked_pattern(pattern: str) -> str:
+    """A pattern as it is compared: relative to the dataset, without "./" and a last "/".
+
+    Raises:
+        ConfigurationInvalid: it leads elsewhere.
+    """
+    parts = [part for part in pattern.split("/") if part not in {"", "."}]
+    if pattern.startswith("/") or ".." in parts:
+        raise ConfigurationInvalid(f"{pattern!r} leads out of the dataset", hint=_PATTERNS)
+    return "/".join(parts)
+
+
+def _nothing_matches(act: Act, point: Point, order: Order) -> ConfigurationInvalid:
+    """End the act, and say why nothing was restored."""
+    error = ConfigurationInvalid(
+        f"nothing in recovery point {point.snapshot[:8]} matches {order.path!r}", hint=_PATTERNS
+    )
+    told = sentences.restore_refused(
+        act.place.subject,
+        destination=order.address,
+        reason=error.message,
+        by=order.requested_by,
+    )
+    act.end(Kind.REFUSED, {"reason": error.message}, say=lambda _: told, what=error.message)
+    return error
+
+
+def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
+    """Choose the recovery point: the newest that is known to be sound, if none is named.
+
+    The newest is that of the youngest data, not the one recorded last: a full may take long. One
+    from the future is newest only if there is no other.
 
     Raises:
         ConfigurationInvalid: there is none, or the id is not unique.
@@ -154,15 +192,20 @@ def find_point(state: DatasetState, order: Order) -> Point:
                 hint="`recovery-points DATASET` lists them",
             )
         return found[0]
+    sound = {point.snapshot for point in state.sound_points}
+
+    def age(point: Point) -> tuple[bool, datetime, int]:
+        return point.snapshot in sound, point.taken_at, point.sequence
+
     if order.at is None:
-        return points[-1]
+        return max([point for point in points if point.taken_at <= now] or points, key=age)
     earlier = [point for point in points if point.taken_at <= order.at]
     if not earlier:
         raise ConfigurationInvalid(
             f"there is no recovery point of {moment(order.at)} or before",
             hint=f"the oldest is of {moment(min(point.taken_at for point in points))}",
         )
-    return max(earlier, key=lambda point: point.taken_at)
+    return max(earlier, key=age)
 
 
 def damaged_entries(damages: dict[str, str]) -> DamageFound:

@@ -36,6 +36,7 @@ class Restoring:
         self._first_names: dict[tuple[int, int], bytes] = {}
         self._lock = threading.Lock()
         self.unfinished: set[_File] = set()
+        self.matched = False  # whether the pattern fits anything
         self.files = 0
         self.bytes_written = 0
         self.damages: dict[str, str] = {}
@@ -104,7 +105,9 @@ class Restoring:
             waiting.extend(reversed(inner))
 
     def _matches(self, path: bytes) -> bool:
-        return fnmatchcase(path.decode("utf-8", "surrogateescape"), self._pattern)
+        fits = fnmatchcase(path.decode("utf-8", "surrogateescape"), self._pattern)
+        self.matched = self.matched or fits
+        return fits
 
     def _make(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> None:
         """Make an entry, and the directories above it that were not wanted for themselves."""

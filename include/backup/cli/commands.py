@@ -17,7 +17,7 @@ from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.table import table
-from include.backup.evidence.wording import moment, size
+from include.backup.evidence.wording import moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository.progress import Progress
@@ -43,6 +43,8 @@ def back_up(options: argparse.Namespace) -> int:
         _print_json(outcome.to_json())
         return 0
     print(outcome.sentence)
+    for note in outcome.details.get("noted", ()):
+        print(f"note: {one_line(note)}")
     if figures := outcome.details:
         print(
             f"recovery point {figures['snapshot'][:8]} in generation {figures['generation']}: "
@@ -55,15 +57,20 @@ def back_up(options: argparse.Namespace) -> int:
 def recovery_points(options: argparse.Namespace) -> int:
     """List recovery points, newest first."""
     place = DatasetVault.open(_setting(options), options.dataset)
-    points = list(reversed(place.state().points))
+    state = place.state()
+    points = sorted(state.points, key=lambda point: (point.taken_at, point.sequence), reverse=True)
+    sound = {point.snapshot for point in state.sound_points}
     if options.json:
-        _print_json([_point_json(point) for point in points])
+        _print_json([_point_json(point, damaged=point.snapshot not in sound) for point in points])
         return 0
     if not points:
         print(f"{place.subject} has no recovery point yet")
         return 0
     rows = [
-        ("id", "generation", "method", "taken", "read", "stored", "entries", "expires", "verified")
+        (
+            *("id", "generation", "method", "taken", "read", "stored", "entries", "expires"),
+            *("verified", "state"),
+        )
     ]
     rows += [
         (
@@ -76,6 +83,7 @@ def recovery_points(options: argparse.Namespace) -> int:
             f"{point.entries:,}",
             moment(point.expires_at),
             moment(point.verified_at) if point.verified_at else "never",
+            "sound" if point.snapshot in sound else "in a damaged generation",
         )
         for point in points
     ]
@@ -94,8 +102,8 @@ def restore(options: argparse.Namespace) -> int:
     destination = Path(options.to).absolute()
     order = restore_action.Order(
         at=options.at,
-        recovery_point=options.recovery_point,
-        path=options.path,
+        recovery_point=options.recovery_point or "",
+        path=options.path or "",
         address=str(destination),
         requested_by=options.requested_by or setting.owner,
         reason=options.reason,
@@ -114,7 +122,7 @@ def restore(options: argparse.Namespace) -> int:
         return 0
     print(outcome.sentence)
     for note in outcome.details["noted"]:
-        print(f"note: {note}")
+        print(f"note: {one_line(note)}")
     return 0
 
 
@@ -174,8 +182,15 @@ def _usual_method(setting: Setting, name: str) -> Method:
     return setting.policy.data_class(dataset.data_class).method
 
 
-def _point_json(point: Point) -> dict[str, Any]:
-    return {"generation": point.generation, **point.to_json()}
+def _point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
+    verified = point.verified_at.isoformat() if point.verified_at else None
+    return {
+        "id": point.snapshot,
+        "generation": point.generation,
+        **point.to_json(),
+        "verified_at": verified,
+        "damaged": damaged,
+    }
 
 
 def _print_json(value: object) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.backup.cli import commands, doctor, keys, policy
+from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 
 if TYPE_CHECKING:
@@ -19,16 +21,18 @@ if TYPE_CHECKING:
 
     Run = Callable[[argparse.Namespace], int]
 
+_DEBUG = bool(os.environ.get("HOLDFAST_DEBUG"))
 _DESCRIPTION = "Customer data backups that prove themselves."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    _log_to_stderr()
     run: Run = options.run
     try:
-        return run(options)
+        with sigterm_stops():
+            return run(options)
     except BackupError as error:
         outcome = getattr(error, "outcome", None)
         if outcome is not None:
@@ -41,21 +45,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: stopped; what was stored is kept and used by the next run", file=sys.stderr)
         return 1
+    except OSError as error:
+        where = f"{error.filename!s}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if _DEBUG:
+            raise
+        print(
+            f"error: an unexpected {type(error).__name__}, which is a fault of ours; hint: run it "
+            "again with HOLDFAST_DEBUG=1 and report what that prints",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(_without_traceback)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Tracebacks are for developers: who asks for them gets them."""
+    if not _DEBUG:
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def moment(text: str) -> datetime:
-    """A time as people write it, in UTC unless it says otherwise: ``2026-11-23 01:00``.
+    """The end of a time as people write it, in UTC unless it says otherwise.
+
+    ``2026-11-23`` is the whole day, ``2026-11-23 01:00:04`` the whole second: recovery points are
+    listed to the second, and the one that was listed is meant.
 
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError as error:
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=UTC)
+        if len(text) == len("2026-11-23"):
+            parsed += timedelta(days=1, microseconds=-1)
+        elif not parsed.microsecond:
+            parsed += timedelta(seconds=1, microseconds=-1)
+        return parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write 2026-11-23 or 2026-11-23T01:00"
         ) from error
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def given(text: str) -> str:
+    """An argument that must not be empty, as that of a variable that was never set.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,11 +160,15 @@ def _points(parser: argparse.ArgumentParser) -> None:
 
 def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset")
-    parser.add_argument("--to", required=True, metavar="DIR", help="an empty or new directory")
+    parser.add_argument(
+        "--to", type=given, required=True, metavar="DIR", help="an empty or new directory"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
-    which.add_argument("--recovery-point", default="", metavar="ID")
-    parser.add_argument("--path", default="", metavar="GLOB", help="only what matches, relative")
+    which.add_argument("--recovery-point", type=given, metavar="ID")
+    parser.add_argument(
+        "--path", type=given, metavar="GLOB", help="only what matches, relative"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")

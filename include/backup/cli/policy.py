@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import review as review_action
 from include.backup.cli.environment import config_folder, load_setting, now
-from include.backup.errors import BackupError, PolicyInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
 from include.backup.evidence.sentences import with_evidence
 from include.backup.policy.datasets import datasets_schema, team_file_schema
 from include.backup.policy.durations import format_duration
@@ -62,6 +62,15 @@ def review(options: argparse.Namespace) -> int:
 
 
 def _write_schemas(folder: Path) -> int:
+    try:
+        return _write_schemas_to(folder)
+    except OSError as error:
+        raise ConfigurationInvalid(
+            f"{folder} cannot be written: {error.strerror}", hint="name a folder that you may write"
+        ) from error
+
+
+def _write_schemas_to(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in (
         ("policy", policy_schema()),

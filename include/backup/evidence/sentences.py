@@ -227,6 +227,17 @@ def restore_failed(subject: Subject, *, destination: str, reason: str, by: str) 
     )
 
 
+def restore_refused(subject: Subject, *, destination: str, reason: str, by: str) -> str:
+    """A restore was asked for that cannot be; nothing was touched."""
+    return _sentence(
+        Verdict.NOT_TESTED,
+        ("4.3",),
+        subject,
+        f"restore to {destination} not done: {reason}",
+        f"requested by {by}",
+    )
+
+
 def checked(
     subject: Subject,
     *,

@@ -81,6 +81,7 @@ class FilesystemSource:
         try:
             folders = Folders(self.path)
             status = os.fstat(folders.root.fd)
+            attributes = attributes_of(folders.root.entry(b"."))
         except NotADirectoryError as error:
             raise SourceGone(f"{os.fsdecode(self.path)} is not a directory") from error
         except OSError as error:
@@ -88,7 +89,8 @@ class FilesystemSource:
                 f"{os.fsdecode(self.path)}: {error.strerror}",
                 hint="is the volume mounted, and may this user read it?",
             ) from error
-        reading = FilesystemReading(self, folders, status, now, parent_taken_at)
+        root = node_of(b"root", status)._replace(extended_attributes=attributes)
+        reading = FilesystemReading(self, folders, root, status.st_dev, now, parent_taken_at)
         yield reading
         reading.require_root()
 
@@ -100,17 +102,16 @@ class FilesystemReading:
         self,
         source: FilesystemSource,
         folders: Folders,
-        status: os.stat_result,
+        root: Node,
+        device: int,
         taken_at: datetime,
         parent_taken_at: datetime | None,
     ) -> None:
         self.taken_at = taken_at
         self._source = source
         self._folders = folders
-        self._device = status.st_dev
-        self.root = node_of(b"root", status)._replace(
-            extended_attributes=attributes_of(folders.root.entry(b"."))
-        )
+        self._device = device
+        self.root = root
         # Compared as text: whole seconds without the "Z", so that any fraction counts as later.
         self._horizon = "" if parent_taken_at is None else text_of_datetime(parent_taken_at)[:19]
         self.notes: builtins.list[Note] = []

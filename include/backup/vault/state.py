@@ -54,6 +54,11 @@ class DatasetState:
         return self._ordered(damaged_too=True)
 
     @property
+    def sound_points(self) -> tuple[Point, ...]:
+        """Those of `points` that are in no damaged generation."""
+        return self._ordered()
+
+    @property
     def newest_point(self) -> Point | None:
         """The last one recorded that is a sound copy."""
         return next(reversed(self._ordered()), None)
