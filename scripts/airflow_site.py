@@ -31,6 +31,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 USER: Final = "admin"
 LOCK: Final = ".lock"
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor")
+# Logs lie on this machine; their servers would listen on every address.
+_OPTIONS: Final = dict.fromkeys(("scheduler", "triggerer"), ("--skip-serve-logs",))
 _HEALTHY_SECONDS: Final = 180.0
 _GRACE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.25
@@ -210,7 +212,7 @@ def _run(site: Site, environment: dict[str, str], *arguments: str) -> None:
 def _start(site: Site, environment: dict[str, str], name: str) -> subprocess.Popen[bytes]:
     with (site.logs / f"{name}.log").open("ab") as out:
         return subprocess.Popen(
-            _command(name),
+            _command(name, *_OPTIONS.get(name, ())),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -15,7 +15,7 @@ from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restore import Order, restore
 from include.backup.actions.setting import Connection, Setting
 from include.backup.policy.datasets import load_datasets
-from include.backup.policy.load import load_policy
+from include.backup.policy.load import parse_policy
 from include.backup.sources.directory import Directory
 from include.backup.storage.memory import MemoryStorage
 
@@ -46,6 +46,9 @@ class Site:
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
         self.source_options = ""
+        self.entry_options = ""
+        self.policy_change = ("rpo:", "rpo:")
+        self.vault_url = "s3://memory/vault', connection: 'none"
         self.restores = 0  # how many there were: the last one is in restored-<restores>
 
     def clock(self) -> datetime:
@@ -64,17 +67,19 @@ class Site:
         text = (
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
-            "vaults: {primary: {url: 's3://memory/vault', connection: none}}\n"
+            f"vaults: {{primary: {{url: '{self.vault_url}'}}}}\n"
             "datasets:\n"
             "  crm:\n"
             "    class: critical\n"
             "    owner: crm-team@example.com\n"
             f"    source: {{type: filesystem, path: {self.data}{self.source_options}}}\n"
+            f"{self.entry_options}"
         )
         path = config / "datasets.yaml"
         if not path.exists() or path.read_text() != text:  # another process may be reading it
             path.write_text(text)
-        policy = load_policy(ROOT / "include" / "config" / "policy.yaml")
+        text = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
+        policy = parse_policy(text.replace(*self.policy_change).encode(), file="policy.yaml")
         names = [data_class.name for data_class in policy.classes]
         return Setting(
             policy=policy,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.outcome import Outcome
 from include.backup.errors import (
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from include.backup.vault.generations import Act as OpenAct
 
 log = logging.getLogger(__name__)
+
+RESTORE: Final = "restore"
+EXPORT: Final = "export_key"
 
 
 class Act:
@@ -85,8 +88,8 @@ class Act:
         Raises:
             StorageError, LedgerBroken.
         """
-        ledger = self.place.ledger
-        ledger.head()
+        if self.action not in {RESTORE, EXPORT}:  # evidence never holds up a rescue
+            self.place.require_history()
         self._adopt_spooled()
         state = self._known = self.place.state()
         for act in state.acts:
@@ -170,6 +173,8 @@ class Act:
         draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
         self.ended = True
         try:
+            if isinstance(error, LedgerBroken):
+                raise error
             record = self.place.ledger.append(
                 draft,
                 fold=fold_json,
@@ -235,7 +240,9 @@ class Act:
         ledger = self.place.ledger
         draft = ledger.draft(kind=kind, act=act, at=self.now(), body=body)
         told = None if say is None else (lambda after: say(_state(after)))
-        return ledger.append(draft, fold=fold_json, say=told)
+        record = ledger.append(draft, fold=fold_json, say=told)
+        self.place.seen.remember(record)
+        return record
 
     def _is_dead(self, act: OpenAct, held: Method | None) -> bool:
         """Whether an open act of the ledger has certainly ended."""

@@ -72,6 +72,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
     now = setting.clock()
     try:
         place = DatasetVault.open(setting, name)
+        place.require_history()
         head = place.ledger.head()
         state = place.state()
     except BackupError as error:

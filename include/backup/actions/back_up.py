@@ -51,6 +51,7 @@ def back_up(
     slot: datetime | None = None,
     deadline: datetime | None = None,
     progress: Progress | None = None,
+    new_key: bool = False,
 ) -> Outcome:
     """Take one recovery point of a dataset, unless another run is doing so.
 
@@ -59,6 +60,7 @@ def back_up(
         slot: what the schedule wants completed; None when a person asks.
         deadline: no work is done after it.
         progress: counts what is read and stored.
+        new_key: whether a new generation may have another master key than the newest.
 
     Raises:
         BackupError: no recovery point was made. The failure is recorded, and the error carries
@@ -66,7 +68,7 @@ def back_up(
     """
     require_compiled_chunker()
     place = DatasetVault.open(setting, name)
-    backup = _Backup(place, method, slot, deadline, progress or Progress())
+    backup = _Backup(place, method, slot, deadline, progress or Progress(), new_key=new_key)
     try:
         try:
             return backup.run()
@@ -87,7 +89,10 @@ class _Backup:
         slot: datetime | None,
         deadline: datetime | None,
         progress: Progress,
+        *,
+        new_key: bool,
     ) -> None:
+        self.new_key = new_key
         self.place = place
         self.method = method
         self.slot = slot
@@ -98,6 +103,7 @@ class _Backup:
 
     def run(self) -> Outcome:
         """Plan, hold the lease that the plan needs, follow the plan; until one works out."""
+        self.place.require_history()
         for _ in range(_MOST_PLANS):
             wanted = self._plan(self.place.state()).method
             with Lease.acquire(
@@ -172,7 +178,7 @@ class _Backup:
             self._abandon(chosen.abandon)
         generation = chosen.generation
         if generation is None:
-            return self._take(chosen, lease, remarks, *open_new(self.act))
+            return self._take(chosen, lease, remarks, *open_new(self.act, new_key=self.new_key))
         if not generation.points and is_half_made(self.place, generation):
             self._abandon(generation)
             return None

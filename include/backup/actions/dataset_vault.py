@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.backup.errors import DamageFound, FileAbsent, PolicyInvalid
+from include.backup.actions.seen import Seen
+from include.backup.errors import (
+    DamageFound,
+    DatasetInvalid,
+    FileAbsent,
+    LedgerBroken,
+    PolicyInvalid,
+)
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.sentences import Copies, Subject
 from include.backup.evidence.signing import Signer
@@ -14,6 +22,7 @@ from include.backup.policy.objectives import (
     Judgement,
     Standing,
     judge,
+    judge_retired,
     judge_without_schedule,
 )
 from include.backup.policy.schedule import schedule_of
@@ -22,7 +31,7 @@ from include.backup.repository.salvage import open_for_reading
 from include.backup.sources.filesystem import FilesystemSource
 from include.backup.storage.local import LocalStorage
 from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
-from include.backup.vault.layout import dataset_folder, generation_folder
+from include.backup.vault.layout import GENERATIONS, dataset_folder, generation_folder
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ class DatasetVault:
     folder: Storage
     ledger: Ledger
     spool: Spool
+    seen: Seen
 
     @classmethod
     def open(cls, setting: Setting, name: str) -> DatasetVault:
@@ -69,6 +79,7 @@ class DatasetVault:
             folder=folder,
             ledger=Ledger(folder, subject=name, signer=signer),
             spool=Spool(spool, signer=signer),
+            seen=Seen.of(setting.state_folder, vault=vault.url, dataset=name),
         )
 
     @property
@@ -99,8 +110,13 @@ class DatasetVault:
         return LocalKey.of_text(key.password)
 
     def source(self) -> Source:
-        """What reads the dataset."""
+        """What reads the dataset.
+
+        Raises:
+            DatasetInvalid: it holds its own vault, or lies in it, by way of a link.
+        """
         source = self.dataset.source
+        self._require_apart()
         return FilesystemSource(
             source.path,
             exclude=source.exclude,
@@ -110,6 +126,18 @@ class DatasetVault:
             skip_unreadable=source.unreadable == "skip",
         )
 
+    def _require_apart(self) -> None:
+        """As `overlap` does for the paths as they are written; here links are followed."""
+        if not self.vault.local_path:
+            return
+        here, there = map(os.path.realpath, (self.dataset.source.path, self.vault.local_path))
+        if os.path.commonpath([here, there]) in {here, there}:
+            raise DatasetInvalid(
+                f"it and the vault {self.vault.url} lie inside one another: {here} and {there}",
+                path=f"datasets.{self.dataset.name}.source.path",
+                hint="each backup would hold the backups before it",
+            )
+
     def state(self) -> DatasetState:
         """The dataset as the newest record says.
 
@@ -118,6 +146,21 @@ class DatasetVault:
         """
         head = self.ledger.head()
         return DatasetState.of_json(head.state if head else {})
+
+    def require_history(self) -> None:
+        """Refuse a vault that has less of the dataset than it had.
+
+        Raises:
+            LedgerBroken: it is empty, or not the one that it was.
+            StorageError.
+        """
+        head = self.ledger.head()
+        self.seen.require(head)
+        if head is None and (left := self.folder.folders(GENERATIONS)):
+            raise LedgerBroken(
+                f"the ledger of {self.dataset.name} is gone, and its generations are there "
+                f"({', '.join(left[:3])})"
+            )
 
     def repository(self, generation: Generation) -> Repository:
         """Open the repository of a generation; its index is not loaded yet.
@@ -164,12 +207,15 @@ class DatasetVault:
         """The dataset against its objectives (4.1), `failure` being that of the run just ended."""
         newest, own = state.newest_point, self.data_class
         standing = Standing(
-            protected_since=state.since or now,
+            protected_since=state.since or self.seen.since(now),
             newest_point_at=newest.taken_at if newest else None,
             last_completed_slot=state.last_slot(own.method, now=now),
             last_run_failed=bool(state.failures) or failure is not None,
             failure=failure or state.failure,
         )
+        if (retired := self.dataset.retired) is not None:
+            why = f"retired since {retired.date} by {retired.by}: {retired.reason}"
+            return judge_retired(standing, data_class=own, why=why, now=now)
         try:
             schedule = schedule_of(own, dataset=self.dataset.name)
         except PolicyInvalid as error:  # no reason not to restore, or to end what was begun

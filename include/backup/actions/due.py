@@ -88,7 +88,9 @@ def _judge(setting: Setting, name: str, method: Method, tick: datetime) -> DueDa
     )
     last_slot, trouble = None, ""
     try:
-        last_slot = DatasetVault.open(setting, name).state().last_slot(method, now=now)
+        place = DatasetVault.open(setting, name)
+        place.require_history()
+        last_slot = place.state().last_slot(method, now=now)
     except BackupError as error:
         # Its task looks again, and does nothing if the slot is completed.
         trouble = f"its ledger cannot be read: {error}"

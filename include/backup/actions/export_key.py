@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import Act
+from include.backup.actions.acts import EXPORT, Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
@@ -29,7 +29,7 @@ def export_key(setting: Setting, name: str, generation: str) -> tuple[Outcome, s
         raise ConfigurationInvalid(
             f"{name} has no generation {generation!r}", hint=f"there are: {names}"
         )
-    act = Act(place, "export_key")
+    act = Act(place, EXPORT)
     act.begin()
     try:
         secret = load_secret(

@@ -15,7 +15,7 @@ from include.backup.actions.unrecorded import (
     require_packs,
     require_recorded_snapshots,
 )
-from include.backup.errors import FileAbsent
+from include.backup.errors import FileAbsent, KeyUnusable
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import size
 from include.backup.policy.retention import closes_at
@@ -35,13 +35,18 @@ if TYPE_CHECKING:
     from include.backup.vault.generations import Generation
 
 
-def open_new(act: Act) -> tuple[Generation, Repository]:
+def open_new(act: Act, *, new_key: bool = False) -> tuple[Generation, Repository]:
     """Open a new generation: record, envelope, key file, config.
 
+    Args:
+        new_key: whether it may have another master key than the newest generation.
+
     Raises:
-        KeyUnusable, StorageError, LeaseLost.
+        KeyUnusable: it would have; whoever wants to restore would need to know both.
+        StorageError, LeaseLost.
     """
     place, now = act.place, act.now()
+    _refuse_other_key(place, new_key=new_key)
     name = new_generation(now, [generation.id for generation in place.state().generations])
     context = KeyContext(dataset=place.dataset.name, generation=name)
     envelope, secret = new_envelope(place.provider(), context, now=now)
@@ -61,6 +66,17 @@ def open_new(act: Act) -> tuple[Generation, Repository]:
     place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)
     storage = generation_folder(place.folder, name)
     return generation, Repository.create(storage, secret.password, now=now, locked_until=until)
+
+
+def _refuse_other_key(place: DatasetVault, *, new_key: bool) -> None:
+    ours = place.provider().master_key_id
+    known = [generation for generation in place.state().generations if generation.points]
+    if known and known[-1].key != ours and not new_key:
+        raise KeyUnusable(
+            f"generation {known[-1].id} of {place.dataset.name} opens with master key "
+            f"{known[-1].key}, and {ours} was given",
+            hint="give that key; to go on with another one: back-up --full --new-key",
+        )
 
 
 def resume(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import Act, reason_of
+from include.backup.actions.acts import RESTORE, Act, reason_of
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restoring import Restoring
 from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent, RestoreRefused
@@ -61,7 +61,7 @@ def restore(
         KeyUnusable, StorageError.
     """
     place = DatasetVault.open(setting, name)
-    act = Act(place, "restore")
+    act = Act(place, RESTORE)
     try:
         begun = act.now()
         point = find_point(place.state(), order, now=begun)

@@ -38,7 +38,9 @@ def back_up(options: argparse.Namespace) -> int:
     progress = Progress()
     method = Method.FULL if options.full else _usual_method(setting, options.dataset)
     with ProgressLine(progress, what=f"back-up {options.dataset}"):
-        outcome = back_up_action.back_up(setting, options.dataset, method=method, progress=progress)
+        outcome = back_up_action.back_up(
+            setting, options.dataset, method=method, progress=progress, new_key=options.new_key
+        )
     if options.json:
         _print_json(outcome.to_json())
         return 0
@@ -171,6 +173,18 @@ def verify_ledger(options: argparse.Namespace) -> int:
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
         print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
     return 1 if failures else 0
+
+
+def accept_ledger(options: argparse.Namespace) -> int:
+    """Forget what this machine has seen of a ledger: it was set aside, or the vault put back."""
+    place = DatasetVault.open(_setting(options), options.dataset)
+    head = place.ledger.head()
+    number = place.seen.forget()
+    print(
+        f"{place.subject}: this machine had seen record {number}, and accepts that there are "
+        f"{head.sequence if head else 0} in {place.vault.url}"
+    )
+    return 0
 
 
 def _setting(options: argparse.Namespace) -> Setting:

@@ -150,6 +150,9 @@ def _policy(parser: argparse.ArgumentParser) -> None:
 def _back_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset")
     parser.add_argument("--full", action="store_true", help="open a new generation")
+    parser.add_argument(
+        "--new-key", action="store_true", help="which may have another master key than the last"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -166,9 +169,7 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
     which.add_argument("--recovery-point", type=given, metavar="ID")
-    parser.add_argument(
-        "--path", type=given, metavar="GLOB", help="only what matches, relative"
-    )
+    parser.add_argument("--path", type=given, metavar="GLOB", help="only what matches, relative")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")
@@ -188,6 +189,11 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:
-    inner = parser.add_subparsers(metavar="verify", required=True)
+    inner = parser.add_subparsers(metavar="verify|accept", required=True)
     verify = inner.add_parser("verify", help="read all records; name the first that does not fit")
     verify.add_argument("dataset", nargs="?", help="all of them, and the policy's, if left out")
+    accept = inner.add_parser(
+        "accept", help="go on with a ledger that has less than this machine has seen of it"
+    )
+    accept.add_argument("dataset")
+    accept.set_defaults(run=commands.accept_ledger)

@@ -55,8 +55,8 @@ class Judgement:
     reason: str
     age: timedelta | None  # of the newest recovery point; None when there is none
     rpo: timedelta
-    next_due_at: datetime  # the next slot; in the past while a slot waits to be completed
-    next_deadline: datetime  # when that slot is late
+    next_due_at: datetime | None  # the next slot; in the past while one waits; None: there is none
+    next_deadline: datetime | None  # when that slot is late
 
 
 def judge(
@@ -85,6 +85,21 @@ def judge(
     )
 
 
+def judge_retired(
+    standing: Standing, *, data_class: DataClass, why: str, now: datetime
+) -> Judgement:
+    """Judge a dataset of which no more recovery points are taken: it promises none."""
+    age = None if standing.newest_point_at is None else now - standing.newest_point_at
+    return Judgement(
+        verdict=Verdict.KEPT,
+        reason=why,
+        age=age,
+        rpo=data_class.rpo,
+        next_due_at=None,
+        next_deadline=None,
+    )
+
+
 def judge_without_schedule(
     standing: Standing, *, data_class: DataClass, why: str, now: datetime
 ) -> Judgement:
@@ -100,8 +115,8 @@ def judge_without_schedule(
         reason=f"its class cannot keep its promises: {why}",
         age=age,
         rpo=data_class.rpo,
-        next_due_at=now,
-        next_deadline=now,
+        next_due_at=None,
+        next_deadline=None,
     )
 
 

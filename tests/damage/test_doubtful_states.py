@@ -1,0 +1,186 @@
+"""States in which a backup could do harm by going on, or by stopping for good."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.actions import take
+from include.backup.actions.assess import assess
+from include.backup.actions.back_up import back_up
+from include.backup.actions.check import check
+from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
+from include.backup.policy.model import Method
+from include.backup.policy.objectives import Verdict
+from include.backup.repository import lock
+from include.backup.storage.memory import MemoryStorage
+from include.backup.storage.retry import Patience
+from include.backup.vault import leases
+from include.backup.vault.leases import Lease
+from tests.damage.site import Site, kept
+from tests.interop.archives import Archives
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.interop.conftest import Restic
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait for the locks of others."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A dataset with one recovery point."""
+    site = Site(tmp_path)
+    site.write(a="first")
+    assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
+    site.wait(days=1)
+    site.write(b="second")
+    return site
+
+
+def test_a_full_that_was_replaced_and_wakes_is_one_more_recovery_point(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept between its lease and its snapshot; nothing that follows fails because of it."""
+    successor: list[str] = []
+    commit = take.Taking._commit
+
+    def sleep_and_commit(taking: take.Taking, *arguments: object) -> object:
+        if not successor:
+            successor.append("taken")
+            site.wait(minutes=31)
+            assert kept(back_up(site.setting(), "crm", method=Method.FULL))
+            site.wait(minutes=1)
+        return commit(taking, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(take.Taking, "_commit", sleep_and_commit)
+    with pytest.raises(Exception, match=r"comes too late|taken over"):
+        back_up(site.setting(), "crm", method=Method.FULL)
+    monkeypatch.undo()
+    for day in range(2):
+        site.wait(days=1)
+        site.write(**{f"day{day}": "more"})
+        outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+        assert outcome.ok, outcome.sentence
+        assert site.restored() == site.content()
+    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert sum(point.adopted for point in site.place().state().points) == 1
+
+
+def test_a_lease_outlives_whatever_saves_a_snapshot() -> None:
+    """Whoever renewed it just before has it still when the last retry ends."""
+    below_us = timedelta(seconds=5 * 60)  # boto3's own attempts, each with its longest wait
+    assert Patience().deadline + below_us + leases.RENEW_EVERY < leases.TIME_TO_LIVE
+    assert Lease.acquire.__kwdefaults__["time_to_live"] == leases.TIME_TO_LIVE
+
+
+def test_an_empty_vault_is_not_taken_for_a_new_one(site: Site) -> None:
+    """Not mounted, or a slip in its address: an error, and nothing is begun there."""
+    full, site.storage = site.storage, MemoryStorage(site.clock)
+    with pytest.raises(
+        LedgerBroken, match=r"has 0 records, and had 3 when .* is the volume mounted"
+    ):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert list(site.storage.list()) == []
+    [standing] = assess(site.setting())
+    assert standing.row.verdict is Verdict.BROKEN
+    assert site.place().seen.forget() == 3
+    assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
+    site.place().seen.forget()
+    site.storage = full
+    assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
+
+
+def test_generations_without_a_ledger_are_not_built_beside(site: Site) -> None:
+    """Somebody took the ledger away: on no machine is that a new dataset."""
+    site.memory.delete([info.name for info in site.memory.list() if "/ledger/" in info.name])
+    site.place().seen.forget()
+    with pytest.raises(LedgerBroken, match="the ledger of crm is gone, and its generations are"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+
+
+def test_another_record_of_the_same_number_is_noticed(site: Site) -> None:
+    """A vault put back to another branch of its history is not gone on with unasked."""
+    other = Site(site.folder / "other")
+    other.write(a="first")
+    back_up(other.setting(), "crm", method=Method.INCREMENTAL)
+    site.storage = other.memory
+    with pytest.raises(LedgerBroken, match="ends with another record 3 than the one"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+
+
+def test_a_full_with_another_master_key_is_refused_unless_meant(site: Site) -> None:
+    """Its incrementals could be opened by one key, and those before by the other."""
+    site.keys["backup_master_key"] = base64.b64encode(b"n" * 32).decode()
+    with pytest.raises(KeyUnusable, match=r"opens with master key .* --new-key"):
+        back_up(site.setting(), "crm", method=Method.FULL)
+    assert len(site.place().state().generations) == 1
+    assert kept(back_up(site.setting(), "crm", method=Method.FULL, new_key=True))
+    assert site.restored() == site.content()
+
+
+def test_a_dataset_that_is_never_backed_up_does_not_stay_untested(tmp_path: Path) -> None:
+    """Its time runs from when it was first seen, not from each look."""
+    site = Site(tmp_path)
+    assert assess(site.setting())[0].row.verdict is Verdict.NOT_TESTED
+    site.wait(days=4)
+    [standing] = assess(site.setting())
+    assert standing.row.verdict is Verdict.BROKEN
+    assert "the first was due by" in standing.row.what
+
+
+def test_a_retired_dataset_breaks_no_promise(site: Site) -> None:
+    """Nobody takes recovery points of it any more, and nobody is woken for that."""
+    site.entry_options = "    retired: {date: 2026-11-25, reason: sold, by: anna}\n"
+    site.wait(days=400)
+    [standing] = assess(site.setting())
+    assert standing.row.verdict is Verdict.KEPT
+    assert standing.row.what == "retired since 2026-11-25 by anna: sold"
+    assert standing.next_due_at is None
+
+
+def test_a_policy_that_cannot_be_kept_stops_no_restore(site: Site) -> None:
+    """Verdicts say so; what is done is done, recorded and told."""
+    site.policy_change = ("rpo: 48 hours", "rpo: 12 hours")
+    assert site.restored() == {"a": b"first"}
+    _, damages = check(site.setting(), "crm", read_data=False)
+    assert damages == []
+    [standing] = assess(site.setting())
+    assert standing.row.verdict is Verdict.BROKEN
+    assert "its class cannot keep its promises" in standing.row.what
+
+
+def test_a_vault_in_the_source_by_a_link_is_refused(tmp_path: Path) -> None:
+    """As written they lie apart; each backup would hold the backups before it."""
+    site = Archives(tmp_path)
+    (site.data / "inner").mkdir()
+    site.vault.symlink_to(site.data / "inner")
+    site.vault_url = f"file://{site.vault}"
+    with pytest.raises(DatasetInvalid, match="lie inside one another"):
+        site.back_up()
+    assert list((site.data / "inner").rglob("data/*/*")) == []
+
+
+@pytest.mark.interop
+def test_what_a_person_backed_up_with_restic_is_no_recovery_point(
+    tmp_path: Path, restic: Restic
+) -> None:
+    """It stays where it is, and nothing of ours builds on it."""
+    site = Archives(tmp_path)
+    site.write(a="first")
+    first = site.back_up()
+    (tmp_path / "other").write_text("other")
+    site.restic(restic, first, "backup", str(tmp_path / "other"))
+    site.write(b="second")
+    second = site.back_up()
+    assert second.details["method"] == "incremental"
+    assert len(site.place().state().points) == 2
+    assert site.restored() == site.content()
