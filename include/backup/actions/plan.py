@@ -39,8 +39,8 @@ def plan(
     Args:
         slot: what the schedule wants completed; None when a person asks, and then a recovery
             point is taken whatever there is.
-        resume_within: how long after its opening an unfinished generation is gone on with. Later
-            its closing time would come too soon for the incrementals that follow.
+        resume_within: how long after its opening an unfinished generation is gone on with: until
+            the next full is due. A first full may take many runs, each of which ends in time.
     """
     last = state.last_slot(method, now=now)
     if slot is not None and last is not None and slot <= last <= now:

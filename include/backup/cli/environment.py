@@ -82,7 +82,8 @@ def connection(name: str) -> Connection:
     if not (text := os.environ.get(variable)):
         raise ConfigurationInvalid(
             f"there is no connection {name!r}",
-            hint=f"set the environment variable {variable}; `holdfast init` makes new keys",
+            hint=f"set {variable}: read in the file that holds your keys (. ./keys.env); only for "
+            "a new vault does `holdfast init` make new ones",
         )
     try:
         return _of_json(text) if text.lstrip().startswith("{") else _of_uri(text)

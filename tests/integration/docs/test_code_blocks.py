@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,6 @@ def site(tmp_path: Path) -> dict[str, str]:
         "HOLDFAST_STATE": str(tmp_path / "state"),
         "SCRATCH": str(tmp_path / "scratch"),
         "VAULT": str(tmp_path / "vault"),
-        "YESTERDAY_OR_LATER": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
     }
 
 
