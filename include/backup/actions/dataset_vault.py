@@ -69,6 +69,7 @@ class DatasetVault:
         vault = setting.datasets.vaults[dataset.vault]
         signing_key = setting.connection(setting.datasets.signing_key)
         signer = Signer.of_text(signing_key.password)
+        trusted = setting.datasets.trusted_keys
         folder = dataset_folder(setting.open_storage(vault), name)
         spool = LocalStorage(setting.state_folder / "spool" / vault.name)
         return cls(
@@ -77,8 +78,8 @@ class DatasetVault:
             data_class=setting.policy.data_class(dataset.data_class),
             vault=vault,
             folder=folder,
-            ledger=Ledger(folder, subject=name, signer=signer),
-            spool=Spool(spool, signer=signer),
+            ledger=Ledger(folder, subject=name, signer=signer, trusted=trusted),
+            spool=Spool(spool, signer=signer, trusted=trusted),
             seen=Seen.of(setting.state_folder, vault=vault.url, dataset=name),
         )
 

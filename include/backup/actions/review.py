@@ -92,6 +92,16 @@ def _folder(setting: Setting) -> Storage:
     return policy_folder(setting.open_storage(first))
 
 
+def policy_ledger(setting: Setting) -> Ledger:
+    """The ledger of the policy, in the first vault.
+
+    Raises:
+        ConfigurationInvalid: there is no signing key.
+    """
+    return _ledger(setting, _folder(setting))
+
+
 def _ledger(setting: Setting, folder: Storage) -> Ledger:
     signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
-    return Ledger(folder, subject=POLICY, signer=signer)
+    trusted = setting.datasets.trusted_keys
+    return Ledger(folder, subject=POLICY, signer=signer, trusted=trusted)

@@ -12,21 +12,23 @@ from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.review import policy_ledger
 from include.backup.cli.environment import config_folder, load_setting
 from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository.progress import Progress
 from include.backup.sources.directory import Directory
-from include.backup.vault.layout import POLICY, policy_folder
+from include.backup.vault.layout import dataset_folder, dataset_names
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from include.backup.actions.setting import Setting
     from include.backup.vault.generations import Point
@@ -159,8 +161,7 @@ def verify_ledger(options: argparse.Namespace) -> int:
     names = [options.dataset] if options.dataset else sorted(setting.datasets.good)
     ledgers = [DatasetVault.open(setting, name).ledger for name in names]
     if not options.dataset:
-        vault = next(iter(setting.datasets.vaults.values()))
-        ledgers.append(Ledger(policy_folder(setting.open_storage(vault)), subject=POLICY))
+        ledgers += [*_unlisted_ledgers(setting, ledgers), policy_ledger(setting)]
     failures = 0
     for ledger in ledgers:
         try:
@@ -173,6 +174,19 @@ def verify_ledger(options: argparse.Namespace) -> int:
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
         print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
     return 1 if failures else 0
+
+
+def _unlisted_ledgers(setting: Setting, listed: Sequence[Ledger]) -> Iterator[Ledger]:
+    """Ledgers in the vaults of datasets that no entry names, or only a wrong one."""
+    names = {ledger.subject for ledger in listed}
+    signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
+    for vault in setting.datasets.vaults.values():
+        storage = setting.open_storage(vault)
+        for name in dataset_names(storage):
+            if name not in names:
+                trusted = setting.datasets.trusted_keys
+                folder = dataset_folder(storage, name)
+                yield Ledger(folder, subject=name, signer=signer, trusted=trusted)
 
 
 def accept_ledger(options: argparse.Namespace) -> int:

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has seen enough
         return 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        if (outcome := getattr(stopped, "outcome", None)) is not None:
+            print(outcome.sentence)
         print("error: stopped; what was stored is kept and used by the next run", file=sys.stderr)
         return 1
     except OSError as error:

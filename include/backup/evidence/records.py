@@ -233,7 +233,7 @@ def _check_seal(
     if trusted and public_key not in trusted:
         raise LedgerBroken(
             f"{what} is signed with key {key}, which is not trusted",
-            hint="if the signing key was changed, give the public key of the old one too",
+            hint="if the signing key was changed, list the old one under signing_key: trusted",
         )
     return key
 

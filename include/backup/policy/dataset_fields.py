@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from include.backup.errors import ConfigurationInvalid
@@ -18,6 +19,7 @@ from include.backup.policy.fields import (
     FLAG,
     TEXT,
     TEXTS,
+    Each,
     Field,
     Section,
     Text,
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
 
 RESERVED: Final = frozenset({"all", "datasets", "defaults", "none", "policy", "vault"})
 NOT_BUILT: Final = ("postgresql", "mariadb", "s3")
+
+
+_HEX_KEY: Final = "^[0-9a-f]{64}$"
+
+
+def _parse_public_key(text: str) -> str:
+    if not re.fullmatch(_HEX_KEY, text):
+        raise ConfigurationInvalid(
+            f"{quoted(text)} is no public key", hint="64 hex digits, as on the recovery sheet"
+        )
+    return text
 
 
 def _parse_provider(text: str) -> str:
@@ -192,7 +205,14 @@ MAIN_FILE: Final = Section(
             meaning="the key that signs the ledger: {connection: backup_signing_key}",
             kind=Section(
                 what="the signing key",
-                fields={"connection": Field(kind=TEXT, meaning="the connection that holds it")},
+                fields={
+                    "connection": Field(kind=TEXT, meaning="the connection that holds it"),
+                    "trusted": Field(
+                        kind=Each(kind=Text(parse=_parse_public_key, form={"pattern": _HEX_KEY})),
+                        meaning="public keys of former signing keys, in hex, as the sheet has them",
+                        default=(),
+                    ),
+                },
             ),
         ),
         "vaults": Field(kind=Vaults(), meaning="where recovery points lie, by name"),

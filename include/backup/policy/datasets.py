@@ -57,6 +57,7 @@ class Datasets:
 
     key: KeySettings
     signing_key: str  # the connection
+    trusted_keys: tuple[bytes, ...] = ()  # public, 32 bytes each: former signing keys
     vaults: Mapping[str, VaultSettings]  # the first is the default
     good: Mapping[str, Dataset]  # in the order of the files
     bad: Mapping[str, DatasetInvalid]
@@ -235,6 +236,7 @@ def load_datasets(classes: Collection[str], path: Path | None = None) -> Dataset
     return Datasets(
         key=KeySettings(**values["key"]),
         signing_key=values["signing_key"]["connection"],
+        trusted_keys=tuple(map(bytes.fromhex, values["signing_key"]["trusted"] or ())),
         vaults=listing.vaults,
         good=listing.good,
         bad=listing.bad,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from include.backup.evidence.signing import Signer
 
 ROOT = Path(__file__).resolve().parents[3]
 _ENTRY = """
@@ -232,3 +236,81 @@ def test_only_the_command_for_it_shows_a_secret(shell: Shell) -> None:
     for secret in secrets:
         assert secret not in printed
         assert not any(secret.encode() in content for content in kept)
+
+
+def test_a_changed_signing_key_is_followed_if_the_old_one_is_listed(shell: Shell) -> None:
+    """Backups and restores go on, and both keys' records are believed; a stranger's are not."""
+    shell("back-up", "crm")
+    shell("policy", "review", "--by", "Ada", "--note", "fine")
+    old = Signer(bytes([2]) * 32).public_key.hex()
+    shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"] = _connection(7)
+    assert "is signed with key" in shell("back-up", "crm", code=1)
+    assert "policy: record 1" in shell("ledger", "verify", code=1)
+    path = shell.site / "config" / "datasets.yaml"
+    changed = f"backup_signing_key, trusted: [{old}]}}"
+    path.write_text(path.read_text().replace("backup_signing_key}", changed))
+    assert "KEPT" in shell("back-up", "crm")
+    shell("restore", "crm", "--to", "out")
+    assert "signed by" in shell("ledger", "verify")
+    path.write_text(path.read_text().replace(old, old[:60]))
+    assert "is no public key" in shell("back-up", "crm", code=2)
+
+
+def test_every_ledger_of_the_vault_is_verified(shell: Shell) -> None:
+    """Those of datasets whose entry is wrong or gone, too."""
+    shell("back-up", "crm")
+    shell.datasets("\n  crm: {{clas: critical}}\n")
+    assert "crm: 3 records fit" in shell("ledger", "verify")
+
+
+def test_what_was_asked_for_is_restored_or_refused(shell: Shell) -> None:
+    """No empty restore is called kept, and no variable that was not set is a wish."""
+    shell("back-up", "crm")
+    point = shell.json("recovery-points", "crm")[0]
+    listed = point["taken_at"][:19]
+    shell("restore", "crm", "--to", "at", "--at", listed)
+    shell("restore", "crm", "--to", "day", "--at", listed[:10])
+    shell("restore", "crm", "--to", "part", "--path", "./customers.csv")
+    before = shell("ledger", "verify", "crm")
+    told = shell("restore", "crm", "--to", "none", "--path", "nosuch/*", code=2)
+    assert "nothing in recovery point" in told
+    assert "hint: patterns are relative" in told
+    for wrong in ("/etc", "../x"):
+        assert "leads out" in shell("restore", "crm", "--to", "no", "--path", wrong, code=2)
+    for option in ("--to", "--path", "--recovery-point"):
+        arguments = {"--to": "no", option: ""}
+        words = [word for pair in arguments.items() for word in pair]
+        assert "it is empty" in shell("restore", "crm", *words, code=2)
+    shell("restore", "crm", "--to", "no", "--recovery-point", "ffff", code=2)
+    assert "BROKEN" not in before
+    assert shell("status").endswith("1 of 1 kept\n")
+
+
+def test_ctrl_c_and_sigterm_end_in_order(shell: Shell) -> None:
+    """One line, no traceback, a record of the failure; the next run takes what was stored."""
+    for number in range(3):
+        (shell.site / "crm" / f"large{number}").write_bytes(os.urandom(96 << 20))
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        before = len(stored_packs(shell))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "include.backup", "back-up", "crm"],
+            env=shell.environment,
+            cwd=shell.site,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        while len(stored_packs(shell)) <= before and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal_number)
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 1, printed
+        assert "Traceback" not in printed
+        assert "it was stopped by a signal" in printed
+        assert "error: stopped; what was stored is kept" in printed
+    assert "were found and used" in shell("back-up", "crm")
+
+
+def stored_packs(shell: Shell) -> list[Path]:
+    """The packs in the vault."""
+    return list(shell.site.glob("vault/datasets/crm/generations/*/data/*/*"))
