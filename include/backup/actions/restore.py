@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_NOTES = 100  # written out in a record; the number of all is there as well
 _PATTERNS = "patterns are relative to the dataset, as in contracts/*.pdf"
+_SHORTEST_ID = 4
 _MOST_NAMED = 20  # damaged entries that an error names; the record holds them all
 
 
@@ -185,6 +186,11 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
     if not points:
         raise ConfigurationInvalid("this dataset has no recovery point", hint="back it up first")
     if order.recovery_point:
+        if len(order.recovery_point) < _SHORTEST_ID:
+            raise ConfigurationInvalid(
+                f"{order.recovery_point!r} is too short to name a recovery point",
+                hint=f"give at least {_SHORTEST_ID} digits of its id",
+            )
         found = [point for point in points if point.snapshot.startswith(order.recovery_point)]
         if len(found) != 1:
             raise ConfigurationInvalid(

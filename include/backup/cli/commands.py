@@ -104,6 +104,7 @@ def restore(options: argparse.Namespace) -> int:
         )
     setting = _setting(options)
     destination = Path(options.to).absolute()
+    _refuse_vault(setting, destination)
     order = restore_action.Order(
         at=options.at,
         recovery_point=options.recovery_point or "",
@@ -174,6 +175,17 @@ def verify_ledger(options: argparse.Namespace) -> int:
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
         print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
     return 1 if failures else 0
+
+
+def _refuse_vault(setting: Setting, destination: Path) -> None:
+    """Nothing is restored into a vault: what lies there is encrypted, and named by its content."""
+    for vault in setting.datasets.vaults.values():
+        if vault.local_path and destination.resolve().is_relative_to(
+            Path(vault.local_path).resolve()
+        ):
+            raise ConfigurationInvalid(
+                f"{destination} lies in the vault {vault.url}", hint="--to another directory"
+            )
 
 
 def _unlisted_ledgers(setting: Setting, listed: Sequence[Ledger]) -> Iterator[Ledger]:

@@ -282,6 +282,9 @@ def test_what_was_asked_for_is_restored_or_refused(shell: Shell) -> None:
         words = [word for pair in arguments.items() for word in pair]
         assert "it is empty" in shell("restore", "crm", *words, code=2)
     shell("restore", "crm", "--to", "no", "--recovery-point", "ffff", code=2)
+    told = shell("restore", "crm", "--to", "no", "--recovery-point", point["id"][:3], code=2)
+    assert "is too short" in told
+    assert "lies in the vault" in shell("restore", "crm", "--to", "vault/x", code=2)
     assert "BROKEN" not in before
     assert shell("status").endswith("1 of 1 kept\n")
 
