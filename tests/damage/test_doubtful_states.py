@@ -184,3 +184,18 @@ def test_what_a_person_backed_up_with_restic_is_no_recovery_point(
     assert second.details["method"] == "incremental"
     assert len(site.place().state().points) == 2
     assert site.restored() == site.content()
+
+
+def test_damage_makes_no_younger_recovery_point_older(site: Site) -> None:
+    """A flagged generation is still the youngest data; nobody gets older data unasked."""
+    newest = back_up(site.setting(), "crm", method=Method.FULL)
+    content = site.content()
+    [config] = [
+        info.name
+        for info in site.memory.list()
+        if info.name.endswith(f"{newest.details['generation']}/config")
+    ]
+    site.memory.delete([config])
+    assert check(site.setting(), "crm", read_data=False)[1]
+    assert site.place().state().sound_points != site.place().state().points
+    assert site.restored() == content

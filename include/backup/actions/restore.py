@@ -174,10 +174,11 @@ def _nothing_matches(act: Act, point: Point, order: Order) -> ConfigurationInval
 
 
 def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
-    """Choose the recovery point: the newest that is known to be sound, if none is named.
+    """Choose the recovery point: the newest, if none is named.
 
     The newest is that of the youngest data, not the one recorded last: a full may take long. One
-    from the future is newest only if there is no other.
+    from the future is newest only if there is no other. Damage in its generation does not make it
+    older: what is lost is named, and nobody is given last month's data without having asked.
 
     Raises:
         ConfigurationInvalid: there is none, or the id is not unique.
@@ -198,20 +199,19 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
                 hint="`recovery-points DATASET` lists them",
             )
         return found[0]
-    sound = {point.snapshot for point in state.sound_points}
 
-    def age(point: Point) -> tuple[bool, datetime, int]:
-        return point.snapshot in sound, point.taken_at, point.sequence
+    def youth(point: Point) -> tuple[datetime, int]:
+        return point.taken_at, point.sequence
 
     if order.at is None:
-        return max([point for point in points if point.taken_at <= now] or points, key=age)
+        return max([point for point in points if point.taken_at <= now] or points, key=youth)
     earlier = [point for point in points if point.taken_at <= order.at]
     if not earlier:
         raise ConfigurationInvalid(
             f"there is no recovery point of {moment(order.at)} or before",
             hint=f"the oldest is of {moment(min(point.taken_at for point in points))}",
         )
-    return max(earlier, key=age)
+    return max(earlier, key=youth)
 
 
 def damaged_entries(damages: dict[str, str]) -> DamageFound:
