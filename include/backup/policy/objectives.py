@@ -69,7 +69,7 @@ def judge(
     """
     next_due_at = _next_due(standing, schedule, now)
     deadline = next_due_at + data_class.complete_within
-    age = None if standing.newest_point_at is None else now - standing.newest_point_at
+    age = _age(standing, now)
     verdict, reason = (
         _without_point(standing, deadline, now)
         if age is None
@@ -89,15 +89,7 @@ def judge_retired(
     standing: Standing, *, data_class: DataClass, why: str, now: datetime
 ) -> Judgement:
     """Judge a dataset of which no more recovery points are taken: it promises none."""
-    age = None if standing.newest_point_at is None else now - standing.newest_point_at
-    return Judgement(
-        verdict=Verdict.KEPT,
-        reason=why,
-        age=age,
-        rpo=data_class.rpo,
-        next_due_at=None,
-        next_deadline=None,
-    )
+    return _unscheduled(Verdict.KEPT, why, standing, data_class, now)
 
 
 def judge_without_schedule(
@@ -108,16 +100,27 @@ def judge_without_schedule(
     Args:
         why: what is wrong with the policy.
     """
-    age = None if standing.newest_point_at is None else now - standing.newest_point_at
-    late = age is not None and age > data_class.rpo
+    age = _age(standing, now)
+    verdict = Verdict.BROKEN if age is not None and age > data_class.rpo else Verdict.AT_RISK
+    reason = f"its class cannot keep its promises: {why}"
+    return _unscheduled(verdict, reason, standing, data_class, now)
+
+
+def _unscheduled(
+    verdict: Verdict, reason: str, standing: Standing, data_class: DataClass, now: datetime
+) -> Judgement:
     return Judgement(
-        verdict=Verdict.BROKEN if late else Verdict.AT_RISK,
-        reason=f"its class cannot keep its promises: {why}",
-        age=age,
+        verdict=verdict,
+        reason=reason,
+        age=_age(standing, now),
         rpo=data_class.rpo,
         next_due_at=None,
         next_deadline=None,
     )
+
+
+def _age(standing: Standing, now: datetime) -> timedelta | None:
+    return None if standing.newest_point_at is None else now - standing.newest_point_at
 
 
 def _next_due(standing: Standing, schedule: Schedule, now: datetime) -> datetime:
