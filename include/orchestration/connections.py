@@ -69,6 +69,8 @@ def open_storage(vault: VaultSettings) -> Storage:
 
     if vault.connection:
         connection(vault.connection)  # masks its secrets, and says so if it is not there
+    hook = S3Hook(aws_conn_id=vault.connection or None, region_name=vault.region or None)
+    endpoint = vault.endpoint_url or hook.conn_config.get_service_endpoint_url("s3")
     config = Config(
         connect_timeout=10,
         read_timeout=60,
@@ -76,14 +78,15 @@ def open_storage(vault: VaultSettings) -> Storage:
         max_pool_connections=16,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path"} if vault.endpoint_url else None,
+        s3={"addressing_style": "path"} if endpoint else None,
     )
-    hook = S3Hook(
-        aws_conn_id=vault.connection or None, region_name=vault.region or None, config=config
+    # Not hook.get_conn(): the hook knows the address of the connection only, not the vault's own.
+    client = hook.get_session(region_name=hook.region_name).client(
+        "s3", endpoint_url=endpoint, config=config, verify=hook.verify
     )
     bucket, _, prefix = vault.url.removeprefix("s3://").partition("/")
     return S3Storage(
-        hook.get_conn(),
+        client,
         bucket,
         prefix,
         lock_mode=_LOCK_MODES.get(vault.object_lock),

@@ -160,6 +160,11 @@ class Crashing:
         """See Storage."""
         return self._storage.url
 
+    @property
+    def transport(self) -> str:
+        """See Storage."""
+        return self._storage.transport
+
     def save(self, name: str, data: Any, **options: Any) -> None:
         """See Storage."""
         self._change(f"save {name}", lambda: self._storage.save(name, data, **options))

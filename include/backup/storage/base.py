@@ -31,6 +31,10 @@ class Storage(Protocol):
     def url(self) -> str:
         """Where this storage is, for people: no secrets in it."""
 
+    @property
+    def transport(self) -> str:
+        """How files travel to it, for people, as in "sent over TLS" (3.3)."""
+
     def save(
         self,
         name: str,
@@ -101,6 +105,11 @@ class Folder:
     def url(self) -> str:
         """The address of the folder."""
         return f"{self._storage.url.rstrip('/')}/{self._prefix}".rstrip("/")
+
+    @property
+    def transport(self) -> str:
+        """See Storage.transport."""
+        return self._storage.transport
 
     def save(
         self,

@@ -71,6 +71,11 @@ class LocalStorage:
         """The directory as ``file:///…``."""
         return f"file://{self._root}"
 
+    @property
+    def transport(self) -> str:
+        """See Storage.transport."""
+        return "written to a local directory"
+
     def save(
         self,
         name: str,

@@ -71,6 +71,11 @@ class MemoryStorage:
         """Always ``memory:``."""
         return "memory:"
 
+    @property
+    def transport(self) -> str:
+        """See Storage.transport."""
+        return "kept in memory"
+
     def save(
         self,
         name: str,

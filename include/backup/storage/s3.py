@@ -33,7 +33,7 @@ from include.backup.storage.names import (
 )
 from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_bucket import Bucket, cut_short
-from include.backup.storage.s3_client import check_transport, make_client, sign_prehashed
+from include.backup.storage.s3_client import checked_transport, make_client, sign_prehashed
 from include.backup.storage.s3_locks import LockMode, lock_date, locked_until
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
 from include.backup.storage.s3_versions import History, histories
@@ -83,7 +83,7 @@ class S3Storage:
         Raises:
             ConfigurationInvalid: the transport is not safe, or bucket or prefix are not legal.
         """
-        check_transport(client, insecure_reason=insecure_reason)
+        self._transport = checked_transport(client, insecure_reason=insecure_reason)
         prefix = prefix.strip("/")
         if not bucket or "/" in bucket or (prefix and not is_name(prefix)):
             raise ConfigurationInvalid(f"s3://{bucket}/{prefix} is not a legal address of a vault")
@@ -100,6 +100,11 @@ class S3Storage:
     def url(self) -> str:
         """The address as ``s3://bucket/prefix``."""
         return self._bucket.url
+
+    @property
+    def transport(self) -> str:
+        """See Storage.transport."""
+        return self._transport
 
     def save(
         self,

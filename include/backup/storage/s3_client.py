@@ -77,23 +77,30 @@ def make_client(access: S3Access) -> S3Client:
         raise ConfigurationInvalid(f"no S3 client can be made: {error}") from error
 
 
-def check_transport(client: S3Client, *, insecure_reason: str) -> None:
+def checked_transport(client: S3Client, *, insecure_reason: str) -> str:
     """Refuse a client whose requests could be read or answered by strangers on the way.
 
     Servers on this machine's loopback may be talked to in clear.
+
+    Returns:
+        How data travels, in words for people: what the client does, whatever was configured.
 
     Raises:
         ConfigurationInvalid: plain http, or TLS without verification, and no reason given.
     """
     endpoint = urlsplit(str(client.meta.endpoint_url))
-    if insecure_reason or _is_loopback(endpoint.hostname or ""):
-        return
     if endpoint.scheme != "https":
         flaw = f"sends everything in clear ({endpoint.scheme}://)"
+        transport = "sent over plain http"
     elif is_unverified(client):
         flaw = "accepts any certificate (verify is off)"
+        transport = "sent over TLS to a server that was not verified"
     else:
-        return
+        return "sent over TLS"
+    if _is_loopback(endpoint.hostname or ""):
+        return f"{transport} within this machine"
+    if insecure_reason:
+        return f"{transport} (accepted: {insecure_reason})"
     raise ConfigurationInvalid(
         f"the vault's connection to {endpoint.hostname} {flaw}",
         hint="use https:// with a verified certificate, or state a reason in the configuration",

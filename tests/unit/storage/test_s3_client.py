@@ -46,6 +46,29 @@ def signed_upload(client: Any, **checksum: str) -> Any:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "verify", "told"),
+    [
+        ("https://vault.example.com", True, "sent over TLS"),
+        ("", True, "sent over TLS"),
+        ("http://127.0.0.1:9000", True, "sent over plain http within this machine"),
+        ("http://vault.example.com", True, "sent over plain http (accepted: a lab)"),
+        (
+            "https://vault.example.com",
+            False,
+            "sent over TLS to a server that was not verified (accepted: a lab)",
+        ),
+    ],
+)
+def test_how_data_travels_is_told_by_what_the_client_does(
+    endpoint: str, verify: bool, told: str
+) -> None:
+    """A reason that was stated is told only where it is needed."""
+    here = access(endpoint_url=endpoint, verify=verify)
+    storage = S3Storage(make_client(here), "bucket", insecure_reason="a lab")
+    assert storage.transport == told
+
+
+@pytest.mark.parametrize(
     ("endpoint", "verify"),
     [
         ("http://vault.example.com", True),
