@@ -66,6 +66,8 @@ class PolicyInvalid(ConfigurationInvalid):
 class DatasetInvalid(ConfigurationInvalid):
     """One dataset entry is wrong. It fails alone."""
 
+    data_class = ""  # the class that the entry names, where that much could be read
+
 
 class StorageError(BackupError):
     """The vault's storage did not do what was asked."""

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.backup.actions.seen import Seen
 from include.backup.actions.setting import Setting
 from include.backup.cli.environment import config_folder, now, state_folder
+from include.backup.cli.policy_in_force import policy_in_force
 from include.backup.policy.datasets import load_datasets
 from include.orchestration.connections import connection, open_storage
-from include.orchestration.policy_in_force import policy_in_force
+
+if TYPE_CHECKING:
+    from include.backup.policy.model import Policy
+
+
+def policy_of_dags() -> Policy:
+    """The policy that DAGs are made from, whether or not it can be kept: tasks look at that.
+
+    Raises:
+        PolicyInvalid: there is no valid policy, and never was.
+    """
+    return policy_in_force(open_storage).policy
 
 
 def task_setting(owner: str) -> Setting:
@@ -19,11 +35,15 @@ def task_setting(owner: str) -> Setting:
         ConfigurationInvalid: datasets.yaml cannot be used at all.
         PolicyInvalid: there is no valid policy, and never was.
     """
-    in_force = policy_in_force()
+    in_force = policy_in_force(open_storage, today=now().date())
     names = [data_class.name for data_class in in_force.policy.classes]
     return Setting(
         policy=in_force.policy,
-        datasets=load_datasets(names, config_folder(None) / "datasets.yaml"),
+        datasets=load_datasets(
+            names,
+            config_folder(None) / "datasets.yaml",
+            established=partial(Seen.established, state_folder()),
+        ),
         connection=connection,
         open_storage=open_storage,
         state_folder=state_folder(),

@@ -14,19 +14,17 @@ from include.backup.actions.assess import Assessment, assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.due import DueDataset, due_datasets
 from include.backup.actions.outcome import Outcome
-from include.backup.actions.review import keep_policy
 from include.backup.cli.environment import now
+from include.backup.cli.policy_in_force import keep
 from include.backup.cli.progress_line import progress_text
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment
-from include.backup.policy.load import policy_digest
 from include.backup.policy.objectives import Verdict
 from include.backup.policy.proof import prove
 from include.backup.repository.progress import Progress
-from include.orchestration.policy_in_force import keep
 from include.orchestration.setting import task_setting
 from include.orchestration.watching import Watching
 
@@ -222,23 +220,8 @@ def _chosen(found: Sequence[DueDataset], run: Run) -> list[DueDataset]:
 
 
 def _require_proof(setting: Setting, run: Run) -> None:
-    """Prove the schedule, once for each policy on each machine; keep the policy that is valid."""
-    proved = setting.state_folder / "proved" / policy_digest(setting.policy)
-    if not proved.exists():
-        proofs = {
-            data_class.name: prove(data_class, start=run.tick.date())
-            for data_class in setting.policy.classes
-        }
-        proofs[run.data_class].require()
-        for name, proof in proofs.items():
-            if not proof.feasible:
-                log.warning("class %s: %s", name, proof.reason)
-                return
-        proved.parent.mkdir(parents=True, exist_ok=True)
-        proved.touch()
+    """Keep the policy that is valid; of one that is not, and is all there is, prove this class."""
     if not setting.warnings:
-        keep(setting.policy)
-        try:
-            keep_policy(setting)
-        except BackupError as error:  # the datasets may lie in other vaults
-            log.warning("the policy was not kept in the vault: %s", error)
+        keep(setting)
+    else:
+        prove(setting.policy.data_class(run.data_class), start=run.tick.date()).require()

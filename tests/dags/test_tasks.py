@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.due import due_datasets
+from include.backup.cli import environment
 from include.backup.cli.environment import load_setting
 from include.backup.errors import AlreadyRunning, DeadlinePassed, PolicyInvalid, StorageUnreachable
 from include.backup.policy.model import Method
 from include.backup.vault.leases import Lease
 from include.backup.vault.owners import Owner
+from include.orchestration import setting as orchestration_setting
 from include.orchestration import tasks
 from include.orchestration.dags import MAX_RETRY_DELAY, _next_delay, _retries
 from include.orchestration.tasks import Run
@@ -29,7 +32,8 @@ WAIT = timedelta(minutes=5)
 @pytest.fixture(autouse=True)
 def _without_airflow(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections from the environment, as the command line takes them."""
-    monkeypatch.setattr(tasks, "task_setting", lambda _: load_setting(site / "config"))
+    del site
+    monkeypatch.setattr(orchestration_setting, "connection", environment.connection)
 
 
 def scheduled(*, hours_ago: float = 0.0, method: Method = Method.INCREMENTAL) -> Run:
@@ -166,3 +170,37 @@ def test_attempts_last_until_the_deadline(site: Path) -> None:
         waits = [_next_delay(attempt) for attempt in range(1, _retries(data_class) + 1)]
         assert sum(waits, timedelta()) >= data_class.complete_within
         assert max(waits) == MAX_RETRY_DELAY
+
+
+def test_a_policy_that_cannot_be_kept_leaves_the_last_valid_one_in_force(
+    site: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be read, so DAGs are made from it; the tasks work by the one that was proved."""
+    write_datasets(site, {"crm": entry(site, "crm")})
+    tasks.find_due(scheduled())
+    policy = site / "config" / "policy.yaml"
+    policy.write_text(policy.read_text().replace("rpo: 48 hours", "rpo: 12 hours"))
+    run = scheduled()
+    units = tasks.find_due(run)
+    assert tasks.back_up_unit(run, units[0])[1] == []
+    assert not tasks.summarize(run, units, [])
+    assert "policy.yaml cannot be kept, the last valid policy is in force" in caplog.text
+    setting = orchestration_setting.task_setting("tests")
+    assert setting.policy.data_class("critical").rpo == timedelta(hours=48)
+
+
+def test_an_entry_that_is_wrong_is_told_by_the_dag_of_its_class_alone(site: Path) -> None:
+    """One slip is one red run; an entry whose class nobody can read is told in every class."""
+    wrong = {**entry(site, "crm"), "typo": "x"}
+    nameless = {**entry(site, "crm"), "class": "critcal"}
+    write_datasets(site, {"wrong": wrong, "nameless": nameless})
+
+    def found(data_class: str, method: Method) -> list[str]:
+        setting = orchestration_setting.task_setting("tests")
+        due = due_datasets(setting, data_class=data_class, method=method, tick=datetime.now(UTC))
+        return [dataset.name for dataset in due]
+
+    assert found("critical", Method.INCREMENTAL) == ["nameless", "wrong"]
+    assert found("critical", Method.FULL) == []
+    assert found("important", Method.INCREMENTAL) == ["nameless"]
+    assert found("non_essential", Method.FULL) == ["nameless"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from include.backup.actions import take
+from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import check
+from include.backup.actions.review import review
 from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -20,12 +23,15 @@ from include.backup.storage.memory import MemoryStorage
 from include.backup.storage.retry import Patience
 from include.backup.vault import leases
 from include.backup.vault.leases import Lease
+from include.backup.vault.owners import Owner
 from tests.damage.site import Site, kept
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.storage.base import Storage
     from tests.interop.conftest import Restic
 
 
@@ -199,3 +205,54 @@ def test_damage_makes_no_younger_recovery_point_older(site: Site) -> None:
     assert check(site.setting(), "crm", read_data=False)[1]
     assert site.place().state().sound_points != site.place().state().points
     assert site.restored() == content
+
+
+def test_what_left_no_lease_is_closed_when_nobody_can_be_asked(site: Site) -> None:
+    """A restore on a machine that is gone is not under way for ever."""
+    act = Act(site.place(), RESTORE)
+    act.owner = Owner(name="elsewhere", boot="another", namespace="n", pid=7, started=7)
+    act.begin()
+    site.wait(days=6)
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+    assert [known.id for known in site.place().state().acts] == [act.id]
+    site.wait(days=2)
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+    assert site.place().state().acts == ()
+
+
+def test_evidence_is_locked_for_its_own_period(tmp_path: Path) -> None:
+    """Records and kept policies outlive what they are about; leases and locks are never locked."""
+    site = Site(tmp_path)
+    site.vault_url = "s3://memory/vault', connection: 'none', object_lock: 'compliance"
+    site.write(a="first")
+    assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
+    review(site.setting(), by="an auditor", note="read")
+    period = timedelta(days=3 * 365)
+    for info in site.memory.list():
+        date = site.memory.locked_until(info.name)
+        if "/leases/" in info.name or "/locks/" in info.name:
+            assert date is None, info.name
+        else:
+            assert date is not None, info.name
+        if "/ledger/" in info.name or "/config/" in info.name:
+            assert date is not None
+            assert abs(date - site.now - period) < timedelta(minutes=1), info.name
+
+
+def test_a_reason_for_an_open_line_reaches_the_storage_and_the_record(site: Site) -> None:
+    """The dataset states it, the vault does not."""
+    site.entry_options = "    insecure_reason: a laboratory\n"
+    seen: list[str] = []
+    setting = site.setting()
+
+    def open_storage(vault: VaultSettings) -> Storage:
+        seen.append(vault.insecure_reason)
+        return site.storage
+
+    setting = replace(setting, open_storage=open_storage)
+    outcome = back_up(setting, "crm", method=Method.INCREMENTAL)
+    assert set(seen) == {"a laboratory"}
+    head = site.place().ledger.head()
+    assert head is not None
+    assert head.body["sent"] == "kept in memory"
+    assert "encrypted AES-256, kept in memory" in outcome.sentence

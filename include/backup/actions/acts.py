@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.outcome import Outcome
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What holds no lease, and ran on a machine that nobody can ask, has ended by then. If it has not,
+# its own end is recorded all the same.
+_LONGEST_UNSEEN: Final = timedelta(days=7)
 RESTORE: Final = "restore"
 EXPORT: Final = "export_key"
 
@@ -97,7 +101,11 @@ class Act:
                 self._close_interrupted(act)
         if state.act(self.id) is None:
             body = bodies.begun(
-                action=self.action, method=self.method, slot=self.slot, owner=self.owner.to_json()
+                action=self.action,
+                data_class=self.place.data_class.name,
+                method=self.method,
+                slot=self.slot,
+                owner=self.owner.to_json(),
             )
             self.record(Kind.BEGUN, body)
             self.begun = True
@@ -249,8 +257,8 @@ class Act:
         owner = Owner.of_json(act.owner)
         if owner is not None and owner.is_dead():
             return True
-        if act.method is None:
-            return False
+        if act.method is None:  # it holds no lease that would tell
+            return self.now() - act.began_at > _LONGEST_UNSEEN
         return act.method is held or holder(self.place.folder, str(act.method)) is None
 
     def _close_interrupted(self, act: OpenAct) -> None:

@@ -37,7 +37,7 @@ def check(
         StorageError, KeyUnusable: the check could not be done.
         LedgerBroken: the ledger itself is damaged, and nothing was recorded.
     """
-    place = DatasetVault.open(setting, name)
+    place = DatasetVault.open_for_reading(setting, name)
     act = Act(place, "check")
     progress = progress or Progress()
     try:

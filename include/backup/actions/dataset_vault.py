@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.backup.actions.seen import Seen
+from include.backup.actions.unlisted import find_unlisted
 from include.backup.errors import (
     DamageFound,
     DatasetInvalid,
@@ -66,19 +67,48 @@ class DatasetVault:
             DatasetInvalid, ConfigurationInvalid: the dataset, or what it needs, is not configured.
         """
         dataset = setting.datasets.dataset(name)
+        return cls._of(setting, dataset, setting.policy.data_class(dataset.data_class))
+
+    @classmethod
+    def open_for_reading(cls, setting: Setting, name: str) -> DatasetVault:
+        """The same for what writes no backups: a vault that holds the dataset is enough.
+
+        Raises:
+            DatasetInvalid: no valid entry names it, and no vault holds it.
+            ConfigurationInvalid: what is needed is not configured.
+        """
+        try:
+            return cls.open(setting, name)
+        except DatasetInvalid as error:
+            if (found := find_unlisted(setting, name)) is None:
+                raise
+            warning = f"AT RISK 3.1 · {name} is backed up no more: {error.message}"
+        return cls._of(replace(setting, warnings=(*setting.warnings, warning)), *found)
+
+    @classmethod
+    def _of(cls, setting: Setting, dataset: Dataset, data_class: DataClass) -> DatasetVault:
+        name = dataset.name
         vault = setting.datasets.vaults[dataset.vault]
         signing_key = setting.connection(setting.datasets.signing_key)
         signer = Signer.of_text(signing_key.password)
         trusted = setting.datasets.trusted_keys
+        if dataset.insecure_reason and not vault.insecure_reason:
+            vault = replace(vault, insecure_reason=dataset.insecure_reason)
         folder = dataset_folder(setting.open_storage(vault), name)
         spool = LocalStorage(setting.state_folder / "spool" / vault.name)
         return cls(
             setting=setting,
             dataset=dataset,
-            data_class=setting.policy.data_class(dataset.data_class),
+            data_class=data_class,
             vault=vault,
             folder=folder,
-            ledger=Ledger(folder, subject=name, signer=signer, trusted=trusted),
+            ledger=Ledger(
+                folder,
+                subject=name,
+                signer=signer,
+                trusted=trusted,
+                keep_for=setting.policy.evidence_retention if vault.object_lock else None,
+            ),
             spool=Spool(spool, signer=signer, trusted=trusted),
             seen=Seen.of(setting.state_folder, vault=vault.url, dataset=name),
         )
@@ -97,9 +127,7 @@ class DatasetVault:
     @property
     def sent(self) -> str:
         """How data travels to the vault (3.3)."""
-        if self.vault.local_path:
-            return "written to a local directory"
-        return "sent in the clear" if self.vault.insecure else "sent over TLS"
+        return self.folder.transport
 
     def provider(self) -> KeyProvider:
         """What opens envelopes.
@@ -117,6 +145,8 @@ class DatasetVault:
             DatasetInvalid: it holds its own vault, or lies in it, by way of a link.
         """
         source = self.dataset.source
+        if source is None:
+            raise DatasetInvalid(f"no valid entry says what {self.dataset.name} is")
         self._require_apart()
         return FilesystemSource(
             source.path,
@@ -131,7 +161,7 @@ class DatasetVault:
         """As `overlap` does for the paths as they are written; here links are followed."""
         if not self.vault.local_path:
             return
-        here, there = map(os.path.realpath, (self.dataset.source.path, self.vault.local_path))
+        here, there = map(os.path.realpath, (self.dataset.address, self.vault.local_path))
         if os.path.commonpath([here, there]) in {here, there}:
             raise DatasetInvalid(
                 f"it and the vault {self.vault.url} lie inside one another: {here} and {there}",

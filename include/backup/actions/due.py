@@ -62,7 +62,7 @@ def due_datasets(
     """Judge every dataset of a class, by name.
 
     An entry that is not valid, and one whose ledger cannot be read, is due: its own task shall
-    say what is wrong with it, in red.
+    say what is wrong with it, in red. Where not even its class can be read, that is in every class.
     """
     good = [
         name
@@ -71,9 +71,11 @@ def due_datasets(
     ]
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(lambda name: _judge(setting, name, method, tick), good))
+    own_method = method is setting.policy.data_class(data_class).method
     bad = [
         DueDataset(name=name, due=True, reason=str(error))
         for name, error in setting.datasets.bad.items()
+        if own_method and error.data_class in {"", data_class}
     ]
     return sorted([*found, *bad], key=lambda dataset: dataset.name)
 

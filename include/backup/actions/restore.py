@@ -61,7 +61,7 @@ def restore(
         DamageFound: some entries could not be restored; the others are.
         KeyUnusable, StorageError.
     """
-    place = DatasetVault.open(setting, name)
+    place = DatasetVault.open_for_reading(setting, name)
     act = Act(place, RESTORE)
     try:
         begun = act.now()

@@ -15,11 +15,13 @@ from include.backup.policy.load import parse_policy, policy_digest, policy_text
 from include.backup.vault.layout import POLICY, config_name, policy_folder
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.records import Draft, Record
+    from include.backup.policy.dataset_model import VaultSettings
     from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
 
@@ -33,9 +35,8 @@ def review(setting: Setting, *, by: str, note: str) -> Record:
     """
     if not by.strip():
         raise ConfigurationInvalid("a review needs the name of who reviewed", hint="--by WHO")
-    folder = _folder(setting)
-    digest = keep_policy(setting, folder)
-    ledger = _ledger(setting, folder)
+    digest = keep_policy(setting)
+    ledger = policy_ledger(setting)
     ledger.head()
     draft = ledger.draft(
         kind=Kind.REVIEWED,
@@ -53,33 +54,38 @@ def last_review(setting: Setting) -> datetime | None:
     Raises:
         StorageError, LedgerBroken.
     """
-    head = _ledger(setting, _folder(setting)).head()
+    head = policy_ledger(setting).head()
     text = head.state.get("reviewed_at") if head else None
     return datetime_of_text(text) if isinstance(text, str) else None
 
 
-def keep_policy(setting: Setting, folder: Storage | None = None) -> str:
+def keep_policy(setting: Setting) -> str:
     """Keep the policy in force in the vault, once by its digest; return that digest.
 
     Raises:
         StorageError.
     """
     digest = policy_digest(setting.policy)
+    period = _keep_for(setting)
     with suppress(NameTaken):  # it was kept before: its name is its digest
-        (folder or _folder(setting)).save(config_name(digest), policy_text(setting.policy).encode())
+        _folder(setting).save(
+            config_name(digest),
+            policy_text(setting.policy).encode(),
+            locked_until=None if period is None else setting.clock() + period,
+        )
     return digest
 
 
-def last_kept_policy(vault: Storage) -> Policy | None:
-    """The policy that was kept last, by the vault's clock; None when none was.
+def kept_policies(vault: Storage) -> Iterator[Policy]:
+    """The policies that were kept in a vault, the last one first, by the vault's clock.
 
     Raises:
         PolicyInvalid: what was kept is no policy.
         StorageError.
     """
     folder = policy_folder(vault)
-    kept = max(folder.list("config/"), key=lambda info: info.modified_at, default=None)
-    return None if kept is None else parse_policy(folder.load(kept.name), file=kept.name)
+    for kept in sorted(folder.list("config/"), key=lambda info: info.modified_at, reverse=True):
+        yield parse_policy(folder.load(kept.name), file=kept.name)
 
 
 def _fold(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
@@ -87,9 +93,17 @@ def _fold(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
     return {"reviewed_at": text_of_datetime(draft.at), "by": draft.body["by"]}
 
 
+def _vault(setting: Setting) -> VaultSettings:
+    return next(iter(setting.datasets.vaults.values()))
+
+
 def _folder(setting: Setting) -> Storage:
-    first = next(iter(setting.datasets.vaults.values()))
-    return policy_folder(setting.open_storage(first))
+    return policy_folder(setting.open_storage(_vault(setting)))
+
+
+def _keep_for(setting: Setting) -> timedelta | None:
+    """How far ahead what is kept is locked (invariant 8)."""
+    return setting.policy.evidence_retention if _vault(setting).object_lock else None
 
 
 def policy_ledger(setting: Setting) -> Ledger:
@@ -98,10 +112,12 @@ def policy_ledger(setting: Setting) -> Ledger:
     Raises:
         ConfigurationInvalid: there is no signing key.
     """
-    return _ledger(setting, _folder(setting))
-
-
-def _ledger(setting: Setting, folder: Storage) -> Ledger:
     signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
     trusted = setting.datasets.trusted_keys
-    return Ledger(folder, subject=POLICY, signer=signer, trusted=trusted)
+    return Ledger(
+        _folder(setting),
+        subject=POLICY,
+        signer=signer,
+        trusted=trusted,
+        keep_for=_keep_for(setting),
+    )

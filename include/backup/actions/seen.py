@@ -44,6 +44,12 @@ class Seen:
         name = f"{sha256(vault.encode()).hexdigest()[:16]}-{dataset}.json"
         return cls(path=state_folder / "seen" / name, dataset=dataset, vault=vault)
 
+    @staticmethod
+    def established(state_folder: Path) -> frozenset[str]:
+        """The datasets of which this machine has seen records, in whatever vault."""
+        found = (state_folder / "seen").glob("*.json")
+        return frozenset(path.stem.partition("-")[2] for path in found if "sequence" in _read(path))
+
     def since(self, now: datetime) -> datetime:
         """When the dataset was first seen; `now`, remembered, if it never was."""
         found = self._read().get("since")
@@ -91,11 +97,7 @@ class Seen:
         return sequence if isinstance(sequence, int) else 0
 
     def _read(self) -> dict[str, object]:
-        try:
-            document = json.loads(self.path.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return document if isinstance(document, dict) else {}
+        return _read(self.path)
 
     def _write(self, document: dict[str, object]) -> None:
         temporary = self.path.with_name(f".{secrets.token_hex(4)}.tmp")
@@ -105,3 +107,11 @@ class Seen:
             os.replace(temporary, self.path)  # noqa: PTH105  the atomic one, by its plain name
         except OSError as error:
             log.warning("%s cannot be kept: %s", self.path, error.strerror)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -143,7 +143,7 @@ class Taking:
         newest = self._before.newest_point
         if archive.counts.entries <= 1 and newest is not None and newest.entries > 0:
             raise SourceGone(
-                f"{self.act.place.dataset.source.path} is empty, and held {newest.entries} "
+                f"{self.act.place.dataset.address} is empty, and held {newest.entries} "
                 "entries at the newest recovery point",
                 hint="is the volume mounted? If it is meant to be empty, "
                 "retire the dataset and list a new one",
@@ -222,6 +222,7 @@ class Taking:
             **figures,
         )
         evidence = {
+            "sent": place.sent,
             "files": counts.files,
             "bytes_all": counts.bytes_all,
             "packs": len(session.added.packs),

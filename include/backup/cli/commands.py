@@ -13,7 +13,8 @@ from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.review import policy_ledger
-from include.backup.cli.environment import config_folder, load_setting
+from include.backup.cli.environment import config_folder
+from include.backup.cli.policy_in_force import keep, setting_in_force
 from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.ledger import Ledger
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 def back_up(options: argparse.Namespace) -> int:
     """Take a recovery point and print what was read, new and stored."""
-    setting = _setting(options)
+    setting = setting_in_force(config_folder(options.config), proved=True)
+    if not setting.warnings:
+        keep(setting)
     progress = Progress()
     method = Method.FULL if options.full else _usual_method(setting, options.dataset)
     with ProgressLine(progress, what=f"back-up {options.dataset}"):
@@ -60,7 +63,8 @@ def back_up(options: argparse.Namespace) -> int:
 
 def recovery_points(options: argparse.Namespace) -> int:
     """List recovery points, newest first."""
-    place = DatasetVault.open(_setting(options), options.dataset)
+    place = DatasetVault.open_for_reading(_setting(options), options.dataset)
+    _warn(place.setting)
     state = place.state()
     points = sorted(state.points, key=lambda point: (point.taken_at, point.sequence), reverse=True)
     sound = {point.snapshot for point in state.sound_points}
@@ -147,7 +151,9 @@ def check(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Every dataset against its objectives; exit 1 if one is broken."""
-    found = assess_action.assess(_setting(options))
+    setting = _setting(options)
+    _warn(setting)
+    found = assess_action.assess(setting)
     if options.json:
         _print_json([assessment.to_json() for assessment in found])
     else:
@@ -160,7 +166,7 @@ def verify_ledger(options: argparse.Namespace) -> int:
     """Read ledgers as an auditor does; exit 1 naming the first record that does not fit."""
     setting = _setting(options)
     names = [options.dataset] if options.dataset else sorted(setting.datasets.good)
-    ledgers = [DatasetVault.open(setting, name).ledger for name in names]
+    ledgers = [DatasetVault.open_for_reading(setting, name).ledger for name in names]
     if not options.dataset:
         ledgers += [*_unlisted_ledgers(setting, ledgers), policy_ledger(setting)]
     failures = 0
@@ -214,7 +220,13 @@ def accept_ledger(options: argparse.Namespace) -> int:
 
 
 def _setting(options: argparse.Namespace) -> Setting:
-    return load_setting(config_folder(options.config))
+    return setting_in_force(config_folder(options.config))
+
+
+def _warn(setting: Setting) -> None:
+    """Say on the error stream what the sentences of acts say themselves."""
+    for warning in setting.warnings:
+        print(warning, file=sys.stderr)
 
 
 def _usual_method(setting: Setting, name: str) -> Method:

@@ -102,7 +102,7 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
     for name, dataset in datasets.good.items():
         patient.examine(
             f"dataset {name}",
-            lambda path=dataset.source.path: _try_source(path),  # type: ignore[misc]
+            lambda path=dataset.address: _try_source(path),  # type: ignore[misc]
         )
 
 

@@ -9,10 +9,12 @@ import getpass
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from include.backup.actions.seen import Seen
 from include.backup.actions.setting import Connection, Setting
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.datasets import load_datasets
@@ -22,6 +24,7 @@ from include.backup.storage.retry import Patience
 
 if TYPE_CHECKING:
     from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
     from include.backup.storage.s3_client import S3Access
     from include.backup.storage.s3_locks import LockMode
@@ -51,15 +54,23 @@ def state_folder() -> Path:
     return Path.home() / ".local" / "state" / "holdfast"
 
 
-def load_setting(config: Path, *, owner: str = "") -> Setting:
+def load_setting(
+    config: Path, *, owner: str = "", policy: Policy | None = None, warnings: tuple[str, ...] = ()
+) -> Setting:
     """Read the configuration.
+
+    Args:
+        policy: the one in force, if it is not to be that of policy.yaml.
+        warnings: what every sentence has to say besides.
 
     Raises:
         ConfigurationInvalid: policy.yaml or datasets.yaml cannot be used at all.
     """
-    policy = load_policy(config / "policy.yaml")
+    policy = policy or load_policy(config / "policy.yaml")
     datasets = load_datasets(
-        [data_class.name for data_class in policy.classes], config / "datasets.yaml"
+        [data_class.name for data_class in policy.classes],
+        config / "datasets.yaml",
+        established=partial(Seen.established, state_folder()),
     )
     return Setting(
         policy=policy,
@@ -69,6 +80,7 @@ def load_setting(config: Path, *, owner: str = "") -> Setting:
         state_folder=state_folder(),
         clock=now,
         owner=owner or f"cli/{_user()}",
+        warnings=warnings,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.export_key import export_key
 from include.backup.cli.environment import config_folder, load_setting, now
+from include.backup.cli.policy_in_force import setting_in_force
 from include.backup.errors import BackupError
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import day
@@ -38,7 +39,7 @@ def init(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Print the password of one generation, alone on the last line; the ledger records it."""
-    setting = load_setting(config_folder(options.config))
+    setting = setting_in_force(config_folder(options.config))
     outcome, password = export_key(setting, options.dataset, options.generation)
     print(outcome.sentence)
     print(password)

@@ -72,13 +72,18 @@ class Dataset:
     name: str
     data_class: str
     owner: str
-    source: FilesystemSource
+    source: FilesystemSource | None  # None: no valid entry says what it is, a vault holds it
     vault: str
     description: str = ""
     retired: Retired | None = None
     insecure_reason: str = ""
     file: str  # where it is written, as in "datasets.d/team.yaml"
     line: int
+
+    @property
+    def address(self) -> str:
+        """Where the data lies, for people; empty if nobody knows."""
+        return "" if self.source is None else self.source.path
 
 
 def _is_loopback(host: str) -> bool:

@@ -36,7 +36,14 @@ from include.backup.policy.fields import (
     below,
     choice,
 )
-from include.backup.policy.model import DEFAULT_GRACE, DEFAULT_START_AT, DataClass, Method, Policy
+from include.backup.policy.model import (
+    DEFAULT_EVIDENCE_RETENTION,
+    DEFAULT_GRACE,
+    DEFAULT_START_AT,
+    DataClass,
+    Method,
+    Policy,
+)
 from include.backup.policy.slots import parse_schedule
 
 if TYPE_CHECKING:
@@ -147,6 +154,12 @@ _POLICY: Final = Section(
         "restore_tests": Field(
             kind=FREQUENCY, meaning="3.4: how often a restore is tested, as in quarterly"
         ),
+        "evidence_retention": Field(
+            kind=DURATION,
+            meaning="6: how long records and kept policies are locked where vaults have Object "
+            "Lock, as in 1095 days",
+            default=DEFAULT_EVIDENCE_RETENTION,
+        ),
         "grace": Field(
             kind=DURATION_OR_NONE,
             meaning="how long a generation may grow after the next full was due",
@@ -210,6 +223,7 @@ def policy_text(policy: Policy) -> str:
             "classes": {one.name: _class_texts(one) for one in policy.classes},
             "full_backups": policy.full_backups.words,
             "restore_tests": policy.restore_tests.words,
+            "evidence_retention": _duration_text(policy.evidence_retention),
             "grace": _duration_text(policy.grace),
         },
         ensure_ascii=False,

@@ -31,6 +31,7 @@ CLAUSES: Final = {
     "8": "Policy Review",
     "9": "Enforcement",
 }
+DEFAULT_EVIDENCE_RETENTION: Final = timedelta(days=3 * 365)
 DEFAULT_GRACE: Final = timedelta(days=7)
 DEFAULT_START_AT: Final = time(1, 0)
 
@@ -68,6 +69,7 @@ class Policy:
     full_backups: Frequency  # 3.3  a full opens a new generation
     restore_tests: Frequency  # 3.4
     review: Frequency  # 8
+    evidence_retention: timedelta = DEFAULT_EVIDENCE_RETENTION  # 6  how long records are kept
     grace: timedelta = DEFAULT_GRACE  # a generation grows this long beyond the full's interval
 
     def data_class(self, name: str) -> DataClass:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 def begun(
     *,
     action: str,
+    data_class: str = "",
     method: Method | None = None,
     slot: datetime | None = None,
     owner: JsonObject | None = None,
 ) -> dict[str, object]:
     """The body of `begun`: what is about to be done, and by whom (see owners.Owner)."""
     body: dict[str, object] = {"action": action}
+    if data_class:
+        body["class"] = data_class
     if method is not None:
         body["method"] = str(method)
     if slot is not None:

@@ -1,7 +1,7 @@
 """How a record changes the state of a dataset: a pure function that may refuse.
 
     kind            body                                              what must hold
-    begun           {action, method?, slot?, owner?}                  the act is new
+    begun           {action, class?, method?, slot?, owner?}          the act is new
     opened          {generation, opened_at, closes_at, key,           no other generation is
                      envelope_sha256}                                 unfinished
     recovery-point  {generation, snapshot, method, taken_at,          the act is still open; a full
@@ -146,7 +146,8 @@ def _begin(state: DatasetState, entry: _Entry) -> DatasetState:
         owner=fields.document("owner"),
         sequence=entry.sequence,
     )
-    return replace(state, acts=(*state.acts, act))
+    data_class = fields.text("class", "") or state.data_class
+    return replace(state, acts=(*state.acts, act), data_class=data_class)
 
 
 def _open(state: DatasetState, entry: _Entry) -> DatasetState:

@@ -3,7 +3,8 @@
 The whole state fits into each record, so that the newest record is enough to act; fold.py computes
 it from the one before. As JSON, fields that hold their usual value are left out:
 
-    state = {version, since, generations?, acts?, failures?, failure?, greatest_age_seconds?}
+    state = {version, since, class?, generations?, acts?, failures?, failure?,
+             greatest_age_seconds?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -34,6 +35,7 @@ class DatasetState:
     """A dataset as its ledger knows it."""
 
     since: datetime | None = None  # the time of its first record; None: there is none
+    data_class: str = ""  # the class by whose promises it was last backed up
     generations: tuple[Generation, ...] = ()
     acts: tuple[Act, ...] = ()
     failures: int = 0  # backups that failed or were interrupted since the last recovery point
@@ -113,6 +115,8 @@ class DatasetState:
         if self.since is None:
             return {}
         document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
+        if self.data_class:
+            document["class"] = self.data_class
         if self.generations:
             document["generations"] = [found.to_json() for found in self.generations]
         if self.acts:
@@ -137,11 +141,12 @@ class DatasetState:
         fields = Fields(document, what=what)
         if fields.number("version") != VERSION:
             fields.refuse("version", fields.number("version"))
-        optional = ("generations", "acts", "failures", "failure", "greatest_age_seconds")
+        optional = ("class", "generations", "acts", "failures", "failure", "greatest_age_seconds")
         fields.only(("version", "since"), optional)
         seen = "greatest_age_seconds" in document
         return cls(
             since=fields.moment("since"),
+            data_class=fields.text("class", ""),
             generations=tuple(
                 Generation.of_json(row, what=what) for row in fields.rows("generations")
             ),

@@ -318,3 +318,61 @@ def test_ctrl_c_and_sigterm_end_in_order(shell: Shell) -> None:
 def stored_packs(shell: Shell) -> list[Path]:
     """The packs in the vault."""
     return list(shell.site.glob("vault/datasets/crm/generations/*/data/*/*"))
+
+
+@pytest.mark.parametrize("slip", ["policy", "entry", "removed", "class"])
+def test_no_slip_of_the_hand_takes_the_way_back(shell: Shell, slip: str) -> None:
+    """What a vault holds is listed, checked, restored and opened, and what is wrong is told."""
+    shell("back-up", "crm")
+    generation = shell.json("recovery-points", "crm")[0]["generation"]
+    policy = shell.site / "config" / "policy.yaml"
+    if slip == "policy":
+        policy.write_text("classes: [")
+        told = "policy.yaml is not valid, the last valid policy is in force"
+    elif slip == "entry":
+        shell.datasets(_ENTRY.replace("owner:", "ownr:"))
+        told = "crm is backed up no more"
+    elif slip == "removed":
+        shell.datasets(" {{}}")
+        told = "crm is backed up no more"
+    else:
+        policy.write_text(policy.read_text().replace("  critical:", "  vital:"))
+        told = "crm is backed up no more"
+    assert told in shell("recovery-points", "crm")
+    assert told in shell("check", "crm", "--read-data")
+    assert told in shell("restore", "crm", "--to", "back")
+    assert (shell.site / "back" / "customers.csv").read_text() == "id,name\n1,Ada\n"
+    shell("keys", "export", "crm", generation)
+    shell("ledger", "verify", "crm")
+    if slip != "policy":
+        assert "crm" in shell("back-up", "crm", code=2)
+
+
+def test_the_vault_remembers_the_policy_for_the_command_line(shell: Shell) -> None:
+    """On another machine, with a policy.yaml that is none."""
+    shell("back-up", "crm")
+    (shell.site / "config" / "policy.yaml").write_text("")
+    shell.environment["HOLDFAST_STATE"] = str(shell.site / "other-state")
+    assert "the last valid policy is in force" in shell("restore", "crm", "--to", "back")
+    assert "error" in shell("policy", code=2)
+
+
+def test_a_new_entry_does_not_stop_what_has_recovery_points(shell: Shell) -> None:
+    """Of two that lie inside one another the newcomer has to go."""
+    shell("back-up", "crm")
+    (shell.site / "team").mkdir()
+    outer = (
+        "\n  everything: {{class: critical, owner: o@example.com, "
+        "source: {{type: filesystem, path: '{site}'}}, vault: other}}"
+    )
+    shell.datasets(outer + _ENTRY)
+    path = shell.site / "config" / "datasets.yaml"
+    path.write_text(
+        path
+        .read_text()
+        .replace("vaults: {", "vaults: {other: {url: 'file:///nowhere/vault'}, ")
+        .replace(f"primary: {{url: 'file://{shell.site}/vault'}}", "primary: {url: 'file:///x/y'}")
+    )
+    shown = shell("policy", code=2)
+    assert "holds dataset crm" in shown
+    assert "1 datasets, 1 entries" in shown
