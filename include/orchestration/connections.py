@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.actions.setting import Connection
 from include.backup.errors import ConfigurationInvalid
+from include.backup.sources.connection import Connection
 
 if TYPE_CHECKING:
     from include.backup.policy.dataset_model import VaultSettings

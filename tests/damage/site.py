@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restore import Order, restore
-from include.backup.actions.setting import Connection, Setting
+from include.backup.actions.setting import Setting
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.load import parse_policy
+from include.backup.sources.connection import Connection
 from include.backup.sources.directory import Directory
 from include.backup.storage.memory import MemoryStorage
 

@@ -44,6 +44,11 @@ def flipped(data: bytes) -> bytes:
     return bytes(spoilt)
 
 
+def flipped_early(data: bytes) -> bytes:
+    """The same, near the beginning: in a pack of trees, where the first tree of the data is."""
+    return data[:40] + bytes([data[40] ^ 1]) + data[41:]
+
+
 def cut(data: bytes) -> bytes:
     """The second half is lost."""
     return data[: len(data) // 2]
@@ -149,7 +154,7 @@ EXHIBITS = [
     ),
     Exhibit(
         kind="newest tree pack",
-        fault=flipped,
+        fault=flipped_early,
         checked=_NAME,
         backed_up="the seal of tree blob .* does not match",
         incremental="the seal of tree blob .* does not match",

@@ -38,6 +38,7 @@ class Archives(Site):
     def __init__(self, folder: Path) -> None:
         self.vault = folder / "vault"
         super().__init__(folder, LocalStorage(self.vault))
+        self.vault_url = f"file://{self.vault}"
         self._ahead = timedelta()
         self._passwords: dict[str, str] = {}
 
@@ -74,12 +75,17 @@ class Archives(Site):
         repository = self.repository(outcome)
         return repository.load_snapshot(bytes.fromhex(outcome.details["snapshot"])).tree
 
+    def data_root(self, outcome: Outcome) -> bytes:
+        """What the root tree would be without what lies beside the dataset."""
+        nodes = self.repository(outcome).load_tree(self.tree(outcome))
+        return digest(encode_tree([node for node in nodes if node.name == b"crm"]))
+
     def read_whole(self, outcome: Outcome) -> bytes:
-        """Read the dataset again with no parent, into the same repository; return the root tree."""
+        """Read the dataset again with no parent, into the same repository; see `data_root`."""
         repository, source = self.repository(outcome), self.place().source()
         with (
             writing(repository) as session,
-            source.read(now=self.clock(), parent_taken_at=None) as reading,
+            source.read(now=self.clock(), parent=None) as reading,
         ):
             archive = Archive(
                 repository,

@@ -54,6 +54,6 @@ def test_any_tree_and_any_change_of_it_comes_back(
             assert differences(wanted, survey(theirs)) == []
             archives.restore(outcome, folder / f"{name}-ours")
             assert differences(wanted, survey(folder / f"{name}-ours")) == []
-        assert archives.read_whole(second) == archives.tree(second)
+        assert archives.read_whole(second) == archives.data_root(second)
     finally:
         shutil.rmtree(folder)

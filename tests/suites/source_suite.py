@@ -17,12 +17,12 @@ import pytest
 
 from include.backup.errors import EntryUnreadable, SourceGone
 from include.backup.format.tree import Node, NodeType, decode_tree, encode_tree
-from include.backup.sources.base import MOST_TRIES, SMALL_BYTES
+from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, Reused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from include.backup.sources.base import Reading, Source
+    from include.backup.sources.base import Content, Parent, Part, Reading, Source
 
 LARGE = Random(40).randbytes(SMALL_BYTES * 3 + 7)
 CONTENTS = {
@@ -55,11 +55,11 @@ class SourceTenant:
 
     @contextmanager
     def read(
-        self, source: Source | None = None, *, parent_taken_at: datetime | None = None
+        self, source: Source | None = None, *, parent: Parent | None = None
     ) -> Iterator[Reading]:
         """One pass, now."""
         now = datetime.now(UTC)
-        with (source or self.source).read(now=now, parent_taken_at=parent_taken_at) as reading:
+        with (source or self.source).read(now=now, parent=parent) as reading:
             yield reading
 
     def fill(self) -> None:
@@ -84,15 +84,33 @@ def walk(reading: Reading) -> dict[bytes, Node]:
 def content_of(reading: Reading, path: bytes, node: Node) -> bytes | None:
     """The content of a file, read in pieces; None when it was passed over."""
     for attempt in range(1, MOST_TRIES + 1):
-        with reading.open(path, node) as content:
+        with reading.open(path, node, None) as content:
             if content is None:
                 return None
             read, buffer = bytearray(), memoryview(bytearray(100_000))
-            while count := content.readinto(buffer):
-                read += buffer[:count]
+            for part in parts_of(content):
+                while count := part.readinto(buffer):
+                    read += buffer[:count]
             if content.settle(last=attempt == MOST_TRIES) is not None:
                 return bytes(read)
     raise AssertionError(path)
+
+
+def parts_of(content: Content) -> Iterator[Part]:
+    """The parts of a content that is read as a whole."""
+    for part in content.parts():
+        assert not isinstance(part, Reused)
+        yield part
+
+
+@dataclass(frozen=True)
+class Before:
+    """A parent that knows its time alone."""
+
+    taken_at: datetime
+
+    def load(self, name: str) -> None:
+        """See Parent."""
 
 
 def noted(reading: Reading, path: str) -> list[str]:
@@ -210,11 +228,12 @@ class SourceSuite:
         """A log file that is written to is read as it was when it was opened, and noted."""
         dataset.fill()
         with dataset.read() as reading:
-            with reading.open(b"large", node_at(reading, b"large")) as content:
+            with reading.open(b"large", node_at(reading, b"large"), None) as content:
                 assert content is not None
+                [part] = parts_of(content)
                 dataset.put(b"large", LARGE + b"more")
                 buffer, read = memoryview(bytearray(2 * len(LARGE))), 0
-                while count := content.readinto(buffer[read:]):
+                while count := part.readinto(buffer[read:]):
                     read += count
                 node = content.settle(last=False)
             assert node is not None
@@ -245,9 +264,9 @@ class SourceSuite:
         def read_changing(reading: Reading) -> Node | None:
             node = node_at(reading, b"large")
             for attempt in range(1, MOST_TRIES + 1):
-                with reading.open(b"large", node) as content:
+                with reading.open(b"large", node, None) as content:
                     assert content is not None
-                    content.readinto(memoryview(bytearray(10)))
+                    next(parts_of(content)).readinto(memoryview(bytearray(10)))
                     dataset.put(b"large", LARGE[attempt:])
                     settled = content.settle(last=attempt == MOST_TRIES)
                 assert (settled is None) == (attempt < MOST_TRIES)
@@ -267,12 +286,12 @@ class SourceSuite:
             before = walk(reading)
         dataset.put(b"one", b"2")  # of the same size
         late = datetime.now(UTC) + timedelta(seconds=5)
-        with dataset.read(parent_taken_at=late) as reading:
+        with dataset.read(parent=Before(late)) as reading:
             after = walk(reading)
             same = {path for path in after if reading.unchanged(after[path], before[path])}
             assert b"one" not in same
             assert set(after) - {b"one"} <= same
-        with dataset.read(parent_taken_at=late - timedelta(days=1)) as reading:
+        with dataset.read(parent=Before(late - timedelta(days=1))) as reading:
             assert not any(reading.unchanged(node, node) for node in walk(reading).values())
 
     def test_a_dataset_that_is_gone_is_no_empty_one(self, dataset: SourceTenant) -> None:

@@ -279,7 +279,7 @@ def test_a_file_is_no_dataset(tmp_path: Path) -> None:
     for name in ("file", "absent"):
         tenant = FilesystemSource(str(tmp_path / name))
         with pytest.raises(SourceGone, match=name):
-            tenant.read(now=None, parent_taken_at=None).__enter__()  # type: ignore[arg-type]
+            tenant.read(now=None, parent=None).__enter__()  # type: ignore[arg-type]
 
 
 def test_paths_longer_than_the_kernel_takes_are_read(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ class _Folder:
         return self.path + b"/" + name if self.path else name
 
 
-_Job = tuple[_Folder, int, Node, bool]  # where, which place, what, known to the parent snapshot
+# Where, which place there, what, and what the parent snapshot has of that name.
+_Job = tuple[_Folder, int, Node, Node | None]
 
 
 class Archive:
@@ -95,6 +96,7 @@ class Archive:
         self._room = threading.Semaphore(2 * workers)
         self._failure: BaseException | None = None
         self._cutter = Cutter(repository, session, progress=progress, go_on=self._go_on)
+        self._late: list[_Job] = []
         self._batch: list[_Job] = []
         self._batch_bytes = 0
 
@@ -117,6 +119,8 @@ class Archive:
                 self._failure = self._failure or error
                 raise
         self._go_on()
+        for job in self._late:
+            self._read_large(job)
         assert self.tree is not None
         return self.tree
 
@@ -130,7 +134,7 @@ class Archive:
         folder.waiting = 1 + len(entries)  # nothing is handed on yet, so nobody else counts
         done = 1
         inner: list[_Folder] = []
-        for place, entry in enumerate(entries):
+        for place, entry in self._ordered(entries):
             was = known.get(entry.name)
             if entry.type == NodeType.DIR:
                 subtree = was.subtree if was is not None else None
@@ -146,15 +150,22 @@ class Archive:
                 self.counts.bytes_unmodified += entry.size
                 done += 1
             else:
-                self._file((folder, place, entry, was is not None), pool)
+                self._file((folder, place, entry, was), pool)
         self._release(folder, done)
         return reversed(inner)
 
+    def _ordered(self, entries: Sequence[Node]) -> Iterable[tuple[int, Node]]:
+        if not self._reading.largest_first:
+            return enumerate(entries)
+        return sorted(enumerate(entries), key=lambda placed: placed[1].size, reverse=True)
+
     def _is_stored(self, entry: Node, was: Node) -> bool:
-        return (
-            was.content is not None
-            and self._reading.unchanged(entry, was)
-            and self._repository.index.holds_all(BlobType.DATA, was.content)
+        return self._reading.unchanged(entry, was) and self._holds(was)
+
+    def _holds(self, was: Node) -> bool:
+        """Whether the repository has the whole content of a file of the parent snapshot."""
+        return was.content is not None and self._repository.index.holds_all(
+            BlobType.DATA, was.content
         )
 
     def _whole(self, path: bytes, entry: Node, was: Node | None) -> Node:
@@ -164,7 +175,11 @@ class Archive:
         return self._reading.complete(path, entry)
 
     def _file(self, job: _Job, pool: ThreadPoolExecutor) -> None:
-        size = job[2].size
+        folder, _, entry, _ = job
+        if self._reading.late and folder.inner(entry.name) in self._reading.late:
+            self._late.append(job)
+            return
+        size = entry.size
         if size > SMALL_BYTES:
             self._submit(pool, partial(self._read_large, job))
             return
@@ -228,14 +243,16 @@ class Archive:
             self._place(job, node._replace(content=(blob_id,), size=len(data)))
 
     def _read_large(self, job: _Job) -> None:
-        folder, _, entry, _ = job
+        folder, _, entry, was = job
         path = folder.inner(entry.name)
+        if was is not None and not self._holds(was):
+            was = None
         for attempt in range(1, MOST_TRIES + 1):
-            with self._reading.open(path, entry) as content:
+            with self._reading.open(path, entry, was) as content:
                 if content is None:
                     self._release(folder, 1)
                     return
-                ids, size = self._cutter.cut(content)
+                ids, size = self._cutter.store(content)
                 node = content.settle(last=attempt == MOST_TRIES)
             if node is not None:
                 self._place(job, node._replace(content=tuple(ids), size=size))
@@ -244,12 +261,12 @@ class Archive:
 
     def _place(self, job: _Job, node: Node) -> None:
         """Put a file that was read into its directory."""
-        folder, place, entry, known = job
+        folder, place, entry, was = job
         folder.nodes[place] = node
         small = entry.size <= SMALL_BYTES
         with self._lock:
             self.counts.bytes_read += node.size
-            if known:
+            if was is not None:
                 self.counts.files_changed += 1
             else:
                 self.counts.files_new += 1

@@ -1,20 +1,22 @@
-"""Cutting one stream into chunks and storing them; a buffer and a chunker for each thread."""
+"""Cutting streams into chunks and storing them; a buffer and a chunker for each thread."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Final
 
+from include.backup.errors import DamageFound
 from include.backup.format.chunker import MAX_BYTES, Chunker
-from include.backup.format.ids import BlobType
+from include.backup.format.ids import BlobType, short
+from include.backup.sources.base import Reused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.backup.repository.progress import Progress
     from include.backup.repository.repository import Repository
     from include.backup.repository.writer import WriteSession
-    from include.backup.sources.base import Content
+    from include.backup.sources.base import Content, Part
 
 _BUFFER_BYTES: Final = 2 * MAX_BYTES
 
@@ -34,18 +36,44 @@ class Cutter:
         progress: Progress,
         go_on: Callable[[], None],
     ) -> None:
+        self._index = repository.index
         self._polynomial = repository.config.chunker_polynomial
         self._session = session
         self._progress = progress
         self._go_on = go_on
         self._tools = threading.local()
 
-    def cut(self, content: Content) -> tuple[list[bytes], int]:
-        """Read a stream to its end; return its blobs, in order, and its size in bytes.
+    def store(self, content: Content) -> tuple[list[bytes], int]:
+        """Read a content to its end; return its blobs, in order, and its size in bytes.
 
         Raises:
+            DamageFound: a part is said to be in the repository, and is not.
             what the content, the session and `go_on` raise.
         """
+        ids: list[bytes] = []
+        size = 0
+        for part in content.parts():
+            if isinstance(part, Reused):
+                blobs, length = list(part.blobs), self._size_of(part.blobs)
+            else:
+                blobs, length = self._cut(part)
+            content.stored(blobs, length)
+            ids += blobs
+            size += length
+        return ids, size
+
+    def _size_of(self, blobs: Sequence[bytes]) -> int:
+        size = 0
+        for blob_id in blobs:
+            place = next(iter(self._index.locations(BlobType.DATA, blob_id)), None)
+            if place is None:
+                raise DamageFound(f"data blob {short(blob_id)} of the parent is in no index")
+            size += place.plaintext_bytes
+        self._progress.add(bytes_done=size)
+        return size
+
+    def _cut(self, part: Part) -> tuple[list[bytes], int]:
+        """The blobs of one part, and its size."""
         buffer, chunker = self._buffer_and_chunker()
         ids: list[bytes] = []
         held = size = 0
@@ -53,7 +81,7 @@ class Cutter:
         while not final:
             self._go_on()
             while held < len(buffer):
-                count = content.readinto(buffer[held:])
+                count = part.readinto(buffer[held:])
                 if not count:
                     final = True
                     break

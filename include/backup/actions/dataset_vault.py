@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from include.backup.actions.open_source import open_source
 from include.backup.actions.seen import Seen
 from include.backup.actions.unlisted import find_unlisted
 from include.backup.errors import (
@@ -29,7 +30,6 @@ from include.backup.policy.objectives import (
 from include.backup.policy.schedule import schedule_of
 from include.backup.repository.repository import Repository
 from include.backup.repository.salvage import open_for_reading
-from include.backup.sources.filesystem import FilesystemSource
 from include.backup.storage.local import LocalStorage
 from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
 from include.backup.vault.layout import GENERATIONS, dataset_folder, generation_folder
@@ -148,20 +148,13 @@ class DatasetVault:
         if source is None:
             raise DatasetInvalid(f"no valid entry says what {self.dataset.name} is")
         self._require_apart()
-        return FilesystemSource(
-            source.path,
-            exclude=source.exclude,
-            one_file_system=source.one_file_system,
-            exclude_caches=source.exclude_caches,
-            keep_changing=source.changing == "keep",
-            skip_unreadable=source.unreadable == "skip",
-        )
+        return open_source(self.setting, self.dataset, source)
 
     def _require_apart(self) -> None:
         """As `overlap` does for the paths as they are written; here links are followed."""
-        if not self.vault.local_path:
+        if not self.vault.local_path or not self.dataset.path:
             return
-        here, there = map(os.path.realpath, (self.dataset.address, self.vault.local_path))
+        here, there = map(os.path.realpath, (self.dataset.path, self.vault.local_path))
         if os.path.commonpath([here, there]) in {here, there}:
             raise DatasetInvalid(
                 f"it and the vault {self.vault.url} lie inside one another: {here} and {there}",

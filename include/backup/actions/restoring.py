@@ -140,7 +140,7 @@ class Restoring:
         for blob_id in content:
             yield Piece(blob_id, file, offset)
             places = self._repository.index.locations(BlobType.DATA, blob_id)
-            offset += (places[0].size or places[0].length - 32) if places else 0
+            offset += places[0].plaintext_bytes if places else 0
 
 
 class _File:

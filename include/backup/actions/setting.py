@@ -6,31 +6,19 @@ secret or a clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.policy.datasets import Datasets
     from include.backup.policy.model import Policy
+    from include.backup.sources.connection import Connection
     from include.backup.storage.base import Storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How to reach something, and the secret for it. `repr` shows no secret."""
-
-    conn_type: str = ""
-    host: str = ""
-    login: str = ""
-    password: str = field(default="", repr=False)
-    port: int | None = None
-    schema: str = ""
-    extra: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

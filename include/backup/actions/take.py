@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions.about import RESTORE_MD, AboutFolder, ParentPoint, restore_md
 from include.backup.actions.archive import Archive
 from include.backup.actions.generation import locked_until
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
     from include.backup.actions.acts import Act
     from include.backup.actions.outcome import Outcome
+    from include.backup.format.tree import Node
     from include.backup.policy.model import Method
     from include.backup.repository.lock import RepositoryLock
     from include.backup.repository.progress import Progress
-    from include.backup.sources.base import Note
+    from include.backup.sources.base import Note, Reading
     from include.backup.vault.generations import Generation
     from include.backup.vault.leases import Lease
     from include.backup.vault.state import DatasetState
@@ -79,14 +81,12 @@ class Taking:
             locked_until=locked_until(place, self.generation),
         )
         try:
-            with place.source().read(
-                now=begun, parent_taken_at=parent.time if parent else None
-            ) as reading:
+            with place.source().read(now=begun, parent=parent) as reading:
                 archive = Archive(
                     self.repository,
                     session,
                     reading,
-                    parent_tree=_own_tree(self.repository, parent, place.dataset.name),
+                    parent_tree=_own_tree(parent, place.dataset.name),
                     progress=self.progress,
                     guard=self._guard,
                 )
@@ -95,9 +95,10 @@ class Taking:
                 root = reading.root._replace(
                     name=place.dataset.name.encode(), type=str(NodeType.DIR), subtree=own_tree
                 )
-                tree = session.add_blob(BlobType.TREE, encode_tree([root]))
-                session.flush()
+                about = self._about(session, parent, reading, archive)
+                tree = session.add_blob(BlobType.TREE, encode_tree([about, root]))
                 taken_at, notes = reading.taken_at, list(reading.notes)
+            session.flush()
             read_back(self.repository, session, tree)
             snapshot = self._snapshot(taken_at, begun, tree, parent_id, archive, session)
             self._guard_storing()
@@ -105,6 +106,20 @@ class Taking:
             return self._commit(snapshot, archive, session, notes)
         finally:
             session.close()
+
+    def _about(
+        self,
+        session: WriteSession,
+        parent: ParentPoint | None,
+        reading: Reading,
+        archive: Archive,
+    ) -> Node:
+        """Store what lies beside the data: how to restore it, what the source says of it."""
+        text = restore_md(self.act.place, self.generation, archive.counts, reading.restore_steps())
+        folder = AboutFolder(
+            self.repository, session, parent, taken_at=reading.taken_at, go_on=self._guard
+        )
+        return folder.store({RESTORE_MD: text, **reading.about()})
 
     def _guard(self) -> None:
         """Stop a run that must not write any more.
@@ -285,19 +300,20 @@ def read_back(repository: Repository, session: WriteSession, tree: bytes) -> int
     return len(sample)
 
 
-def _parent(repository: Repository, generation: Generation) -> tuple[bytes | None, Snapshot | None]:
+def _parent(
+    repository: Repository, generation: Generation
+) -> tuple[bytes | None, ParentPoint | None]:
     """The newest recovery point of the generation, by the ledger's order."""
     if not generation.points:
         return None, None
     snapshot_id = bytes.fromhex(generation.points[-1].snapshot)
-    return snapshot_id, repository.load_snapshot(snapshot_id)
+    return snapshot_id, ParentPoint(repository, repository.load_snapshot(snapshot_id))
 
 
-def _own_tree(repository: Repository, parent: Snapshot | None, name: str) -> bytes | None:
+def _own_tree(parent: ParentPoint | None, name: str) -> bytes | None:
     """The dataset's own directory in the parent snapshot."""
     if parent is None:
         return None
-    for node in repository.load_tree(parent.tree):
-        if node.name == name.encode():
-            return node.subtree
+    if (own := parent.root(name.encode())) is not None:
+        return own.subtree
     raise DamageFound(f"the parent snapshot holds no directory {name!r}")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from include.backup.actions.seen import Seen
-from include.backup.actions.setting import Connection, Setting
+from include.backup.actions.setting import Setting
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.load import CONFIG_FOLDER, load_policy
+from include.backup.sources.connection import Connection
 from include.backup.storage.local import LocalStorage
 from include.backup.storage.retry import Patience
 

@@ -8,33 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.document import (
     Problems,
-    did_you_mean,
     is_null,
     pairs_of,
     quoted,
-    text_of,
 )
 from include.backup.policy.fields import (
     DATE,
-    FLAG,
     TEXT,
-    TEXTS,
     Each,
     Field,
     Section,
     Text,
-    below,
-    choice,
 )
-from include.backup.policy.vault_fields import NAME, Vaults, parse_path
+from include.backup.policy.source_fields import CARE, READING, Source
+from include.backup.policy.vault_fields import NAME, Vaults
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
 RESERVED: Final = frozenset({"all", "datasets", "defaults", "none", "policy", "vault"})
-NOT_BUILT: Final = ("postgresql", "mariadb", "s3")
-
-
 _HEX_KEY: Final = "^[0-9a-f]{64}$"
 
 
@@ -54,59 +46,6 @@ def _parse_provider(text: str) -> str:
     return text
 
 
-CHANGING: Final = choice("error", "keep")
-UNREADABLE: Final = choice("error", "skip")
-READING: Final = {
-    "exclude": Field(kind=TEXTS, meaning="patterns of what is left out", default=None),
-    "one_file_system": Field(
-        kind=FLAG, meaning="stay on the file system of the path", default=None
-    ),
-    "exclude_caches": Field(
-        kind=FLAG, meaning="leave out what a CACHEDIR.TAG marks as a cache", default=None
-    ),
-}
-_CARE: Final = {
-    "changing": Field(
-        kind=CHANGING, meaning="a file that keeps changing while read: error or keep", default=None
-    ),
-    "unreadable": Field(
-        kind=UNREADABLE, meaning="a file that cannot be read: error or skip", default=None
-    ),
-}
-_FILESYSTEM: Final = Section(
-    what="a filesystem source",
-    fields={
-        "type": Field(kind=choice("filesystem"), meaning="filesystem"),
-        "path": Field(kind=Text(parse=parse_path), meaning="the directory, as in /srv/crm"),
-        **READING,
-        **_CARE,
-    },
-)
-
-
-class _Source:
-    """A source, whose keys depend on its type."""
-
-    def read(self, node: Node, path: str, problems: Problems) -> object:
-        """See fields.Kind.read."""
-        beside = problems.beside()  # the section below complains about the rest by itself
-        pairs, _ = pairs_of(node, path, beside, what="a source")
-        kind = text_of(pairs["type"][1]) if "type" in pairs else None
-        if kind is None or kind == "filesystem":
-            return _FILESYSTEM.read(node, path, problems)
-        known = ("filesystem", *NOT_BUILT)
-        if kind in NOT_BUILT:
-            message, hint = f"sources of type {kind} are not built yet", "so far: filesystem"
-        else:
-            message, hint = f"{quoted(kind)} is no type of source", did_you_mean(kind, known)
-        problems.add(pairs["type"][1], below(path, "type"), message, hint)
-        return None
-
-    def schema(self) -> dict[str, Any]:
-        """See fields.Kind.schema."""
-        return _FILESYSTEM.schema()
-
-
 DEFAULTS: Final = Section(
     what="defaults",
     fields={
@@ -114,7 +53,7 @@ DEFAULTS: Final = Section(
         "owner": Field(kind=TEXT, meaning="who answers for the data", default=None),
         "vault": Field(kind=TEXT, meaning="the name of a vault", default=None),
         **READING,
-        **_CARE,
+        **CARE,
     },
 )
 ENTRY: Final = Section(
@@ -125,7 +64,7 @@ ENTRY: Final = Section(
             kind=TEXT, meaning="who answers for the data, as in crm@example.com", default=None
         ),
         "source": Field(
-            kind=_Source(), meaning="what to read, as in {type: filesystem, path: /srv/crm}"
+            kind=Source(), meaning="what to read, as in {type: filesystem, path: /srv/crm}"
         ),
         "vault": Field(
             kind=TEXT, meaning="the name of a vault; the first one if left out", default=None

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from include.backup.policy.source_model import FilesystemSettings
+
 if TYPE_CHECKING:
     from datetime import date
+
+    from include.backup.policy.source_model import SourceSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +49,6 @@ class VaultSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilesystemSource:
-    """A directory with all that is below it."""
-
-    path: str  # absolute, without "." and ".." and without a "/" at its end
-    exclude: tuple[str, ...] = ()
-    one_file_system: bool = False
-    exclude_caches: bool = False  # leave out what a CACHEDIR.TAG marks
-    changing: str = "error"  # or "keep": a file that changes while it is read, three times over
-    unreadable: str = "error"  # or "skip"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
     """A dataset that is no longer backed up; its recovery points live on."""
 
@@ -72,7 +64,7 @@ class Dataset:
     name: str
     data_class: str
     owner: str
-    source: FilesystemSource | None  # None: no valid entry says what it is, a vault holds it
+    source: SourceSettings | None  # None: no valid entry says what it is, a vault holds it
     vault: str
     description: str = ""
     retired: Retired | None = None
@@ -81,9 +73,14 @@ class Dataset:
     line: int
 
     @property
+    def path(self) -> str:
+        """The directory of a dataset that is one; else empty."""
+        return self.source.path if isinstance(self.source, FilesystemSettings) else ""
+
+    @property
     def address(self) -> str:
         """Where the data lies, for people; empty if nobody knows."""
-        return "" if self.source is None else self.source.path
+        return "" if self.source is None else self.source.address
 
 
 def _is_loopback(host: str) -> bool:

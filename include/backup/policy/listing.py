@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from yaml.nodes import MappingNode
 
 from include.backup.errors import DatasetInvalid
-from include.backup.policy.dataset_fields import ENTRY, READING, RESERVED, Entries
+from include.backup.policy.dataset_fields import ENTRY, RESERVED, Entries
 from include.backup.policy.dataset_model import (
     Dataset,
-    FilesystemSource,
     Retired,
     VaultSettings,
 )
@@ -29,12 +28,15 @@ from include.backup.policy.document import (
     quoted,
 )
 from include.backup.policy.overlap import Overlap, entangled, nested
+from include.backup.policy.source_fields import READING, make_settings
 from include.backup.policy.vault_fields import NAME, NAME_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from yaml.nodes import Node
+
+    from include.backup.policy.source_model import SourceSettings
 
 _ONE_OF_THEM: Final = "a file belongs to one dataset: keep one of them"
 _TURNED: Final = {"is the same as": "is the same as", "lies inside": "holds"}
@@ -113,7 +115,7 @@ class Listing:
         return Dataset(
             name=name,
             data_class=data_class,
-            source=FilesystemSource(**source),
+            source=source,
             retired=Retired(**retired) if retired else None,
             file=place.problems.file,
             line=line_of(place.node),
@@ -131,18 +133,22 @@ class Listing:
     @staticmethod
     def _source(
         values: dict[str, Any], defaults: Mapping[str, Any], place: _Place
-    ) -> dict[str, Any]:
+    ) -> SourceSettings | None:
         """Take out of an entry what belongs to its source, with defaults for what is left out."""
         source: dict[str, Any] = values.pop("source")
-        source.pop("type")
+        kind = source.pop("type")
         for key in READING:
             beside = values.pop(key)
-            if beside is not None and source[key] is not None:
+            if beside is None:
+                continue
+            if key not in source:
+                place.add(key, f"has no meaning for a {kind} source", "leave it out")
+            elif source[key] is not None:
                 place.add(key, "stands here and in the source", "keep one of the two")
-            source[key] = first_of(source[key], beside)
-        for key in (*READING, "changing", "unreadable"):
+            source[key] = first_of(source.get(key), beside)
+        for key in source.keys() & defaults.keys():
             source[key] = first_of(source[key], defaults[key])
-        return {key: value for key, value in source.items() if value is not None}
+        return None if place.problems.found else make_settings(kind, source)
 
     def _check(self, data_class: str | None, vault: str, reason: str, place: _Place) -> None:
         if data_class is not None and data_class not in self.classes:
@@ -186,8 +192,8 @@ class Listing:
 
     def _paths(self) -> Iterator[tuple[str, str]]:
         for name, dataset in self.good.items():
-            if dataset.retired is None:
-                yield name, dataset.address
+            if dataset.retired is None and dataset.path:
+                yield name, dataset.path
 
     def _refuse_overlap(self, overlap: Overlap, other: str, hint: str) -> None:
         dataset = self.good[overlap.name]

@@ -49,13 +49,33 @@ def _parse_vault_url(text: str) -> str:
         )
     if split.scheme == "file" and split.netloc in {"", "localhost"}:
         return f"file://{parse_path(split.path)}"
-    prefix = [part for part in split.path.split("/") if part]
-    if split.scheme == "s3" and _BUCKET.fullmatch(split.netloc) and ".." not in prefix:
-        return "/".join([f"s3://{split.netloc}", *prefix])
+    if split.scheme == "s3":
+        return parse_bucket_url(text)
     raise ConfigurationInvalid(f"{quoted(text)} is no place for a vault", hint=form)
 
 
-def _parse_endpoint(text: str) -> str:
+def parse_bucket_url(text: str) -> str:
+    """A bucket and a prefix, without a "/" at its end.
+
+    Raises:
+        ConfigurationInvalid.
+    """
+    place = text.removeprefix("s3://")
+    bucket, *prefix = place.split("/")
+    prefix = [part for part in prefix if part]
+    if place == text or not _BUCKET.fullmatch(bucket) or ".." in prefix:
+        raise ConfigurationInvalid(
+            f"{quoted(text)} is no place in a bucket", hint="write s3://bucket/prefix"
+        )
+    return "/".join([f"s3://{bucket}", *prefix])
+
+
+def parse_endpoint(text: str) -> str:
+    """The address of an S3 server.
+
+    Raises:
+        ConfigurationInvalid.
+    """
     try:
         split = urlsplit(text)
         host = split.hostname
@@ -77,7 +97,7 @@ _VAULT: Final = Section(
         ),
         "region": Field(kind=TEXT, meaning="the region of a bucket", default=""),
         "endpoint_url": Field(
-            kind=Text(parse=_parse_endpoint), meaning="the address of another S3 server", default=""
+            kind=Text(parse=parse_endpoint), meaning="the address of another S3 server", default=""
         ),
         "object_lock": Field(
             kind=choice("governance", "compliance"),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from include.backup.format.crypto import OVERHEAD
 from include.backup.format.ids import ID_SIZE, BlobType
 from include.backup.format.pack import FRAME_BYTES, entries_bytes
 
@@ -39,6 +40,11 @@ class Location(NamedTuple):
     offset: int  # bytes
     length: int  # sealed bytes
     size: int  # plaintext bytes of a compressed blob; 0 when it is stored plain
+
+    @property
+    def plaintext_bytes(self) -> int:
+        """The size of the blob."""
+        return self.size or self.length - OVERHEAD
 
 
 class _Segment:

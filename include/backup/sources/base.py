@@ -4,6 +4,10 @@ A dataset is a tree of directories and entries. A source is asked for one direct
 then for the content of entries, from several threads at once. Entries are nodes of a tree without
 content; the engine fills that in. Each source passes tests/suites/source_suite.py.
 
+    content = part, part, …    a part is read to its end and cut into blobs, or taken over from the
+                               parent snapshot as the blobs that it has there: no blob holds bytes
+                               of two parts
+
 A recovery point exists only if every entry was read completely. What a source could not read it
 either raises, or notes where the dataset's settings allow that.
 """
@@ -14,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -33,8 +37,23 @@ class Note:
     what: str  # "vanished", "grown", "skipped: permission denied", "kept changing"
 
 
-class Content(Protocol):
-    """The content of one entry while it is read, by one thread."""
+class Parent(Protocol):
+    """The recovery point that an incremental adds to."""
+
+    @property
+    def taken_at(self) -> datetime:
+        """Its consistency point."""
+
+    def load(self, name: str) -> bytes | None:
+        """A file that `Reading.about` gave then; None when there is none.
+
+        Raises:
+            DamageFound, StorageError.
+        """
+
+
+class Part(Protocol):
+    """A piece of a content that is read from its beginning to its end."""
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill the beginning of `buffer`; return how many bytes, 0 at the end.
@@ -42,6 +61,27 @@ class Content(Protocol):
         Raises:
             EntryUnreadable: the read failed.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """A piece of a content that is known to be what the parent snapshot holds."""
+
+    blobs: tuple[bytes, ...]  # ids of data blobs, some neighbours of the parent's content
+
+
+class Content(Protocol):
+    """The content of one entry while it is read, by one thread."""
+
+    def parts(self) -> Iterator[Part | Reused]:
+        """The pieces in their order; each is dealt with before the next is asked for.
+
+        Raises:
+            EntryUnreadable: the read failed.
+        """
+
+    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
+        """Learn which blobs a part became, and how many bytes they are, right after it."""
 
     def settle(self, *, last: bool) -> Node | None:
         """Say at the end what was read: the node with the metadata that belongs to it.
@@ -69,6 +109,17 @@ class Reading(Protocol):
     def notes(self) -> Sequence[Note]:
         """What was passed over so far."""
 
+    @property
+    def late(self) -> frozenset[bytes]:
+        """Paths of files that have to be read after all others."""
+
+    @property
+    def largest_first(self) -> bool:
+        """Whether files are read in the order of their sizes, so that no long one begins last.
+
+        Otherwise it is by name, so that what lies together is stored together.
+        """
+
     def list(self, path: bytes) -> list[Node]:
         """The entries of a directory, ascending by name, without content.
 
@@ -94,8 +145,13 @@ class Reading(Protocol):
             EntryUnreadable.
         """
 
-    def open(self, path: bytes, entry: Node) -> AbstractContextManager[Content | None]:
+    def open(
+        self, path: bytes, entry: Node, was: Node | None
+    ) -> AbstractContextManager[Content | None]:
         """Open one file for reading; None when it vanished or was passed over.
+
+        Args:
+            was: the file in the parent snapshot, if all its blobs are there.
 
         Raises:
             EntryUnreadable.
@@ -104,13 +160,27 @@ class Reading(Protocol):
     def complete(self, path: bytes, entry: Node) -> Node:
         """Add what is costly to find out to an entry that is new or changed (attributes)."""
 
+    def about(self) -> Mapping[str, bytes]:
+        """Files about this recovery point, by name; asked for when everything was read.
+
+        They lie beside the dataset, below `/.holdfast/`. What does not change from one recovery
+        point to the next shall be the same bytes, which are stored once.
+
+        Raises:
+            SourceError: what was read cannot be trusted after all.
+        """
+
+    def restore_steps(self) -> str:
+        """How to put this data back with stock tools, in Markdown: after `restic` can be used.
+
+        `$SNAPSHOT` is the id of the snapshot, `$TARGET` an empty directory.
+        """
+
 
 class Source(Protocol):
     """Reads datasets of one kind."""
 
-    def read(
-        self, *, now: datetime, parent_taken_at: datetime | None
-    ) -> AbstractContextManager[Reading]:
+    def read(self, *, now: datetime, parent: Parent | None) -> AbstractContextManager[Reading]:
         """Begin a pass. `now` is the consistency point unless the source has a better one.
 
         Raises:

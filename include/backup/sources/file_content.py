@@ -9,6 +9,8 @@ from include.backup.errors import EntryUnreadable
 from include.backup.sources.file_nodes import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from include.backup.format.tree import Node
     from include.backup.sources.filesystem import FilesystemReading
 
@@ -33,8 +35,15 @@ class FileContent:
         self._begun = begun
         self._left = begun.st_size
 
+    def parts(self) -> Iterator[FileContent]:
+        """See Content.parts."""
+        yield self
+
+    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
+        """See Content.stored."""
+
     def readinto(self, buffer: memoryview) -> int:
-        """See Content.readinto."""
+        """See Part.readinto."""
         if not self._left:
             return 0
         try:

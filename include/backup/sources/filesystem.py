@@ -32,16 +32,26 @@ from include.backup.sources.folders import Folders
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from include.backup.format.tree import Node
+    from include.backup.sources.base import Parent
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What the kernel answers for an entry that is not there any more, or not what it was.
 _GONE: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENXIO})
 _MOST_NOTES: Final = 10_000
+STEPS: Final = """\
+Put all of it below `$TARGET/$DATASET`; run as root, this restores owners as well:
+
+    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET"
+
+Only a part of it, by a path or a pattern:
+
+    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET/some/folder"
+"""
 
 
 class FilesystemSource:
@@ -74,9 +84,7 @@ class FilesystemSource:
         self.skip_unreadable = skip_unreadable
 
     @contextmanager
-    def read(
-        self, *, now: datetime, parent_taken_at: datetime | None
-    ) -> Iterator[FilesystemReading]:
+    def read(self, *, now: datetime, parent: Parent | None) -> Iterator[FilesystemReading]:
         """See Source.read."""
         try:
             folders = Folders(self.path)
@@ -90,7 +98,8 @@ class FilesystemSource:
                 hint="is the volume mounted, and may this user read it?",
             ) from error
         root = node_of(b"root", status)._replace(extended_attributes=attributes)
-        reading = FilesystemReading(self, folders, root, status.st_dev, now, parent_taken_at)
+        before = None if parent is None else parent.taken_at
+        reading = FilesystemReading(self, folders, root, status.st_dev, now, before)
         yield reading
         reading.require_root()
 
@@ -115,6 +124,8 @@ class FilesystemReading:
         # Compared as text: whole seconds without the "Z", so that any fraction counts as later.
         self._horizon = "" if parent_taken_at is None else text_of_datetime(parent_taken_at)[:19]
         self.notes: builtins.list[Note] = []
+        self.late: frozenset[bytes] = frozenset()
+        self.largest_first = False
         self._lock = threading.Lock()
 
     def list(self, path: bytes) -> builtins.list[Node]:
@@ -241,8 +252,9 @@ class FilesystemReading:
         return self.complete_open(fd, path, node._replace(size=len(data))), data
 
     @contextmanager
-    def open(self, path: bytes, entry: Node) -> Iterator[FileContent | None]:
+    def open(self, path: bytes, entry: Node, was: Node | None) -> Iterator[FileContent | None]:
         """See Reading.open."""
+        del was  # a file that changed is read as a whole
         if (fd := self._open(path)) is None:
             yield None
             return
@@ -254,6 +266,14 @@ class FilesystemReading:
                 yield None
         finally:
             os.close(fd)
+
+    def about(self) -> Mapping[str, bytes]:
+        """See Reading.about: a tree says of itself all there is to say."""
+        return {}
+
+    def restore_steps(self) -> str:
+        """See Reading.restore_steps."""
+        return STEPS
 
     def accept_changing(self, path: bytes) -> None:
         """Note that an entry never held still, or refuse it.

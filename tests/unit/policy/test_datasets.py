@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from include.backup.errors import ConfigurationInvalid, DatasetInvalid
-from include.backup.policy.dataset_model import FilesystemSource, Retired
+from include.backup.policy.dataset_model import Retired
 from include.backup.policy.datasets import (
     DEFAULT_PATH,
     Datasets,
@@ -21,6 +21,7 @@ from include.backup.policy.datasets import (
     team_file_schema,
 )
 from include.backup.policy.load import load_policy
+from include.backup.policy.source_model import FilesystemSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ datasets:
     )
     assert not found.bad
     crm = found.good["crm"]
-    assert crm.source == FilesystemSource(
+    assert crm.source == FilesystemSettings(
         path="/srv/crm",
         exclude=("*.tmp", "cache/"),
         one_file_system=True,

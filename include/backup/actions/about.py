@@ -1,0 +1,206 @@
+"""What lies beside a dataset in its snapshot: `/.holdfast/RESTORE.md`, and files of the source.
+
+    /<dataset>/…                the data
+    /.holdfast/RESTORE.md       how to put this very data back with stock restic and stock tools
+    /.holdfast/…                what the source has to say about it, as in manifest.json
+
+None of them holds the time of the backup: what has not changed is stored once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.cutting import Cutter
+from include.backup.evidence.wording import size
+from include.backup.format.ids import BlobType
+from include.backup.format.times import text_of_datetime
+from include.backup.format.tree import Node, NodeType, encode_tree
+from include.backup.repository.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from include.backup.actions.counts import Counts
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.format.snapshot import Snapshot
+    from include.backup.repository.repository import Repository
+    from include.backup.repository.writer import WriteSession
+    from include.backup.vault.generations import Generation
+
+FOLDER: Final = b".holdfast"
+RESTORE_MD: Final = "RESTORE.md"
+_FOLDER_MODE: Final = 1 << 31 | 0o755  # as Go's os.FileMode has it
+_FILE_MODE: Final = 0o644
+
+
+class ParentPoint:
+    """The recovery point that an incremental adds to; see sources.base.Parent."""
+
+    def __init__(self, repository: Repository, snapshot: Snapshot) -> None:
+        self._repository = repository
+        self.snapshot = snapshot
+        self._roots = repository.load_tree(snapshot.tree)
+
+    @property
+    def taken_at(self) -> datetime:
+        """See Parent."""
+        return self.snapshot.time
+
+    def root(self, name: bytes) -> Node | None:
+        """One of the directories at the top of the snapshot."""
+        return next((node for node in self._roots if node.name == name), None)
+
+    def load(self, name: str) -> bytes | None:
+        """See Parent."""
+        node = self.root(FOLDER)
+        for part in name.encode().split(b"/"):
+            if node is None or node.subtree is None:
+                return None
+            inner = self._repository.load_tree(node.subtree)
+            node = next((entry for entry in inner if entry.name == part), None)
+        if node is None or node.content is None:
+            return None
+        return b"".join(self._repository.load_blob(BlobType.DATA, one) for one in node.content)
+
+
+class AboutFolder:
+    """The directory `/.holdfast` of a snapshot that is being made."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        session: WriteSession,
+        parent: ParentPoint | None,
+        *,
+        taken_at: datetime,
+        go_on: Callable[[], None],
+    ) -> None:
+        self._repository = repository
+        self._session = session
+        self._parent = parent
+        self._taken_at = text_of_datetime(taken_at)
+        # A progress of its own: these are no data of the user's.
+        self._cutter = Cutter(repository, session, progress=Progress(), go_on=go_on)
+
+    def store(self, files: Mapping[str, bytes]) -> Node:
+        """Store files, given by their names below the directory; return its node.
+
+        Raises:
+            as WriteSession.
+        """
+        before = self._parent.root(FOLDER) if self._parent else None
+        named = {tuple(name.encode().split(b"/")): data for name, data in files.items()}
+        return self._folder(FOLDER, named, before)
+
+    def _folder(
+        self, name: bytes, files: Mapping[tuple[bytes, ...], bytes], before: Node | None
+    ) -> Node:
+        known = {}
+        if before is not None and before.subtree is not None:
+            known = {node.name: node for node in self._repository.load_tree(before.subtree)}
+        nodes = []
+        for first in sorted({path[0] for path in files}):
+            inner = {path[1:]: data for path, data in files.items() if path[0] == first}
+            if () in inner:
+                nodes.append(self._file(first, inner[()], known.get(first)))
+            else:
+                nodes.append(self._folder(first, inner, known.get(first)))
+        tree = self._session.add_blob(BlobType.TREE, encode_tree(nodes))
+        made = self._node(name, NodeType.DIR)._replace(subtree=tree)
+        return _same(made, before)
+
+    def _file(self, name: bytes, data: bytes, before: Node | None) -> Node:
+        blobs, length = self._cutter.store(_Bytes(data))
+        made = self._node(name, NodeType.FILE)._replace(content=tuple(blobs), size=length)
+        return _same(made, before)
+
+    def _node(self, name: bytes, kind: NodeType) -> Node:
+        return Node(
+            name=name,
+            type=str(kind),
+            mode=_FOLDER_MODE if kind is NodeType.DIR else _FILE_MODE,
+            mtime=self._taken_at,
+            atime=self._taken_at,
+            ctime=self._taken_at,
+        )
+
+
+def restore_md(place: DatasetVault, generation: Generation, counts: Counts, steps: str) -> bytes:
+    """How to put a recovery point back without Holdfast, for whoever reads it in the snapshot."""
+    name = place.dataset.name
+    repository = f"{place.vault.url}/datasets/{name}/generations/{generation.id}"
+    return _RESTORE_MD.format(
+        dataset=name,
+        data_class=place.data_class.name,
+        address=place.dataset.address,
+        extent=f"{counts.files:,} files, {size(counts.bytes_all)}",
+        repository=_for_restic(repository, place.vault.endpoint_url),
+        generation=generation.id,
+        vault=place.vault.url,
+        steps=steps.strip(),
+    ).encode()
+
+
+def _for_restic(url: str, endpoint: str) -> str:
+    """The address of a repository as stock restic wants it."""
+    if url.startswith("file://"):
+        return url.removeprefix("file://")
+    host = (endpoint or "s3.amazonaws.com").removeprefix("https://")
+    return f"s3:{host}/{url.removeprefix('s3://')}"
+
+
+def _same(made: Node, before: Node | None) -> Node:
+    """The parent's node, if only the time differs."""
+    if before is None:
+        return made
+    dated = made._replace(mtime=before.mtime, atime=before.atime, ctime=before.ctime)
+    return before if dated == before else made
+
+
+class _Bytes:
+    """Bytes at hand, as a content of one part."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = memoryview(data)
+
+    def parts(self) -> Iterator[_Bytes]:
+        """See Content.parts."""
+        yield self
+
+    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
+        """See Content.stored."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See Part.readinto."""
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def settle(self, *, last: bool) -> None:
+        """See Content.settle; nobody asks."""
+
+
+_RESTORE_MD: Final = """\
+# Restoring {dataset} without Holdfast
+
+Dataset `{dataset}` of class `{data_class}`, taken from {address}: {extent}.
+
+It lies in the repository of generation `{generation}` in the vault {vault}, an ordinary restic
+repository (version 2) that restic 0.14 or newer opens:
+
+    export RESTIC_REPOSITORY={repository}
+    export DATASET={dataset}
+    restic snapshots
+
+The password is sealed with the master key, in `datasets/{dataset}/keys/{generation}/` of the vault;
+where Holdfast still runs, `holdfast keys export {dataset} {generation}` prints it. Choose a
+snapshot and an empty directory:
+
+    SNAPSHOT=latest
+    TARGET=/where/there/is/room
+
+{steps}
+"""
