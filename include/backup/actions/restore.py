@@ -16,6 +16,7 @@ from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent,
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import moment
+from include.backup.format.times import text_of_datetime
 from include.backup.repository.progress import Progress
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def restore(
         "path": order.path,
         "snapshot": point.snapshot,
         "generation": point.generation,
-        "taken_at": moment(point.taken_at),
+        "taken_at": text_of_datetime(point.taken_at),
         "files": restoring.files,
         "bytes": restoring.bytes_written,
         "seconds": round(took.total_seconds()),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.backup.cli import commands, doctor, keys, policy
+from include.backup.cli.json_output import print_json
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 
@@ -34,32 +35,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with sigterm_stops():
             return run(options)
     except BackupError as error:
-        outcome = getattr(error, "outcome", None)
-        if outcome is not None:
-            print(outcome.sentence)
-        print(f"error: {error}", file=sys.stderr)
+        _tell(options, error, error.message, error.hint)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has seen enough
         return 0
     except KeyboardInterrupt as stopped:
-        if (outcome := getattr(stopped, "outcome", None)) is not None:
-            print(outcome.sentence)
-        print("error: stopped; what was stored is kept and used by the next run", file=sys.stderr)
+        _tell(options, stopped, "stopped; what was stored is kept and used by the next run")
         return 1
     except OSError as error:
         where = f"{error.filename!s}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        _tell(options, error, f"{where}{error.strerror or error}")
         return 1
     except Exception as error:
         if _DEBUG:
             raise
-        print(
-            f"error: an unexpected {type(error).__name__}, which is a fault of ours; hint: run it "
-            "again with HOLDFAST_DEBUG=1 and report what that prints",
-            file=sys.stderr,
+        what = f"an unexpected {type(error).__name__}, which is a fault of ours"
+        _tell(
+            options, error, what, "run it again with HOLDFAST_DEBUG=1 and report what that prints"
         )
         return 1
+
+
+def _tell(options: argparse.Namespace, error: BaseException, message: str, hint: str = "") -> None:
+    """Say why a command failed: a line for people, and a document where one was asked for."""
+    as_json = getattr(options, "json", False)
+    outcome = getattr(error, "outcome", None)
+    if outcome is not None:
+        print(outcome.sentence, file=sys.stderr if as_json else sys.stdout)
+    print(f"error: {message}; hint: {hint}" if hint else f"error: {message}", file=sys.stderr)
+    if as_json:
+        print_json({"error": message, "hint": hint})
 
 
 def _log_to_stderr() -> None:
@@ -131,15 +137,20 @@ def _parser() -> argparse.ArgumentParser:
     _restore(verb("restore", commands.restore, "put a recovery point back"))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
     status = verb("status", commands.status, "every dataset against its objectives")
-    status.add_argument("--json", action="store_true", help="print JSON")
+    _json(status)
     _keys(verb("keys", keys.export, "repository passwords"))
     _ledger(verb("ledger", commands.verify_ledger, "the evidence"))
     return parser
 
 
+def _json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, as JSON.md tells")
+
+
 def _policy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    _json(either)
+    either.add_argument(
         "--schemas", metavar="DIR", help="write the JSON schemas of both files for editors"
     )
     inner = parser.add_subparsers(metavar="review")
@@ -155,12 +166,12 @@ def _back_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new-key", action="store_true", help="which may have another master key than the last"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _json(parser)
 
 
 def _points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _json(parser)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
@@ -175,12 +186,13 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _json(parser)
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset")
     parser.add_argument("--read-data", action="store_true", help="read every stored byte")
+    _json(parser)
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:
