@@ -102,5 +102,8 @@ def test_the_readme_leads_to_a_restored_dataset(site: dict[str, str], tmp_path: 
     _install, *steps = blocks("README.md")
     script = "\n".join(steps).replace("/srv/crm", f"{tmp_path}/crm")
     script = script.replace("/tmp/crm-restored", f"{tmp_path}/restored")
+    script = script.replace("/srv/vault", site["VAULT"])
     printed = run(script, site, site["SCRATCH"])
     assert printed.rstrip().endswith("identical")
+    sheet = (Path(site["SCRATCH"]) / "keys-and-sheet.txt").read_text()
+    assert f"#     file://{site['VAULT']}\n" in sheet
