@@ -38,6 +38,7 @@ from include.backup.policy.document import (
     line_of,
     quoted,
     read_document,
+    reading_hint,
 )
 from include.backup.policy.overlap import Overlap, entangled, nested
 from include.backup.policy.vault_fields import NAME, NAME_HINT
@@ -270,7 +271,9 @@ def _team_files(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigurationInvalid(f"{folder} cannot be read: {error.strerror}") from error
+        raise ConfigurationInvalid(
+            f"{folder} cannot be read: {error.strerror}", hint=reading_hint(error)
+        ) from error
     return sorted(path for path in found if not path.name.startswith("."))
 
 

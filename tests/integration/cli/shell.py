@@ -63,6 +63,10 @@ class Shell:
         assert code is None or done.returncode == code, f"exit {done.returncode}\n{printed}"
         return done
 
+    def newest_record(self, dataset: str) -> Path:
+        """The file of the newest record of a dataset."""
+        return max((self.site / "vault" / "datasets" / dataset / "ledger").iterdir())
+
     def datasets(self, entries: str) -> None:
         """Write datasets.yaml with these entries."""
         (self.site / "config" / "datasets.yaml").write_text(

@@ -121,6 +121,7 @@ def test_a_review_is_recorded_and_looked_up(shell: Shell) -> None:
 
 def test_the_doctor_tells_what_would_stop_a_backup(shell: Shell) -> None:
     """All is well at first; a lost directory and a lost key are named with a hint."""
+    (shell.site / "vault").mkdir()
     assert "all is well" in shell("doctor")
     (shell.site / "crm" / "customers.csv").unlink()
     (shell.site / "crm").rmdir()
