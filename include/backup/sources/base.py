@@ -31,6 +31,7 @@ class Note:
 
     path: str  # relative to the dataset; bytes that are no UTF-8 are escaped
     what: str  # "vanished", "grown", "skipped: permission denied", "kept changing"
+    lost: bool = False  # of a restore: the entry itself is not there
 
 
 class Content(Protocol):
@@ -129,7 +130,12 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Make it whole: everything was written."""
+        """Make it whole: everything was written.
+
+        Raises:
+            InTheWay: a directory stands in its place; nothing is left of the file.
+            RestoreRefused, StorageFull.
+        """
 
     def abort(self) -> None:
         """Leave nothing of it behind."""
@@ -146,7 +152,12 @@ class Destination(Protocol):
         """
 
     def make(self, path: bytes, node: Node) -> None:
-        """Make a directory, a link or another entry without content."""
+        """Make a directory, a link or another entry without content.
+
+        Raises:
+            InTheWay: a directory stands in its place.
+            RestoreRefused, StorageFull.
+        """
 
     def create(self, path: bytes, node: Node) -> Sink:
         """Begin a file."""
