@@ -78,7 +78,7 @@ def try_keys(setting: Setting, vault: VaultSettings) -> str:
     storage = open_storage(vault, hurried=True)
     stored = dataset_names(storage)
     own = [name for name in stored if _is_in(vault, settings.good.get(name))]
-    signers, masters = _keys_of(storage, own[:_MOST_DATASETS])
+    signers, masters = keys_of(storage, own[:_MOST_DATASETS])
     for key in signers.keys() - believed:
         raise KeyUnusable(
             f"the newest record of {_named(signers[key])} is signed with key {key}, "
@@ -104,7 +104,7 @@ def _is_in(vault: VaultSettings, dataset: Dataset | None) -> bool:
     return dataset is not None and dataset.vault == vault.name
 
 
-def _keys_of(
+def keys_of(
     storage: Storage, names: list[str]
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The keys that signed newest records, and the master keys of newest generations, whose each.
