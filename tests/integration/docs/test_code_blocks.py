@@ -92,9 +92,10 @@ def test_the_runbook_works_as_it_stands(site: dict[str, str]) -> None:
     run("holdfast back-up crm", environment, site["SCRATCH"])
     run("\n".join(blocks("RUNBOOK.md")), environment, site["SCRATCH"])
     scratch = Path(site["SCRATCH"])
-    for restored in ("newest", "older", "by-restic/crm"):
+    for restored in ("newest", "older", "by-restic/crm", "from-copy"):
         assert (scratch / restored / "customers.csv").read_text() == "id,name\n1,Ada\n"
-    assert [path.name for path in (scratch / "part").rglob("*.*")] == ["a.txt"]
+    for part in ("part", "before"):
+        assert [path.name for path in (scratch / part).rglob("*.*")] == ["a.txt"]
 
 
 def test_the_readme_leads_to_a_restored_dataset(site: dict[str, str], tmp_path: Path) -> None:
