@@ -10,9 +10,12 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from include.backup.cli.airflow_pools import pool_of
-from include.backup.cli.environment import config_folder
-from include.backup.errors import BackupError
+from include.backup.cli.doctor_vaults import keys_of
+from include.backup.cli.environment import config_folder, load_setting, open_storage
+from include.backup.errors import BackupError, KeyUnusable
+from include.backup.evidence.ledger import Ledger
 from include.backup.policy.load import load_policy
+from include.backup.vault.layout import POLICY, dataset_names, policy_folder
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import COMPONENTS, ROOT, USER, Site, SiteError, only_one, running
 from scripts.demo import FOLDER as DEMO_FOLDER
@@ -20,10 +23,15 @@ from scripts.demo import demo_site
 from scripts.keys_file import keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.dataset_model import VaultSettings
     from scripts.airflow_api import AirflowApi
 
 FOLDER: Final = ROOT / ".up"
 _POOL_SLOTS: Final = 2
+_MOST_LEDGERS: Final = 20  # that are looked into, in each vault
 
 
 def main() -> int:
@@ -59,10 +67,16 @@ def _keep_running(ended: threading.Event, *, demo: bool) -> None:
 
 
 def own_site() -> Site:
-    """The user's configuration; keys and connections from the environment, or else new keys."""
+    """The user's configuration; keys and connections from the environment, or else our own keys.
+
+    Raises:
+        KeyUnusable: there are none, and a vault was written with some.
+        BackupError: that cannot be found out.
+    """
     config = config_folder(None).absolute()
     given = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_")}
-    made = keys(FOLDER / "keys.env", config=config) if not _has_keys(given) else {}
+    setting = load_setting(config)
+    made = {} if _has_keys(setting, given) else _own_keys(FOLDER / "keys.env", config, setting)
     return Site(
         home=FOLDER / "airflow",
         config=config,
@@ -72,8 +86,44 @@ def own_site() -> Site:
     )
 
 
-def _has_keys(given: dict[str, str]) -> bool:
-    return "AIRFLOW_CONN_BACKUP_MASTER_KEY" in given
+def _has_keys(setting: Setting, given: dict[str, str]) -> bool:
+    return f"AIRFLOW_CONN_{setting.datasets.key.connection.upper()}" in given
+
+
+def _own_keys(path: Path, config: Path, setting: Setting) -> dict[str, str]:
+    """The keys of an earlier `make up`, or new ones, which only new vaults may have."""
+    if path.exists():
+        return keys(path, config=config)
+    for vault in setting.datasets.vaults.values():
+        require_unwritten(vault, path)
+    found = keys(path, config=config)
+    print(
+        f"NEW KEYS WERE MADE: {path}, with a recovery sheet to print.\n"
+        "Without them nobody can open the backups that this Airflow takes.",
+        flush=True,
+    )
+    return found
+
+
+def require_unwritten(vault: VaultSettings, path: Path) -> None:
+    """Refuse new keys for a vault that holds records: they would open nothing of it.
+
+    Raises:
+        KeyUnusable: names the keys that it was written with.
+        BackupError: it cannot be looked at.
+    """
+    storage = open_storage(vault, hurried=True)
+    signers, masters = keys_of(storage, dataset_names(storage)[:_MOST_LEDGERS])
+    if (head := Ledger(policy_folder(storage), subject=POLICY).head()) is not None:
+        signers.setdefault(head.key, []).append(POLICY)
+    if signers:
+        opened = f" and has generations of master key {' and '.join(masters)}" if masters else ""
+        raise KeyUnusable(
+            f"no keys are given, and the vault {vault.url} holds records signed with key "
+            f"{' and '.join(signers)}{opened}; new keys would not fit it",
+            hint="read the file that holds its keys into the environment (. ./keys.env) before "
+            f"`make up`, or copy it to {path}",
+        )
 
 
 def _tell(site: Site, api: AirflowApi, *, demo: bool) -> None:

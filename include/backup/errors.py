@@ -25,6 +25,7 @@ BackupError
 ├── RepositoryLocked         stock restic holds an exclusive lock
 ├── DeadlinePassed           the time a class has to complete is over
 ├── RestoreRefused           the destination must not be written to
+│   └── InTheWay             one entry cannot be put back for what stands there; others can
 └── ToolMissing              something the machine lacks; the hint says what to install
 """
 
@@ -159,6 +160,10 @@ class DeadlinePassed(BackupError):
 
 class RestoreRefused(BackupError):
     """The destination must not be written to as it is."""
+
+
+class InTheWay(RestoreRefused):
+    """What stands in the place of one entry is not replaced. The others can be restored."""
 
 
 class ToolMissing(BackupError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
 from include.backup.evidence.table import Row
+from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 
@@ -39,19 +40,19 @@ class Assessment:
     committed_at: datetime | None = None  # the newest recovery point
 
     def to_json(self) -> dict[str, Any]:
-        """As ``status --json`` prints it; durations in seconds, times in ISO 8601."""
+        """As ``status --json`` prints it: see JSON.md."""
         row = self.row
         return {
             "dataset": row.dataset,
             "class": row.data_class,
             "verdict": str(row.verdict),
             "reason": row.what,
-            "newest_at": row.newest_at.isoformat() if row.newest_at else None,
+            "newest_at": _text(row.newest_at),
             "age_seconds": _seconds(row.age),
             "rpo_seconds": _seconds(row.limit),
             "slack_seconds": _seconds(self.slack),
             "greatest_age_seconds": _seconds(self.greatest_age),
-            "next_due_at": self.next_due_at.isoformat() if self.next_due_at else None,
+            "next_due_at": _text(self.next_due_at),
             "points": self.points,
             "generations": self.generations,
             "bytes_stored": self.bytes_stored,
@@ -118,6 +119,10 @@ def _unknown(setting: Setting, name: str, why: str) -> Row:
         limit=data_class.rpo,
         what=why,
     )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else text_of_datetime(moment)
 
 
 def _seconds(length: timedelta | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from include.backup.actions.open_source import open_source
@@ -95,7 +96,9 @@ class DatasetVault:
         if dataset.insecure_reason and not vault.insecure_reason:
             vault = replace(vault, insecure_reason=dataset.insecure_reason)
         folder = dataset_folder(setting.open_storage(vault), name)
-        spool = LocalStorage(setting.state_folder / "spool" / vault.name)
+        # By its address: what waits for a vault does not belong into a copy of it.
+        address = sha256(vault.url.encode()).hexdigest()[:16]
+        spool = LocalStorage(setting.state_folder / "spool" / f"{vault.name}-{address}")
         return cls(
             setting=setting,
             dataset=dataset,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.table import Row
+from include.backup.format.times import text_of_datetime
 from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Outcome:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """As plain values; see JSON.md, which tells them to the users of the commands."""
         return {
             "dataset": self.dataset,
             "data_class": self.data_class,
@@ -55,7 +56,7 @@ class Outcome:
             "sentence": self.sentence,
             "kind": self.kind,
             "what": self.what,
-            "newest_at": self.newest_at.isoformat() if self.newest_at else None,
+            "newest_at": text_of_datetime(self.newest_at) if self.newest_at else None,
             "age_seconds": None if self.age is None else self.age.total_seconds(),
             "limit_seconds": self.limit.total_seconds(),
             "details": self.details,

@@ -16,9 +16,11 @@ from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent,
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import moment
+from include.backup.format.times import text_of_datetime
 from include.backup.repository.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
@@ -57,7 +59,7 @@ def restore(
 
     Raises:
         ConfigurationInvalid: there is no such recovery point.
-        RestoreRefused, StorageFull: the destination.
+        RestoreRefused, StorageFull: the destination; what could be put back is there.
         DamageFound: some entries could not be restored; the others are.
         KeyUnusable, StorageError.
     """
@@ -104,7 +106,7 @@ def restore(
         "path": order.path,
         "snapshot": point.snapshot,
         "generation": point.generation,
-        "taken_at": moment(point.taken_at),
+        "taken_at": text_of_datetime(point.taken_at),
         "files": restoring.files,
         "bytes": restoring.bytes_written,
         "seconds": round(took.total_seconds()),
@@ -141,7 +143,9 @@ def _restore(
     restoring = Restoring(repository, destination, pattern, progress)
     restoring.run(snapshot.tree, place.dataset.name)
     if restoring.damages:
-        raise damaged_entries(restoring.damages)
+        raise damaged_entries(restoring.damages, refused=restoring.refused)
+    if restoring.refused:
+        raise refused_entries(restoring.refused)
     restoring.notes += damages
     return restoring
 
@@ -214,10 +218,23 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
     return max(earlier, key=youth)
 
 
-def damaged_entries(damages: dict[str, str]) -> DamageFound:
+def damaged_entries(damages: dict[str, str], *, refused: Sequence[str] = ()) -> DamageFound:
     """One error for all entries that could not be restored."""
-    named = "; ".join(f"{path}: {what}" for path, what in list(damages.items())[:_MOST_NAMED])
+    named = _named([f"{path}: {what}" for path, what in damages.items()])
+    others = f"; besides, {refused_entries(refused).message}" if refused else ""
     return DamageFound(
-        f"{len(damages)} entries are damaged and were left out: {named}",
+        f"{len(damages)} entries are damaged and were left out: {named}{others}",
         hint="everything else was restored; an older recovery point may have them whole",
     )
+
+
+def refused_entries(refused: Sequence[str]) -> RestoreRefused:
+    """One error for all entries that were not put back for what stands in their place."""
+    return RestoreRefused(
+        f"{len(refused)} entries were not put back: {_named(refused)}",
+        hint="everything else was restored; move away what stands there, or restore elsewhere",
+    )
+
+
+def _named(entries: Sequence[str]) -> str:
+    return "; ".join(entries[:_MOST_NAMED])

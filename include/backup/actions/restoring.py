@@ -10,7 +10,7 @@ import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from include.backup.errors import DamageFound
+from include.backup.errors import DamageFound, InTheWay
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType
 from include.backup.repository.reader import BlobReader, Piece
@@ -40,6 +40,7 @@ class Restoring:
         self.files = 0
         self.bytes_written = 0
         self.damages: dict[str, str] = {}
+        self.refused: list[str] = []  # entries not put back for what stands there, and why
         self.notes: list[str] = []
 
     def run(self, tree: bytes, name: str) -> None:
@@ -59,12 +60,18 @@ class Restoring:
                 file.abort()
             raise
         notes = self._destination.finish()
-        self.notes = [f"{note.path}: {note.what}" for note in notes]
+        self.refused += [f"{note.path}: {note.what}" for note in notes if note.lost]
+        self.notes = [f"{note.path}: {note.what}" for note in notes if not note.lost]
 
     def fail(self, path: bytes, damage: DamageFound) -> None:
         """Note an entry that cannot be restored."""
         with self._lock:
             self.damages[path.decode("utf-8", "backslashreplace")] = damage.message
+
+    def refuse(self, why: InTheWay) -> None:
+        """Note an entry in whose place something stands that is not replaced."""
+        with self._lock:
+            self.refused.append(why.message)
 
     def count(self, size_bytes: int) -> None:
         """Count a file that is whole."""
@@ -112,7 +119,10 @@ class Restoring:
     def _make(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> None:
         """Make an entry, and the directories above it that were not wanted for themselves."""
         self._make_above(path, pending)
-        self._destination.make(path, node)
+        try:
+            self._destination.make(path, node)
+        except InTheWay as why:
+            self.refuse(why)
 
     def _make_above(self, path: bytes, pending: dict[bytes, Node]) -> None:
         chain = []
@@ -130,7 +140,7 @@ class Restoring:
                 self._destination.link(path, first)
                 return
         if node.type != NodeType.FILE:
-            self._destination.make(path, node)
+            self._make(path, node, pending)
             return
         content = node.content or ()
         file = _File(self, path, node, self._destination.create(path, node), len(content))
@@ -184,8 +194,12 @@ class _File:
         if self._damaged:
             self._sink.abort()
         else:
-            self._sink.close()
-            self._restoring.count(self._node.size)
+            try:
+                self._sink.close()
+            except InTheWay as why:
+                self._restoring.refuse(why)
+            else:
+                self._restoring.count(self._node.size)
 
     def abort(self) -> None:
         """Leave nothing of it: the restore ends before it is whole."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.backup.actions import assess as assess_action
 from include.backup.actions import back_up as back_up_action
@@ -14,6 +13,7 @@ from include.backup.actions import restore as restore_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.review import policy_ledger
 from include.backup.cli.environment import config_folder
+from include.backup.cli.json_output import point_json, print_json
 from include.backup.cli.policy_in_force import keep, setting_in_force
 from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.backup.actions.setting import Setting
-    from include.backup.vault.generations import Point
 
 
 def back_up(options: argparse.Namespace) -> int:
@@ -47,7 +46,7 @@ def back_up(options: argparse.Namespace) -> int:
             setting, options.dataset, method=method, progress=progress, new_key=options.new_key
         )
     if options.json:
-        _print_json(outcome.to_json())
+        print_json(outcome.to_json())
         return 0
     print(outcome.sentence)
     for note in outcome.details.get("noted", ()):
@@ -69,7 +68,7 @@ def recovery_points(options: argparse.Namespace) -> int:
     points = sorted(state.points, key=lambda point: (point.taken_at, point.sequence), reverse=True)
     sound = {point.snapshot for point in state.sound_points}
     if options.json:
-        _print_json([_point_json(point, damaged=point.snapshot not in sound) for point in points])
+        print_json([point_json(point, damaged=point.snapshot not in sound) for point in points])
         return 0
     if not points:
         print(f"{place.subject} has no recovery point yet")
@@ -127,7 +126,7 @@ def restore(options: argparse.Namespace) -> int:
             progress=progress,
         )
     if options.json:
-        _print_json(outcome.to_json())
+        print_json(outcome.to_json())
         return 0
     print(outcome.sentence)
     for note in outcome.details["noted"]:
@@ -143,9 +142,12 @@ def check(options: argparse.Namespace) -> int:
         outcome, damages = check_action.check(
             setting, options.dataset, read_data=options.read_data, progress=progress
         )
-    for damage in damages:
-        print(f"damage: {damage}")
-    print(outcome.sentence)
+    if options.json:
+        print_json(outcome.to_json() | {"damages": damages})
+    else:
+        for damage in damages:
+            print(f"damage: {damage}")
+        print(outcome.sentence)
     return 1 if damages else 0
 
 
@@ -155,7 +157,7 @@ def status(options: argparse.Namespace) -> int:
     _warn(setting)
     found = assess_action.assess(setting)
     if options.json:
-        _print_json([assessment.to_json() for assessment in found])
+        print_json([assessment.to_json() for assessment in found])
     else:
         print(table([assessment.row for assessment in found]))
     broken = any(assessment.row.verdict is Verdict.BROKEN for assessment in found)
@@ -232,22 +234,6 @@ def _warn(setting: Setting) -> None:
 def _usual_method(setting: Setting, name: str) -> Method:
     dataset = setting.datasets.dataset(name)
     return setting.policy.data_class(dataset.data_class).method
-
-
-def _point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
-    verified = point.verified_at.isoformat() if point.verified_at else None
-    return {
-        "id": point.snapshot,
-        "generation": point.generation,
-        **point.to_json(),
-        "verified_at": verified,
-        "damaged": damaged,
-    }
-
-
-def _print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    print()
 
 
 def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:

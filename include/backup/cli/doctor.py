@@ -7,20 +7,20 @@ import secrets
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
+from include.backup.cli.doctor_vaults import try_keys, try_vault
 from include.backup.cli.environment import (
     config_folder,
     connection,
     load_setting,
     now,
-    open_storage,
     state_folder,
+    user,
 )
-from include.backup.errors import BackupError, NameTaken
+from include.backup.errors import BackupError, ConfigurationInvalid, StorageUnreachable
 from include.backup.evidence.signing import Signer
 from include.backup.format.chunker import require_compiled_chunker
 from include.backup.policy.proof import prove
@@ -29,11 +29,11 @@ from include.backup.vault.keyring import LocalKey
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import TextIO
 
     from include.backup.actions.setting import Setting
     from include.backup.policy.dataset_model import VaultSettings
 
-_CLOCK_LIMIT: Final = timedelta(minutes=5)
 _PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", "apache-airflow")
 
 
@@ -58,18 +58,30 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 class _Patient:
-    """Collects what was found."""
+    """Collects what was found; says on a terminal what is being tried, for some takes a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: TextIO | None = None) -> None:
         self.failures = 0
+        self._terminal = terminal or sys.stderr
+        self._shown = self._terminal.isatty()
 
-    def examine(self, what: str, look: Callable[[], str]) -> None:
-        """Try one thing."""
+    def examine(self, what: str, look: Callable[[], str]) -> BackupError | None:
+        """Try one thing; return what went wrong."""
+        self._show(f"trying {what} …")
         try:
-            print(f"ok    {what}: {look()}")
+            told, failure = look(), None
         except BackupError as error:
+            told, failure = str(error), error
             self.failures += 1
-            print(f"FAIL  {what}: {error}")
+        finally:
+            self._show("")
+        print(f"{'FAIL' if failure else 'ok'}".ljust(6) + f"{what}: {told}")
+        return failure
+
+    def _show(self, text: str) -> None:
+        if self._shown:
+            self._terminal.write(f"\r\x1b[K{text}")
+            self._terminal.flush()
 
     def tell(self, what: str, text: str) -> None:
         """Say something that stops nothing."""
@@ -95,15 +107,26 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
         patient.examine("pools of Airflow", lambda: require_pools(names))
     else:
         patient.tell("pools of Airflow", "not looked at: no AIRFLOW_HOME here, or no airflow")
-    patient.examine("master key", lambda: _master_key(setting))
-    patient.examine("signing key", lambda: _signing_key(setting))
+    no_master = patient.examine("master key", lambda: _master_key(setting))
+    no_signing = patient.examine("signing key", lambda: _signing_key(setting))
     for vault in datasets.vaults.values():
-        patient.examine(f"vault {vault.name}", lambda v=vault: _try_vault(v))  # type: ignore[misc]
+        _examine_vault(patient, setting, vault, with_keys=not (no_master or no_signing))
+    if not datasets.good and not datasets.bad:
+        patient.tell("datasets", "none is listed, so nothing is backed up; list one")
     for name, dataset in datasets.good.items():
         patient.examine(
             f"dataset {name}",
             lambda path=dataset.address: _try_source(path),  # type: ignore[misc]
         )
+
+
+def _examine_vault(
+    patient: _Patient, setting: Setting, vault: VaultSettings, *, with_keys: bool
+) -> None:
+    failure = patient.examine(f"vault {vault.name}", lambda: try_vault(vault))
+    # A vault that cannot be reached says the same again, and takes as long for it.
+    if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
+        patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))
 
 
 def _chunker() -> str:
@@ -119,43 +142,17 @@ def _signing_key(setting: Setting) -> str:
     return Signer.of_text(connection(setting.datasets.signing_key).password).key_id
 
 
-def _try_vault(vault: VaultSettings) -> str:
-    """Write, read, list, refuse a second writer, compare clocks, delete."""
-    storage = open_storage(vault)
-    name = f"leases/doctor-{secrets.token_hex(8)}"
-    probe = secrets.token_bytes(64)
-    storage.save(name, probe)
-    try:
-        if storage.load(name) != probe:
-            raise BackupError("what was read is not what was written", hint="trust nothing there")
-        try:
-            storage.save(name, b"a second writer")
-        except NameTaken:
-            pass
-        else:
-            raise BackupError(
-                "a second file of the same name was accepted",
-                hint="the store ignores If-None-Match: two runs could write one record",
-            )
-        apart = now() - storage.stat(name).modified_at
-        if abs(apart) > _CLOCK_LIMIT:
-            raise BackupError(
-                f"its clock and this machine's are {abs(apart).total_seconds():.0f} s apart",
-                hint="set up NTP; ages and lock dates depend on it",
-            )
-    finally:
-        storage.delete([name])
-    return f"{vault.url}: written, read, second writer refused, deleted"
-
-
 def _try_source(path: str) -> str:
     try:
         with os.scandir(path) as found:
             count = sum(1 for _ in found)
-    except OSError as error:
+    except PermissionError as error:
         raise BackupError(
-            f"{path}: {error.strerror}", hint="is it mounted, and may this user read it?"
+            f"{path}: {error.strerror}",
+            hint=f"let {user()} read it, and enter the folders above it",
         ) from error
+    except OSError as error:
+        raise BackupError(f"{path}: {error.strerror}", hint="is the volume mounted?") from error
     return f"{path}: readable, {count} entries at the top"
 
 
@@ -167,7 +164,10 @@ def _try_state_folder() -> str:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise BackupError(f"{folder}: {error.strerror}", hint="set HOLDFAST_STATE") from error
+        raise BackupError(
+            f"{folder}: {error.strerror}",
+            hint=f"set HOLDFAST_STATE to a folder that {user()} may write",
+        ) from error
     return str(folder)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,10 @@ CONFIG_VARIABLE: Final = "HOLDFAST_CONFIG"
 STATE_VARIABLE: Final = "HOLDFAST_STATE"
 # Somebody is waiting: a mistyped host name should not take the 15 minutes a nightly run would.
 _PATIENCE: Final = timedelta(minutes=2)
+# A try takes as long as its longest silence, and the last one begins before the patience ends.
+_HURRIED_PATIENCE: Final = timedelta(seconds=8)
+_HURRIED_CONNECT_SECONDS: Final = 5.0
+_HURRIED_READ_SECONDS: Final = 10.0
 
 
 def now() -> datetime:
@@ -80,7 +85,7 @@ def load_setting(
         open_storage=open_storage,
         state_folder=state_folder(),
         clock=now,
-        owner=owner or f"cli/{_user()}",
+        owner=owner or f"cli/{user()}",
         warnings=warnings,
     )
 
@@ -107,8 +112,11 @@ def connection(name: str) -> Connection:
         ) from None
 
 
-def open_storage(vault: VaultSettings) -> Storage:
+def open_storage(vault: VaultSettings, *, hurried: bool = False) -> Storage:
     """Open the storage of a vault.
+
+    Args:
+        hurried: give a bucket that does not answer some 15 seconds, not minutes.
 
     Raises:
         ConfigurationInvalid: its address or connection cannot be used.
@@ -119,12 +127,20 @@ def open_storage(vault: VaultSettings) -> Storage:
     from include.backup.storage.s3 import open_s3  # noqa: PLC0415  boto3 is heavy
 
     modes: dict[str, LockMode] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
+    access = s3_access(vault, connection(vault.connection) if vault.connection else Connection())
+    if hurried:
+        access = replace(
+            access,
+            attempts=1,
+            connect_seconds=_HURRIED_CONNECT_SECONDS,
+            read_seconds=_HURRIED_READ_SECONDS,
+        )
     return open_s3(
         vault.url,
-        s3_access(vault, connection(vault.connection) if vault.connection else Connection()),
+        access,
         lock_mode=modes.get(vault.object_lock),
         insecure_reason=vault.insecure_reason,
-        patience=Patience(deadline=_PATIENCE),
+        patience=Patience(deadline=_HURRIED_PATIENCE if hurried else _PATIENCE),
     )
 
 
@@ -182,7 +198,8 @@ def _of_uri(text: str) -> Connection:
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no such user in this container

@@ -10,9 +10,11 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from include.backup.cli import commands, doctor, keys, policy
+from include.backup.cli.json_output import print_json
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 
@@ -34,32 +36,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with sigterm_stops():
             return run(options)
     except BackupError as error:
-        outcome = getattr(error, "outcome", None)
-        if outcome is not None:
-            print(outcome.sentence)
-        print(f"error: {error}", file=sys.stderr)
+        _tell(options, error, error.message, error.hint)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has seen enough
         return 0
     except KeyboardInterrupt as stopped:
-        if (outcome := getattr(stopped, "outcome", None)) is not None:
-            print(outcome.sentence)
-        print("error: stopped; what was stored is kept and used by the next run", file=sys.stderr)
+        _tell(options, stopped, "stopped; what was stored is kept and used by the next run")
         return 1
     except OSError as error:
         where = f"{error.filename!s}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        _tell(options, error, f"{where}{error.strerror or error}")
         return 1
     except Exception as error:
         if _DEBUG:
             raise
-        print(
-            f"error: an unexpected {type(error).__name__}, which is a fault of ours; hint: run it "
-            "again with HOLDFAST_DEBUG=1 and report what that prints",
-            file=sys.stderr,
+        what = f"an unexpected {type(error).__name__}, which is a fault of ours"
+        _tell(
+            options, error, what, "run it again with HOLDFAST_DEBUG=1 and report what that prints"
         )
         return 1
+
+
+def _tell(options: argparse.Namespace, error: BaseException, message: str, hint: str = "") -> None:
+    """Say why a command failed: a line for people, and a document where one was asked for."""
+    as_json = getattr(options, "json", False)
+    outcome = getattr(error, "outcome", None)
+    if outcome is not None:
+        print(outcome.sentence, file=sys.stderr if as_json else sys.stdout)
+    print(f"error: {message}; hint: {hint}" if hint else f"error: {message}", file=sys.stderr)
+    if as_json:
+        print_json({"error": message, "hint": hint})
 
 
 def _log_to_stderr() -> None:
@@ -114,57 +121,96 @@ def given(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
     parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def verb(
         name: str, run: Callable[[argparse.Namespace], int], text: str
     ) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made = verbs.add_parser(name, help=text, description=_sentence(text))
         made.set_defaults(run=run)
         return made
 
     verb("init", keys.init, "make new keys: the two connections, and a recovery sheet to print")
     verb("doctor", doctor.doctor, "try out connections, keys, clock, vaults and tools")
-    _policy(verb("policy", policy.show, "show schedules with their proof, findings and datasets"))
+    text = (
+        "show schedules with their proof, findings and datasets; `policy review` records a review"
+    )
+    _policy(verb("policy", policy.show, text))
     _back_up(verb("back-up", commands.back_up, "take a recovery point of a dataset"))
     _points(verb("recovery-points", commands.recovery_points, "list recovery points"))
     _restore(verb("restore", commands.restore, "put a recovery point back"))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
     status = verb("status", commands.status, "every dataset against its objectives")
-    status.add_argument("--json", action="store_true", help="print JSON")
-    _keys(verb("keys", keys.export, "repository passwords"))
-    _ledger(verb("ledger", commands.verify_ledger, "the evidence"))
+    _json(status)
+    _keys(
+        verb("keys", keys.export, "`keys export`: the password of one repository, for stock restic")
+    )
+    _ledger(
+        verb("ledger", commands.verify_ledger, "`ledger verify` and `ledger accept`: the evidence")
+    )
     return parser
 
 
+def _version() -> str:
+    try:
+        return version("holdfast")
+    except PackageNotFoundError:
+        return "of an unknown version: it is not installed; hint: make install"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _subcommands(
+    parser: argparse.ArgumentParser, usage: str, *, required: bool
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """Commands below a command; `usage` is shown instead of the dots of argparse."""
+    inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=required)
+    parser.usage = f"%(prog)s [-h] {usage}"  # after: argparse would begin theirs with it
+    return inner
+
+
+def _json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, as JSON.md tells")
+
+
+def _dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help="its name in datasets.yaml")
+
+
 def _policy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    _json(either)
+    either.add_argument(
         "--schemas", metavar="DIR", help="write the JSON schemas of both files for editors"
     )
-    inner = parser.add_subparsers(metavar="review")
-    review = inner.add_parser("review", help="record that the policy was reviewed (8)")
+    usage = "[--json | --schemas DIR] [review --by WHO --note TEXT]"
+    inner = _subcommands(parser, usage, required=False)
+    text = "record that the policy was reviewed (8)"
+    review = inner.add_parser("review", help=text, description=_sentence(text))
     review.add_argument("--by", required=True, metavar="WHO")
     review.add_argument("--note", required=True, metavar="TEXT")
     review.set_defaults(run=policy.review)
 
 
 def _back_up(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset")
+    _dataset(parser)
     parser.add_argument("--full", action="store_true", help="open a new generation")
     parser.add_argument(
         "--new-key", action="store_true", help="which may have another master key than the last"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _json(parser)
 
 
 def _points(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _dataset(parser)
+    _json(parser)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset")
+    _dataset(parser)
     parser.add_argument(
         "--to", type=given, required=True, metavar="DIR", help="an empty or new directory"
     )
@@ -175,27 +221,32 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _json(parser)
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset")
+    _dataset(parser)
     parser.add_argument("--read-data", action="store_true", help="read every stored byte")
+    _json(parser)
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:
-    inner = parser.add_subparsers(metavar="export", required=True)
-    export = inner.add_parser("export", help="the repository password, for stock restic")
-    export.add_argument("dataset")
-    export.add_argument("generation")
+    inner = _subcommands(parser, "export DATASET GENERATION", required=True)
+    text = "print the repository password for stock restic, alone on the last line; it is recorded"
+    export = inner.add_parser("export", help=text, description=_sentence(text))
+    _dataset(export)
+    export.add_argument(
+        "generation", metavar="GENERATION", help="its id, as `recovery-points` lists it"
+    )
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:
-    inner = parser.add_subparsers(metavar="verify|accept", required=True)
-    verify = inner.add_parser("verify", help="read all records; name the first that does not fit")
-    verify.add_argument("dataset", nargs="?", help="all of them, and the policy's, if left out")
-    accept = inner.add_parser(
-        "accept", help="go on with a ledger that has less than this machine has seen of it"
-    )
-    accept.add_argument("dataset")
+    inner = _subcommands(parser, "{verify [DATASET] | accept DATASET}", required=True)
+    text = "read all records; name the first that does not fit"
+    verify = inner.add_parser("verify", help=text, description=_sentence(text))
+    left_out = "all of them, and the policy's, if left out"
+    verify.add_argument("dataset", metavar="DATASET", nargs="?", help=left_out)
+    text = "go on with a ledger that has less than this machine has seen of it"
+    accept = inner.add_parser("accept", help=text, description=_sentence(text))
+    _dataset(accept)
     accept.set_defaults(run=commands.accept_ledger)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import review as review_action
 from include.backup.cli.environment import config_folder, load_setting, now
+from include.backup.cli.json_output import print_json
 from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
 from include.backup.evidence.sentences import with_evidence
 from include.backup.policy.datasets import datasets_schema, team_file_schema
@@ -40,8 +41,7 @@ def show(options: argparse.Namespace) -> int:
         reviewed, unknown = None, str(error)
     found = findings(setting.policy, last_review=reviewed.date() if reviewed else None, now=moment)
     if options.json:
-        json.dump(_as_json(setting, proofs, found), sys.stdout, indent=2)
-        print()
+        print_json(_as_json(setting, proofs, found))
     else:
         _print(setting, proofs, found, reviewed, unknown)
     infeasible = [proof for _, proof in proofs if not proof.feasible]
@@ -57,7 +57,11 @@ def review(options: argparse.Namespace) -> int:
     """Record a review of the policy (8)."""
     setting = load_setting(config_folder(options.config))
     record = review_action.review(setting, by=options.by, note=options.note)
-    print(with_evidence(record.sentence, record))
+    sentence = with_evidence(record.sentence, record)
+    if options.json:
+        print_json({"sentence": sentence})
+    else:
+        print(sentence)
     return 0
 
 
@@ -143,7 +147,7 @@ def _as_json(
                 "name": data_class.name,
                 "feasible": proof.feasible,
                 "reason": proof.reason,
-                "schedule": str(proof.schedule),
+                "schedule": str(proof.schedule) if proof.schedule else None,
                 "interval_seconds": proof.interval.total_seconds(),
                 "greatest_age_seconds": proof.greatest_age.total_seconds(),
                 "slack_seconds": proof.slack.total_seconds(),

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import ConfigurationInvalid, DatasetInvalid
 from include.backup.policy.dataset_fields import MAIN_FILE, TEAM_FILE
 from include.backup.policy.dataset_model import Dataset, KeySettings, VaultSettings
-from include.backup.policy.document import Problems, as_error, did_you_mean, quoted, read_document
+from include.backup.policy.document import (
+    Problems,
+    as_error,
+    did_you_mean,
+    quoted,
+    read_document,
+    reading_hint,
+)
 from include.backup.policy.listing import Listing, first_of
 
 if TYPE_CHECKING:
@@ -111,7 +118,9 @@ def _team_files(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ConfigurationInvalid(f"{folder} cannot be read: {error.strerror}") from error
+        raise ConfigurationInvalid(
+            f"{folder} cannot be read: {error.strerror}", hint=reading_hint(error)
+        ) from error
     return sorted(path for path in found if not path.name.startswith("."))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import pwd
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -114,8 +116,19 @@ def read_document(path: Path, *, file: str, kind: type[ConfigurationInvalid]) ->
     except FileNotFoundError as error:
         raise kind(f"{path} does not exist", hint="name the folder with --config") from error
     except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror}") from error
+        raise kind(f"{path} cannot be read: {error.strerror}", hint=reading_hint(error)) from error
     return parse_document(data, file=file, kind=kind)
+
+
+def reading_hint(error: OSError) -> str:
+    """What to do about a file or a folder of the configuration that cannot be read."""
+    if not isinstance(error, PermissionError):
+        return ""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # no such user in this container
+        user = f"user {os.geteuid()}"
+    return f"let {user} read it, and enter the folders above it"
 
 
 def parse_document(data: bytes, *, file: str, kind: type[ConfigurationInvalid]) -> Node | None:

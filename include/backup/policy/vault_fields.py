@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 NAME: Final = "[a-z0-9][a-z0-9_-]{0,62}"
 NAME_HINT: Final = "use a-z, 0-9, _ and -, at most 63, beginning with a letter or digit"
+_NO_CONNECTION: Final = "a bucket needs a connection"
+_HINTS: Final = {
+    _NO_CONNECTION: "connection: backup_vault, and an Airflow connection of that name, type aws, "
+    "whose login and password are the access key"
+}
 _BUCKET_ONLY: Final = ("connection", "region", "endpoint_url", "object_lock")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 
@@ -129,7 +134,7 @@ class Vaults:
             elif values := _VAULT.read(value_node, below(path, name), problems):
                 vault = VaultSettings(name=name, **values)
                 for message in _contradictions(vault, vaults):
-                    problems.add(key_node, below(path, name), message)
+                    problems.add(key_node, below(path, name), message, _HINTS.get(message, ""))
                 vaults[name] = vault
         return vaults
 
@@ -151,5 +156,5 @@ def _contradictions(vault: VaultSettings, others: dict[str, VaultSettings]) -> l
         if vault.local_path == "/":
             found.append("is the root of the file system")
     elif not vault.connection:
-        found.append("a bucket needs a connection")
+        found.append(_NO_CONNECTION)
     return found

@@ -35,6 +35,7 @@ class Note:
 
     path: str  # relative to the dataset; bytes that are no UTF-8 are escaped
     what: str  # "vanished", "grown", "skipped: permission denied", "kept changing"
+    lost: bool = False  # of a restore: the entry itself is not there
 
 
 class Parent(Protocol):
@@ -199,7 +200,12 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Make it whole: everything was written."""
+        """Make it whole: everything was written.
+
+        Raises:
+            InTheWay: a directory stands in its place; nothing is left of the file.
+            RestoreRefused, StorageFull.
+        """
 
     def abort(self) -> None:
         """Leave nothing of it behind."""
@@ -216,7 +222,12 @@ class Destination(Protocol):
         """
 
     def make(self, path: bytes, node: Node) -> None:
-        """Make a directory, a link or another entry without content."""
+        """Make a directory, a link or another entry without content.
+
+        Raises:
+            InTheWay: a directory stands in its place.
+            RestoreRefused, StorageFull.
+        """
 
     def create(self, path: bytes, node: Node) -> Sink:
         """Begin a file."""

@@ -39,7 +39,7 @@ class Directory:
 
     Args:
         overwrite: replace files that are there already; others are left alone, but for the
-            temporary files of a restore that was killed.
+            temporary files of a restore that was killed. A directory is never replaced by a file.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
@@ -64,7 +64,9 @@ class Directory:
             if occupied and self.overwrite:
                 self._enter_again(self.folders.root)
         except OSError as error:
-            raise RestoreRefused(f"{shown(self.path)}: {error.strerror}") from error
+            raise RestoreRefused(
+                f"{shown(self.path)}: {error.strerror}", hint=_hint(error)
+            ) from error
         if occupied and not self.overwrite:
             raise RestoreRefused(
                 f"{shown(self.path)} is not empty",
@@ -101,7 +103,7 @@ class Directory:
             try:
                 self._make_link(path, target)
             except OSError as error:
-                self.note(path, f"link to {shown(target)} not made: {error.strerror}")
+                self.note(path, f"link to {shown(target)} not made: {error.strerror}", lost=True)
         top = os.open(self.folders.root.itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for path, node in reversed(self._later):  # what is inside first: it changes the times
@@ -111,11 +113,11 @@ class Directory:
             os.close(top)
         return self.notes
 
-    def note(self, path: bytes, what: str) -> None:
+    def note(self, path: bytes, what: str, *, lost: bool = False) -> None:
         """Remember what could not be restored."""
         with self._lock:
             if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=shown(path), what=what))
+                self.notes.append(Note(path=shown(path), what=what, lost=lost))
 
     def may_stay_open(self) -> bool:
         """Whether one more file may be kept open; counts it if so."""
@@ -229,6 +231,13 @@ class Directory:
             self.note(path, f"metadata not restored: {error.strerror}")
         else:
             self.dress(folder.itself, path, node)
+
+
+def _hint(error: OSError) -> str:
+    """What to do about a directory that cannot be made, or be entered."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "name a directory: a file stands there, or where a directory above it should be"
+    return "name a directory that you may write"
 
 
 def _flush(fd: int, path: bytes) -> None:

@@ -11,10 +11,10 @@ import re
 import secrets
 import threading
 from contextlib import suppress
-from errno import EEXIST, ENOSPC, ENOTEMPTY
+from errno import EEXIST, EISDIR, ENOSPC, ENOTEMPTY
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import RestoreRefused, StorageFull
+from include.backup.errors import InTheWay, RestoreRefused, StorageFull
 from include.backup.sources.file_nodes import shown
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def translated(error: OSError, path: bytes) -> RestoreRefused | StorageFull:
     what = f"{shown(path)}: {error.strerror}"
     if error.errno == ENOSPC:
         return StorageFull(what, hint="make room, or restore to another place")
+    if error.errno == EISDIR:
+        return InTheWay(f"{shown(path)}: a directory stands in its place")
     if error.errno in {EEXIST, ENOTEMPTY}:
         return RestoreRefused(what, hint="give --overwrite to replace what is there")
     return RestoreRefused(what)

@@ -205,17 +205,30 @@ class LocalStorage:
                 # A folder may vanish at any moment, when its last file is deleted. To take that
                 # for a name in use would be fatal: who names by hash ignores such an answer.
                 if not stat.S_ISDIR(os.stat(folder).st_mode):  # noqa: PTH116 strings throughout
-                    raise NameTaken(f"{folder} is a file, and a folder is needed there")
+                    raise self._no_folder(folder)
                 # Also if it existed: another writer may have made it just now, not flushed yet.
                 with suppress(PermissionError):  # above the root nothing need be readable for us
                     flush_folder(above)
             except FileNotFoundError:
                 self._make_folder(above)
                 continue
+            except NotADirectoryError:
+                raise self._no_folder(above) from None
             with self._lock:
                 self._made.add(folder)
             return
         raise StorageUnreachable(f"{folder} is removed as often as it is made")
+
+    def _no_folder(self, folder: str) -> BackupError:
+        """The error for a file where a folder of the vault should be, or one above the vault."""
+        if len(folder) > len(self._root):
+            return NameTaken(f"{folder} is a file, and a folder is needed there")
+        while not os.path.lexists(folder):  # below a file nothing exists
+            folder = os.path.dirname(folder)  # noqa: PTH120 strings throughout
+        return AccessRefused(
+            f"the directory of {self.url} cannot be made: {folder} is a file",
+            hint="correct the url of the vault in datasets.yaml",
+        )
 
     def _publish(self, fd: int, temporary: str, path: str, name: str) -> None:
         try:
@@ -294,6 +307,8 @@ class LocalStorage:
         what = f"{name} in {self.url} could not be {verb}: {os.strerror(error.errno or 0).lower()}"
         if error.errno in _ABSENT:
             return FileAbsent(f"{name} is not in {self.url}")
+        if error.errno == errno.EROFS:
+            return AccessRefused(what, hint="is its volume mounted read-only?")
         if error.errno in _REFUSED:
             return AccessRefused(what, hint="see the owner and mode of the vault's directory")
         if error.errno in _FULL:

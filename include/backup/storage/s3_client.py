@@ -36,13 +36,16 @@ class S3Access:
     verify: str | bool = True  # path of a certificate to trust; False: no verification
     addressing_style: AddressingStyle = "auto"
     profile: str = ""
+    attempts: int = 5  # for each request, below the retries of S3Storage
+    connect_seconds: float = 10
+    read_seconds: float = 60
 
 
 def make_client(access: S3Access) -> S3Client:
     """Return a boto3 client with the settings that Holdfast is tested with.
 
     Checksums only where required: the ones boto3 adds of itself fail over TLS on older stores,
-    and `S3Storage` sends SHA-256 anyway. Five attempts for each request, below our own retries.
+    and `S3Storage` sends SHA-256 anyway. Attempts for each request are below our own retries.
 
     Raises:
         ConfigurationInvalid: boto3 cannot make a client of this.
@@ -64,9 +67,9 @@ def make_client(access: S3Access) -> S3Client:
             endpoint_url=access.endpoint_url or None,
             verify=access.verify,
             config=Config(
-                connect_timeout=10,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 5},
+                connect_timeout=access.connect_seconds,
+                read_timeout=access.read_seconds,
+                retries={"mode": "standard", "total_max_attempts": access.attempts},
                 max_pool_connections=16,
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",

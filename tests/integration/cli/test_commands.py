@@ -3,89 +3,20 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from include.backup.evidence.signing import Signer
+from tests.integration.cli.shell import ENTRY, Shell, connection
 
-ROOT = Path(__file__).resolve().parents[3]
-_ENTRY = """
-  crm:
-    class: critical
-    owner: crm-team@example.com
-    source: {{type: filesystem, path: {site}/crm}}
-"""
-
-
-class Shell:
-    """Runs commands of one installation."""
-
-    def __init__(self, site: Path) -> None:
-        self.site = site
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(site),
-            "PYTHONPATH": str(ROOT),
-            "HOLDFAST_CONFIG": str(site / "config"),
-            "HOLDFAST_STATE": str(site / "state"),
-            "AIRFLOW_CONN_BACKUP_MASTER_KEY": _connection(1),
-            "AIRFLOW_CONN_BACKUP_SIGNING_KEY": _connection(2),
-        }
-
-    def __call__(self, *arguments: str, code: int | None = 0) -> str:
-        """Run a command, expect an exit code (None: any), return everything printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "include.backup", *arguments],
-            env=self.environment,
-            cwd=self.site,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        printed = done.stdout + done.stderr
-        assert "Traceback" not in printed, printed
-        assert code is None or done.returncode == code, f"exit {done.returncode}\n{printed}"
-        return printed
-
-    def json(self, *arguments: str) -> Any:
-        """Run a command that prints JSON."""
-        return json.loads(self(*arguments, "--json"))
-
-    def datasets(self, entries: str) -> None:
-        """Write datasets.yaml with these entries."""
-        (self.site / "config" / "datasets.yaml").write_text(
-            "key: {provider: local, connection: backup_master_key}\n"
-            "signing_key: {connection: backup_signing_key}\n"
-            f"vaults: {{primary: {{url: 'file://{self.site}/vault'}}}}\n"
-            f"datasets:{entries.format(site=self.site)}"
-        )
-
-
-def _connection(number: int) -> str:
-    password = base64.b64encode(bytes([number]) * 32).decode()
-    return json.dumps({"conn_type": "generic", "password": password})
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """An installation with one small dataset."""
-    (tmp_path / "config").mkdir()
-    policy = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
-    (tmp_path / "config" / "policy.yaml").write_text(policy)
-    (tmp_path / "crm").mkdir()
-    (tmp_path / "crm" / "customers.csv").write_text("id,name\n1,Ada\n")
-    made = Shell(tmp_path)
-    made.datasets(_ENTRY)
-    return made
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_backup_says_what_it_read_and_stored(shell: Shell) -> None:
@@ -147,7 +78,7 @@ def test_status_counts_and_its_exit_code_tells_broken(shell: Shell) -> None:
     [found] = shell.json("status")
     assert found["verdict"] == "KEPT"
     assert found["points"] == 1
-    shell.datasets(_ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
+    shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
     assert "1 of 2 kept" in shell("status", code=1)
 
 
@@ -192,6 +123,7 @@ def test_a_review_is_recorded_and_looked_up(shell: Shell) -> None:
 
 def test_the_doctor_tells_what_would_stop_a_backup(shell: Shell) -> None:
     """All is well at first; a lost directory and a lost key are named with a hint."""
+    (shell.site / "vault").mkdir()
     assert "all is well" in shell("doctor")
     (shell.site / "crm" / "customers.csv").unlink()
     (shell.site / "crm").rmdir()
@@ -221,7 +153,7 @@ def test_only_the_command_for_it_shows_a_secret(shell: Shell) -> None:
     right = dict(shell.environment)
     for name in ("MASTER", "SIGNING"):
         for value in (
-            _connection(9),
+            connection(9),
             '{"password": "c2hvcnQ="}',
             "generic://:c2hvcnQ=@",
             "c2hvcnQ=",
@@ -243,7 +175,7 @@ def test_a_changed_signing_key_is_followed_if_the_old_one_is_listed(shell: Shell
     shell("back-up", "crm")
     shell("policy", "review", "--by", "Ada", "--note", "fine")
     old = Signer(bytes([2]) * 32).public_key.hex()
-    shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"] = _connection(7)
+    shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"] = connection(7)
     assert "is signed with key" in shell("back-up", "crm", code=1)
     assert "policy: record 1" in shell("ledger", "verify", code=1)
     path = shell.site / "config" / "datasets.yaml"
@@ -330,7 +262,7 @@ def test_no_slip_of_the_hand_takes_the_way_back(shell: Shell, slip: str) -> None
         policy.write_text("classes: [")
         told = "policy.yaml is not valid, the last valid policy is in force"
     elif slip == "entry":
-        shell.datasets(_ENTRY.replace("owner:", "ownr:"))
+        shell.datasets(ENTRY.replace("owner:", "ownr:"))
         told = "crm is backed up no more"
     elif slip == "removed":
         shell.datasets(" {{}}")
@@ -365,7 +297,7 @@ def test_a_new_entry_does_not_stop_what_has_recovery_points(shell: Shell) -> Non
         "\n  everything: {{class: critical, owner: o@example.com, "
         "source: {{type: filesystem, path: '{site}'}}, vault: other}}"
     )
-    shell.datasets(outer + _ENTRY)
+    shell.datasets(outer + ENTRY)
     path = shell.site / "config" / "datasets.yaml"
     path.write_text(
         path

@@ -92,9 +92,10 @@ def test_the_runbook_works_as_it_stands(site: dict[str, str]) -> None:
     run("holdfast back-up crm", environment, site["SCRATCH"])
     run("\n".join(blocks("RUNBOOK.md")), environment, site["SCRATCH"])
     scratch = Path(site["SCRATCH"])
-    for restored in ("newest", "older", "by-restic/crm"):
+    for restored in ("newest", "older", "by-restic/crm", "from-copy"):
         assert (scratch / restored / "customers.csv").read_text() == "id,name\n1,Ada\n"
-    assert [path.name for path in (scratch / "part").rglob("*.*")] == ["a.txt"]
+    for part in ("part", "before"):
+        assert [path.name for path in (scratch / part).rglob("*.*")] == ["a.txt"]
 
 
 def test_the_readme_leads_to_a_restored_dataset(site: dict[str, str], tmp_path: Path) -> None:
@@ -102,5 +103,8 @@ def test_the_readme_leads_to_a_restored_dataset(site: dict[str, str], tmp_path: 
     _install, *steps = blocks("README.md")
     script = "\n".join(steps).replace("/srv/crm", f"{tmp_path}/crm")
     script = script.replace("/tmp/crm-restored", f"{tmp_path}/restored")
+    script = script.replace("/srv/vault", site["VAULT"])
     printed = run(script, site, site["SCRATCH"])
     assert printed.rstrip().endswith("identical")
+    sheet = (Path(site["SCRATCH"]) / "keys-and-sheet.txt").read_text()
+    assert f"#     file://{site['VAULT']}\n" in sheet

@@ -335,3 +335,28 @@ def test_large_buffers_are_saved_without_a_copy(tmp_path: Path) -> None:
         storage.save("view", view[100:500_000], sha256=hashlib.sha256(before).digest())
     buffer[:] = bytes(len(buffer))
     assert storage.load("view") == before
+
+
+@pytest.mark.parametrize("place", ["vault", "vault/deep", "vault/deep/deeper"])
+def test_a_file_where_the_vault_should_be_is_told(tmp_path: Path, place: str) -> None:
+    """It is neither an absent file nor a name that is taken: both would be passed over."""
+    (tmp_path / "vault").write_text("")
+    with pytest.raises(AccessRefused, match=r"cannot be made: .*/vault is a file; hint: correct"):
+        LocalStorage(tmp_path / place).save("a/b", b"x")
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.EROFS, "is its volume mounted read-only"), (errno.EACCES, "see the owner and mode")],
+)
+def test_a_vault_that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    """With what to do about it."""
+
+    def refuse(path: str, mode: int) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(AccessRefused, match=hint):
+        LocalStorage(tmp_path / "vault").save("a/b", b"x")

@@ -1,0 +1,152 @@
+"""What `doctor` looks at in a vault: whether it can be written, and whether our keys fit it.
+
+A vault in a directory must be there already. To make it would hide that its volume is not mounted,
+and the next backup would go to the disk below the mount point.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from include.backup.cli.environment import connection, now, open_storage, user
+from include.backup.errors import BackupError, ConfigurationInvalid, KeyUnusable, NameTaken
+from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.signing import Signer, key_id_of
+from include.backup.vault.keyring import LocalKey
+from include.backup.vault.layout import dataset_folder, dataset_names
+from include.backup.vault.state import DatasetState
+
+if TYPE_CHECKING:
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.dataset_model import Dataset, VaultSettings
+    from include.backup.storage.base import Storage
+
+_CLOCK_LIMIT: Final = timedelta(minutes=5)
+_MOST_DATASETS: Final = 20  # whose newest record is read, in each vault
+_MOST_NAMED: Final = 3
+
+
+def try_vault(vault: VaultSettings) -> str:
+    """Write, read, list, refuse a second writer, compare clocks, delete.
+
+    Raises:
+        BackupError: one of these did not work; or the directory is not there.
+    """
+    _require_directory(vault)
+    storage = open_storage(vault, hurried=True)
+    name = f"leases/doctor-{secrets.token_hex(8)}"
+    probe = secrets.token_bytes(64)
+    storage.save(name, probe)
+    try:
+        if storage.load(name) != probe:
+            raise BackupError("what was read is not what was written", hint="trust nothing there")
+        try:
+            storage.save(name, b"a second writer")
+        except NameTaken:
+            pass
+        else:
+            raise BackupError(
+                "a second file of the same name was accepted",
+                hint="the store ignores If-None-Match: two runs could write one record",
+            )
+        apart = now() - storage.stat(name).modified_at
+        if abs(apart) > _CLOCK_LIMIT:
+            raise BackupError(
+                f"its clock and this machine's are {abs(apart).total_seconds():.0f} s apart",
+                hint="set up NTP; ages and lock dates depend on it",
+            )
+    finally:
+        storage.delete([name])
+    return f"{vault.url}: written, read, second writer refused, deleted"
+
+
+def try_keys(setting: Setting, vault: VaultSettings) -> str:
+    """Compare our keys with those that the newest records of a vault name.
+
+    Raises:
+        KeyUnusable: the vault was written with others.
+        BackupError: a key, a ledger or the vault cannot be read.
+    """
+    settings = setting.datasets
+    signer = Signer.of_text(connection(settings.signing_key).password)
+    master = LocalKey.of_text(connection(settings.key.connection).password).master_key_id
+    believed = {signer.key_id, *map(key_id_of, settings.trusted_keys)}
+    storage = open_storage(vault, hurried=True)
+    stored = dataset_names(storage)
+    own = [name for name in stored if _is_in(vault, settings.good.get(name))]
+    signers, masters = keys_of(storage, own[:_MOST_DATASETS])
+    for key in signers.keys() - believed:
+        raise KeyUnusable(
+            f"the newest record of {_named(signers[key])} is signed with key {key}, "
+            f"and {signer.key_id} was given",
+            hint="give the signing key of that id, or list its public part under "
+            "signing_key.trusted (it stands on the recovery sheet)",
+        )
+    for key in masters.keys() - {master}:
+        raise KeyUnusable(
+            f"the newest generation of {_named(masters[key])} has master key {key}, "
+            f"and {master} was given",
+            hint="give the master key of that id; a new one begins with "
+            "`back-up DATASET --full --new-key`",
+        )
+    rest = f"; {len(own) - _MOST_DATASETS} more not looked at" if len(own) > _MOST_DATASETS else ""
+    if not signers:
+        return f"no records yet{' of the datasets listed here' if stored else ''}{rest}"
+    looked = sum(map(len, signers.values()))
+    return f"both fit the newest records of {looked} dataset{'s' * (looked > 1)}{rest}"
+
+
+def _is_in(vault: VaultSettings, dataset: Dataset | None) -> bool:
+    return dataset is not None and dataset.vault == vault.name
+
+
+def keys_of(
+    storage: Storage, names: list[str]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The keys that signed newest records, and the master keys of newest generations, whose each.
+
+    Raises:
+        LedgerBroken, StorageError.
+    """
+    signers: dict[str, list[str]] = {}
+    masters: dict[str, list[str]] = {}
+    for name in names:
+        head = Ledger(dataset_folder(storage, name), subject=name).head()
+        if head is None:
+            continue
+        signers.setdefault(head.key, []).append(name)
+        if generations := DatasetState.of_json(head.state).generations:
+            masters.setdefault(generations[-1].key, []).append(name)
+    return signers, masters
+
+
+def _require_directory(vault: VaultSettings) -> None:
+    if not vault.local_path:
+        return
+    path = Path(vault.local_path)
+    try:
+        if path.is_dir():
+            return
+        there = path.exists()
+    except PermissionError:
+        raise ConfigurationInvalid(
+            f"{path} cannot be looked at: permission denied",
+            hint=f"let {user()} enter the folders above it",
+        ) from None
+    if there:
+        raise ConfigurationInvalid(
+            f"{path} is no directory", hint="correct the url of the vault in datasets.yaml"
+        )
+    raise ConfigurationInvalid(
+        f"{path} is not there",
+        hint=f"is the volume mounted? For a new vault: mkdir -p -m 700 {shlex.quote(str(path))}",
+    )
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"

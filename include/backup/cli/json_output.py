@@ -1,0 +1,32 @@
+"""What the commands print with ``--json``. JSON.md tells its fields; a test compares the two.
+
+Standard output holds one JSON document, whatever happens; all else goes to standard error. Times
+are those of format/times.py: UTC, as in 2026-11-23T01:00:04Z.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.backup.vault.generations import Point
+
+
+def print_json(value: object) -> None:
+    """Print one document."""
+    json.dump(value, sys.stdout, indent=2)
+    print()
+
+
+def point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
+    """A recovery point, with the fields that the ledger leaves out at their usual value."""
+    usual = {"slot": None, "adopted": False, "verified_at": None}
+    return {
+        "id": point.snapshot,
+        "generation": point.generation,
+        **usual,
+        **point.to_json(),
+        "damaged": damaged,
+    }

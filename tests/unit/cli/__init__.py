@@ -1,0 +1,1 @@
+"""Commands, one law a test."""
