@@ -18,7 +18,7 @@ from include.backup.format.ids import BlobType, short
 from include.backup.repository.repository import Repository, data_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from include.backup.repository.blob_index import Location
 
@@ -100,7 +100,7 @@ class BlobReader:
         self, pool: ThreadPoolExecutor, window: dict[bytes, list[Piece]], size: int
     ) -> None:
         inline = size < len(window) * _TINY_BYTES
-        for request in self._requests(window):
+        for request in _requests(self._repository, window):
             if self._failure is not None:
                 raise self._failure
             if inline:
@@ -118,43 +118,10 @@ class BlobReader:
         finally:
             self._room.release()
 
-    def _requests(self, window: dict[bytes, list[Piece]]) -> list[_Request]:
-        """Group the blobs of a window by pack, and neighbours into requests."""
-        places = []
-        for blob_id in window:
-            place = self._repository.index.locations(BlobType.DATA, blob_id)[0]
-            places.append((place.pack, place.offset, blob_id, place))
-        places.sort(key=lambda row: row[:2])
-        requests: list[_Request] = []
-        for pack, offset, blob_id, place in places:
-            last = requests[-1] if requests else None
-            if (
-                last is None
-                or last.pack != pack
-                or offset - last.end > _GAP_BYTES
-                or offset + place.length - last.start > _REQUEST_BYTES
-            ):
-                last = _Request(pack, offset, offset)
-                requests.append(last)
-            last.end = offset + place.length
-            last.blobs.append((blob_id, place))
-        return requests
-
     def _serve(self, request: _Request, window: dict[bytes, list[Piece]]) -> None:
-        try:
-            data = memoryview(
-                self._repository.storage.load(
-                    data_name(request.pack),
-                    offset=request.start,
-                    length=request.end - request.start,
-                )
-            )
-        except (DamageFound, FileAbsent):
-            data = memoryview(b"")  # the pack is gone or cut: each blob is looked for elsewhere
-        for blob_id, place in request.blobs:
-            start = place.offset - request.start
+        for blob_id, place, sealed in _load(self._repository, request):
             try:
-                blob = self._open(blob_id, place, data[start : start + place.length])
+                blob = _open(self._repository, blob_id, place, sealed)
             except DamageFound as damage:
                 for piece in window[blob_id]:
                     piece.target.spoil(damage)
@@ -162,8 +129,64 @@ class BlobReader:
             for piece in window[blob_id]:
                 piece.target.write(blob, piece.offset)
 
-    def _open(self, blob_id: bytes, place: Location, sealed: memoryview) -> bytes:
-        try:
-            return self._repository.open_blob(BlobType.DATA, blob_id, place, sealed)
-        except DamageFound:  # read again, and from every copy there is
-            return self._repository.load_blob(BlobType.DATA, blob_id)
+
+def load_blobs(repository: Repository, blob_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Read some data blobs of the index, neighbours in one request.
+
+    Raises:
+        DamageFound: one of them is not what was written.
+        StorageError.
+    """
+    return {
+        blob_id: _open(repository, blob_id, place, sealed)
+        for request in _requests(repository, dict.fromkeys(blob_ids))
+        for blob_id, place, sealed in _load(repository, request)
+    }
+
+
+def _requests(repository: Repository, blob_ids: Iterable[bytes]) -> list[_Request]:
+    """Group blobs by pack, and neighbours into requests."""
+    places = []
+    for blob_id in blob_ids:
+        place = repository.index.locations(BlobType.DATA, blob_id)[0]
+        places.append((place.pack, place.offset, blob_id, place))
+    places.sort(key=lambda row: row[:2])
+    requests: list[_Request] = []
+    for pack, offset, blob_id, place in places:
+        last = requests[-1] if requests else None
+        if (
+            last is None
+            or last.pack != pack
+            or offset - last.end > _GAP_BYTES
+            or offset + place.length - last.start > _REQUEST_BYTES
+        ):
+            last = _Request(pack, offset, offset)
+            requests.append(last)
+        last.end = offset + place.length
+        last.blobs.append((blob_id, place))
+    return requests
+
+
+def _load(
+    repository: Repository, request: _Request
+) -> Iterator[tuple[bytes, Location, memoryview]]:
+    try:
+        data = memoryview(
+            repository.storage.load(
+                data_name(request.pack),
+                offset=request.start,
+                length=request.end - request.start,
+            )
+        )
+    except (DamageFound, FileAbsent):
+        data = memoryview(b"")  # the pack is gone or cut: each blob is looked for elsewhere
+    for blob_id, place in request.blobs:
+        start = place.offset - request.start
+        yield blob_id, place, data[start : start + place.length]
+
+
+def _open(repository: Repository, blob_id: bytes, place: Location, sealed: memoryview) -> bytes:
+    try:
+        return repository.open_blob(BlobType.DATA, blob_id, place, sealed)
+    except DamageFound:  # read again, and from every copy there is
+        return repository.load_blob(BlobType.DATA, blob_id)

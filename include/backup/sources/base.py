@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -211,8 +211,67 @@ class Sink(Protocol):
         """Leave nothing of it behind."""
 
 
+class StoredFiles(Protocol):
+    """A dataset in a recovery point, read in whatever order suits; from several threads."""
+
+    def list(self, path: bytes) -> list[Node]:
+        """The entries of a directory, ascending by name; b"" is the dataset's own."""
+
+    def find(self, path: bytes) -> Node | None:
+        """The entry at a path; None when there is none."""
+
+    def load(self, path: bytes) -> bytes:
+        """A file that is small enough to be held in memory.
+
+        Raises:
+            DamageFound, StorageError.
+        """
+
+    def stream(self, path: bytes) -> Iterator[bytes]:
+        """The content of a file, in pieces.
+
+        Raises:
+            DamageFound, StorageError.
+        """
+
+    def about(self, name: str) -> bytes | None:
+        """A file that `Reading.about` gave; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutBack:
+    """What a server was given."""
+
+    files: int
+    bytes_written: int
+    contents: str  # for people, as in "48 tables"
+    notes: tuple[Note, ...] = ()
+
+
+class Server(Protocol):
+    """A server that a recovery point is put back into: it takes what it wants, as it wants it."""
+
+    def prepare(self) -> None:
+        """Refuse a server that must not be written to.
+
+        Raises:
+            RestoreRefused.
+        """
+
+    def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
+        """Put a dataset back; on return it is all there, and durable.
+
+        Args:
+            progress: told how many bytes were given to the server.
+
+        Raises:
+            RestoreRefused: the server did not take something.
+            DamageFound, StorageError.
+        """
+
+
 class Destination(Protocol):
-    """Where a recovery point is put back to."""
+    """A directory, or what is like one, that a recovery point is put back to."""
 
     def prepare(self) -> None:
         """Refuse a destination that must not be written to.

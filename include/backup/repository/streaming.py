@@ -1,0 +1,130 @@
+"""The files of one snapshot as streams, in order, for targets that cannot write here and there.
+
+A window of some MiB is read ahead while the one before is handed out; within a window, neighbours
+in a pack are read with one request. Every blob is compared with its id.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, Self
+
+from include.backup.errors import DamageFound
+from include.backup.format.ids import BlobType, short
+from include.backup.format.tree import NodeType
+from include.backup.repository.reader import load_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from include.backup.format.tree import Node
+    from include.backup.repository.repository import Repository
+
+WINDOW_BYTES: Final = 8 << 20  # of each stream there are two
+
+
+class SnapshotFiles:
+    """A directory of a snapshot with all that is below it. Safe to use from several threads.
+
+    Args:
+        tree: of the directory.
+        readers: how many windows are read at a time, of all streams together.
+    """
+
+    def __init__(self, repository: Repository, tree: bytes, *, readers: int = 3) -> None:
+        self._repository = repository
+        self._tree = tree
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="restore")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def list(self, path: bytes) -> list[Node]:
+        """The entries of a directory, ascending by name; b"" is the one given.
+
+        Raises:
+            DamageFound: it is not there, or not what was written.
+            StorageError.
+        """
+        tree = self._tree if not path else self._node(path).subtree
+        if tree is None:
+            raise DamageFound(f"{_shown(path)} is no directory of the recovery point")
+        return self._repository.load_tree(tree)
+
+    def find(self, path: bytes) -> Node | None:
+        """The entry at a path; None when there is none."""
+        tree: bytes | None = self._tree
+        node = None
+        for part in path.split(b"/"):
+            if tree is None:
+                return None
+            inner = self._repository.load_tree(tree)
+            node = next((entry for entry in inner if entry.name == part), None)
+            if node is None:
+                return None
+            tree = node.subtree
+        return node
+
+    def load(self, path: bytes) -> bytes:
+        """A file that is small enough to be held in memory.
+
+        Raises:
+            as `stream`.
+        """
+        return b"".join(self.stream(path))
+
+    def stream(self, path: bytes) -> Iterator[bytes]:
+        """The content of a file, blob by blob.
+
+        Raises:
+            DamageFound: it is not there, or a blob is not what was written.
+            StorageError.
+        """
+        node = self._node(path)
+        if node.type != NodeType.FILE:
+            raise DamageFound(f"{_shown(path)} is no file of the recovery point")
+        return self._blobs(node.content or ())
+
+    def _node(self, path: bytes) -> Node:
+        if (node := self.find(path)) is None:
+            raise DamageFound(f"{_shown(path)} is not in the recovery point")
+        return node
+
+    def _blobs(self, content: Sequence[bytes]) -> Iterator[bytes]:
+        ahead: tuple[Sequence[bytes], Future[dict[bytes, bytes]]] | None = None
+        for window in self._windows(content):
+            future = self._pool.submit(load_blobs, self._repository, window)
+            if ahead is not None:
+                yield from _in_order(*ahead)
+            ahead = window, future
+        if ahead is not None:
+            yield from _in_order(*ahead)
+
+    def _windows(self, content: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+        window: list[bytes] = []
+        size = 0
+        for blob_id in content:
+            places = self._repository.index.locations(BlobType.DATA, blob_id)
+            if not places:
+                raise DamageFound(f"data blob {short(blob_id)} is in no index")
+            window.append(blob_id)
+            size += places[0].plaintext_bytes
+            if size >= WINDOW_BYTES:
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
+
+
+def _in_order(window: Sequence[bytes], future: Future[dict[bytes, bytes]]) -> Iterator[bytes]:
+    blobs = future.result()
+    for blob_id in window:
+        yield blobs[blob_id]
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,243 @@
+"""Real PostgreSQL servers on loopback: each with its own data directory, ended by its process id.
+
+A server refuses to run as root; then it runs as `postgres`, or `nobody`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from include.backup.sources.connection import Connection
+from tests.servers.tls import make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSWORD = "a secret of the tests"
+_START_SECONDS = 60
+_SETTINGS = {
+    "fsync": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "60",
+    "max_prepared_transactions": "10",
+    "autovacuum": "off",
+    "wal_level": "replica",
+    "max_wal_senders": "4",
+    "listen_addresses": "127.0.0.1",
+    "password_encryption": "scram-sha-256",
+}
+
+
+@dataclass(kw_only=True)
+class Postgres:
+    """A server, running or not."""
+
+    binaries: Path
+    folder: Path
+    port: int
+    settings: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.folder / "data"
+
+    @property
+    def certificate(self) -> Path:
+        """What clients trust."""
+        return self.folder / "server.crt"
+
+    def connection(self, database: str = "postgres", **changes: Any) -> Connection:
+        """How Holdfast reaches it."""
+        values: dict[str, Any] = {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "login": "postgres",
+            "password": PASSWORD,
+            "schema": database,
+        }
+        return Connection(**{**values, **changes})
+
+    def variable(self, database: str = "postgres", **changes: Any) -> str:
+        """The same as the text of an AIRFLOW_CONN_ variable."""
+        known = self.connection(database, **changes)
+        return json.dumps({
+            "conn_type": known.conn_type,
+            "host": known.host,
+            "port": known.port,
+            "login": known.login,
+            "password": known.password,
+            "schema": known.schema,
+            "extra": dict(known.extra),
+        })
+
+    def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
+        """A session of the superuser that commits each statement."""
+        settings: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": "postgres",
+            "password": PASSWORD,
+            "dbname": database,
+            "autocommit": True,
+        }
+        return psycopg.connect(**{**settings, **options})
+
+    def run(self, *statements: str, database: str = "postgres") -> list[Any]:
+        """Run statements; return the rows of the last one."""
+        with self.connect(database) as session:
+            cursor = None
+            for statement in statements:
+                cursor = session.execute(statement)
+            return cursor.fetchall() if cursor is not None and cursor.description else []
+
+    def make_database(self, name: str, *, options: str = "") -> str:
+        """Make an empty database, in place of one of that name; return its name."""
+        self.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.run(f'CREATE DATABASE "{name}" {options}')
+        return name
+
+    def tool(self, name: str, *arguments: str, database: str = "postgres") -> str:
+        """Run a client program of this server's version; return what it prints."""
+        done = subprocess.run(
+            [str(self.binaries / name), "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
+             "-d", database, *arguments],
+            env={**os.environ, "PGPASSWORD": PASSWORD},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        told = [f"-c{name}={value}" for name, value in {**_SETTINGS, **self.settings}.items()]
+        log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [self.binaries / "postgres", "-D", self.data, "-p", str(self.port),
+             "-k", self.folder, *told],
+            stdout=log, stderr=log, start_new_session=True, **_as_user(),
+        )  # fmt: skip
+        log.close()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                text = (self.folder / "log").read_text(errors="replace")
+                raise RuntimeError(f"PostgreSQL did not start:\n{text[-3000:]}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: fast, or at once as a crash with SIGQUIT."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+    def remove(self) -> None:
+        """End it for good."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def make_server(binaries: Path, *, tls: bool = False, **settings: str) -> Postgres:
+    """Make a server and start it; whoever makes it removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+    if tls:
+        make_certificate(folder)
+        settings = {
+            **settings,
+            "ssl": "on",
+            "ssl_cert_file": str(folder / "server.crt"),
+            "ssl_key_file": str(folder / "server.key"),
+        }
+    (folder / "password").write_text(PASSWORD)
+    _give(folder)
+    subprocess.run(
+        [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256",
+         "--pwfile", folder / "password", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+         "--data-checksums"],
+        check=True, capture_output=True, **_as_user(),
+    )  # fmt: skip
+    server = Postgres(binaries=binaries, folder=folder, port=free_port(), settings=settings)
+    atexit.register(server.remove)
+    server.start()
+    return server
+
+
+def free_port() -> int:
+    """A port on loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@functools.cache
+def debian_binaries() -> Path | None:
+    """The newest server of Debian's packages on this machine."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+        key=lambda path: int(path.parents[1].name),
+    )
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for the whole run; tests make databases of their own in it."""
+    if (binaries := debian_binaries()) is None:
+        pytest.skip("PostgreSQL is not on this machine: apt-get install postgresql")
+    server = make_server(binaries, tls=True)
+    yield server
+    server.remove()
+
+
+def _as_user() -> dict[str, Any]:
+    if os.getuid() != 0:
+        return {}
+    name = _server_user()
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
+def _server_user() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _give(folder: Path) -> None:
+    """Let the server's user have a folder and what is in it."""
+    if os.getuid() != 0:
+        return
+    user = pwd.getpwnam(_server_user())
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, user.pw_uid, user.pw_gid)
