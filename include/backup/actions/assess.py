@@ -46,6 +46,7 @@ class Assessment:
             "class": row.data_class,
             "verdict": str(row.verdict),
             "reason": row.what,
+            "known": row.known,
             "newest_at": row.newest_at.isoformat() if row.newest_at else None,
             "age_seconds": _seconds(row.age),
             "rpo_seconds": _seconds(row.limit),
@@ -76,7 +77,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         head = place.ledger.head()
         state = place.state()
     except BackupError as error:
-        return Assessment(row=_unknown(setting, name, str(error)), failure=str(error))
+        return Assessment(row=_unknown(setting, name, str(error)), failure=error.message)
     judged = place.judgement(state, now)
     age = state.age(now)
     copies = place.copies(state, now)
@@ -107,15 +108,15 @@ def _assess(setting: Setting, name: str) -> Assessment:
 def _unknown(setting: Setting, name: str, why: str) -> Row:
     """A dataset whose standing cannot be known is not protected as far as anyone can tell."""
     dataset = setting.datasets.good.get(name)
-    classes = setting.policy.classes
-    data_class = setting.policy.data_class(dataset.data_class) if dataset else classes[0]
+    data_class = setting.policy.data_class(dataset.data_class) if dataset else None
     return Row(
         verdict=Verdict.BROKEN,
-        data_class=data_class.name if dataset else "?",
+        data_class=data_class.name if data_class else "?",
         dataset=name,
         newest_at=None,
         age=None,
-        limit=data_class.rpo,
+        limit=data_class.rpo if data_class else None,
+        known=False,
         what=why,
     )
 

@@ -15,7 +15,7 @@ from include.backup.actions.generation import locked_until
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import moment
+from include.backup.evidence.wording import count, moment, some_of
 from include.backup.format.ids import BlobType, digest
 from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_snapshot
 from include.backup.format.times import text_of_datetime
@@ -143,8 +143,8 @@ class Taking:
         newest = self._before.newest_point
         if archive.counts.entries <= 1 and newest is not None and newest.entries > 0:
             raise SourceGone(
-                f"{self.act.place.dataset.source.path} is empty, and held {newest.entries} "
-                "entries at the newest recovery point",
+                f"{self.act.place.dataset.source.path} is empty, and held "
+                f"{count(newest.entries, 'entry', 'entries')} at the newest recovery point",
                 hint="is the volume mounted? If it is meant to be empty, "
                 "retire the dataset and list a new one",
             )
@@ -210,7 +210,8 @@ class Taking:
             "bytes_stored": session.added.stored_bytes,
         }
         if notes:
-            self.remarks.append(f"{len(notes)} entries are noted in the record")
+            named = some_of([f"{note.path} ({note.what})" for note in notes])
+            self.remarks.append(f"{count(len(notes), 'note')}: {named}")
         body = bodies.recovery_point(
             generation=self.generation.id,
             snapshot=snapshot_id.hex(),
@@ -233,7 +234,7 @@ class Taking:
             method=str(self.method),
             taken_at=snapshot.time,
             where=place.where,
-            contents=f"{counts.files:,} files",
+            contents=count(counts.files, "file"),
             bytes_read=counts.bytes_read,
             bytes_new=session.added.plaintext_bytes,
             sent=place.sent,

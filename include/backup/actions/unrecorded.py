@@ -46,7 +46,7 @@ def require_packs(repository: Repository, sizes: Mapping[bytes, int]) -> None:
         DamageFound: names the first.
     """
     if damages := check_packs(repository, sizes):
-        others = f" and {len(damages) - 1} others are damaged" if len(damages) > 1 else ""
+        others = f"; {len(damages) - 1} more damaged" if len(damages) > 1 else ""
         raise DamageFound(f"{damages[0]}{others}", hint="run check on this dataset")
 
 

@@ -128,7 +128,7 @@ def test_a_restore_brings_back_what_was_there_then(shell: Shell) -> None:
 def test_a_check_names_each_damage_and_fails(shell: Shell) -> None:
     """Exit 1, one line for each damage; the next backup does not build on it."""
     shell("back-up", "crm")
-    assert "are whole" in shell("check", "crm", "--read-data")
+    assert "in 1 generation is whole" in shell("check", "crm", "--read-data")
     for pack in (shell.site / "vault").rglob("data/*/*"):
         pack.chmod(0o600)
         data = bytearray(pack.read_bytes())
@@ -167,7 +167,7 @@ def test_an_exported_password_stands_alone_on_the_last_line(shell: Shell) -> Non
     generation = shell.json("recovery-points", "crm")[0]["generation"]
     printed = shell("keys", "export", "crm", generation)
     assert len(printed.splitlines()[-1]) == 64
-    assert "NOT TESTED 3.3" in printed
+    assert "AT RISK 3.3" in printed
     assert "has no generation" in shell("keys", "export", "crm", "20200101T000000Z", code=2)
 
 
