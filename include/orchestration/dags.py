@@ -173,7 +173,8 @@ def _run(data_class: str, method: str) -> Run:
 
 def _point(outcome: dict[str, Any]) -> dict[str, Any]:
     """What an asset event says of a recovery point."""
-    wanted = ("snapshot", "generation", "method", "entries", "bytes_read", "bytes_stored")
+    wanted = ("snapshot", "generation", "method", "entries", "bytes_read", "bytes_new")
+    wanted += ("bytes_stored", "bytes_found")
     details = outcome["details"]
     return {
         "dataset": outcome["dataset"],

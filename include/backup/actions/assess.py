@@ -32,7 +32,7 @@ class Assessment:
     next_due_at: datetime | None = None
     slack: timedelta | None = None  # until the newest copy is older than the RPO allows
     greatest_age: timedelta | None = None  # that the newest copy has ever had
-    bytes_stored: int = 0  # new bytes of all live points, as stored
+    bytes_stored: int = 0  # what all live points took in the vault
     failures: int = 0
     failure: str = ""
     last_slots: Mapping[Method, datetime | None] = field(default_factory=dict)  # completed ones
@@ -97,7 +97,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         next_due_at=judged.next_due_at,
         slack=None if age is None else copies.limit - age,
         greatest_age=state.greatest_age(now),
-        bytes_stored=sum(point.bytes_stored for point in state.points),
+        bytes_stored=sum(point.bytes_in_vault for point in state.points),
         failures=state.failures,
         failure=state.failure,
         last_slots={method: state.last_slot(method, now=now) for method in Method},

@@ -59,6 +59,7 @@ class Taking:
     deadline: datetime | None
     progress: Progress
     remarks: list[str]
+    bytes_found: int = 0  # what interrupted runs have stored for it before
     _before: DatasetState = field(init=False)
 
     def run(self) -> Outcome:
@@ -206,8 +207,9 @@ class Taking:
         figures = {
             "entries": counts.entries - 1,  # without the dataset's own directory
             "bytes_read": counts.bytes_read,
-            "bytes_new": session.added.plaintext_bytes,
+            "bytes_new": session.added.data_bytes,
             "bytes_stored": session.added.stored_bytes,
+            "bytes_found": self.bytes_found,
         }
         if notes:
             named = some_of([f"{note.path} ({note.what})" for note in notes])
@@ -225,6 +227,7 @@ class Taking:
         evidence = {
             "files": counts.files,
             "bytes_all": counts.bytes_all,
+            "bytes_trees": session.added.plaintext_bytes - session.added.data_bytes,
             "packs": len(session.added.packs),
             "notes": len(notes),
             "noted": [f"{note.path}: {note.what}" for note in notes[:_MOST_NOTES]],
@@ -236,7 +239,8 @@ class Taking:
             where=place.where,
             contents=count(counts.files, "file"),
             bytes_read=counts.bytes_read,
-            bytes_new=session.added.plaintext_bytes,
+            bytes_new=session.added.data_bytes,
+            bytes_found=self.bytes_found,
             sent=place.sent,
             expires_at=expires,
         )

@@ -17,6 +17,7 @@ from include.backup.cli.environment import config_folder, load_setting
 from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.sentences import STORED_BEFORE
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment, one_line, size
@@ -53,7 +54,7 @@ def back_up(options: argparse.Namespace) -> int:
         print(
             f"recovery point {figures['snapshot'][:8]} in generation {figures['generation']}: "
             f"{size(figures['bytes_read'])} read, {size(figures['bytes_new'])} new, "
-            f"{size(figures['bytes_stored'])} stored"
+            f"{size(figures['bytes_stored'])} stored{_found(figures['bytes_found'])}"
         )
     return 0
 
@@ -72,8 +73,8 @@ def recovery_points(options: argparse.Namespace) -> int:
         return 0
     rows = [
         (
-            *("id", "generation", "method", "taken", "read", "stored", "entries", "expires"),
-            *("verified", "state"),
+            *("id", "generation", "method", "taken", "read", "new", "stored", "stored before"),
+            *("entries", "expires", "verified", "state"),
         )
     ]
     rows += [
@@ -83,7 +84,9 @@ def recovery_points(options: argparse.Namespace) -> int:
             str(point.method),
             moment(point.taken_at),
             size(point.bytes_read),
+            size(point.bytes_new),
             size(point.bytes_stored),
+            size(point.bytes_found),
             f"{point.entries:,}",
             moment(point.expires_at),
             moment(point.verified_at) if point.verified_at else "never",
@@ -213,6 +216,10 @@ def accept_ledger(options: argparse.Namespace) -> int:
     return 0
 
 
+def _found(count_bytes: int) -> str:
+    return f", {size(count_bytes)} {STORED_BEFORE}" if count_bytes else ""
+
+
 def _setting(options: argparse.Namespace) -> Setting:
     return load_setting(config_folder(options.config))
 
@@ -228,6 +235,7 @@ def _point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
         "id": point.snapshot,
         "generation": point.generation,
         **point.to_json(),
+        "bytes_found": point.bytes_found,
         "verified_at": verified,
         "damaged": damaged,
     }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BACKUP_CLAUSES: Final = ("3.1", "3.3", "4.1")
 AGE_CLAUSES: Final = ("3.1", "4.1")
+STORED_BEFORE: Final = "stored before by an interrupted run"
 _BESIDE: Final = " · "
 _DIGEST_SHOWN: Final = 16
 
@@ -61,7 +62,8 @@ class Taken:
     where: str  # the vault, as in "s3://backups/crm (eu-west-1)"
     contents: str  # as in "48 tables" or "1,204 files"
     bytes_read: int
-    bytes_new: int
+    bytes_new: int  # of files; what the directories need is not counted
+    bytes_found: int = 0  # what interrupted runs had stored of it before, in the vault
     sent: str  # how it travelled: "sent over TLS 1.3", "written to a local directory"
     expires_at: datetime
 
@@ -88,13 +90,15 @@ def backed_up(
     Args:
         remarks: what a reader should know, as in "became a full: no generation was usable".
     """
+    found = f", {size(taken.bytes_found)} {STORED_BEFORE}" if taken.bytes_found else ""
     late = ages.before is not None and ages.before > ages.limit
     return sentence(
         Verdict.BROKEN if late else Verdict.KEPT,
         clauses,
         subject,
         f"{taken.method} recovery point {moment(taken.taken_at)} complete in {taken.where}: "
-        f"{taken.contents}, {size(taken.bytes_read)} read, {size(taken.bytes_new)} new",
+        f"{taken.contents}, {size(taken.bytes_read)} read, {size(taken.bytes_new)} new"
+        f"{found}",
         f"encrypted AES-256, {taken.sent}",
         _told(ages),
         *remarks,

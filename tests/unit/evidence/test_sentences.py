@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,6 +40,13 @@ def test_backup_in_time_is_kept() -> None:
         "encrypted AES-256, sent over TLS 1.3; the newest copy has never been older than "
         "24 h 48 min (limit 48 h); kept until 2026-12-23"
     )
+
+
+def test_what_an_interrupted_run_had_stored_is_told_apart() -> None:
+    """The bytes of the run that was killed are no new ones, and are not hidden either."""
+    ages = Ages(before=None, greatest=None, limit=48 * HOURS)
+    told = sentences.backed_up(CRM, replace(TAKEN, bytes_found=120 << 20), ages)
+    assert ", 45 MiB new, 120 MiB stored before by an interrupted run; encrypted" in told
 
 
 @pytest.mark.parametrize(
