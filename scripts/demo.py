@@ -213,7 +213,7 @@ class Demo:
     def _close(self) -> None:
         standing = self._json("status")
         rows = [(
-            "dataset", "class", "points", "read", "new", "stored", "greatest age", "slack",
+            "dataset", "class", "points", "read", "new", "stored", "greatest age", "time left",
             "next due",
         )]  # fmt: skip
         for found in standing:
@@ -229,7 +229,7 @@ class Demo:
                     for key in ("bytes_read", "bytes_new", "bytes_stored")
                 ),
                 _length(found["greatest_age_seconds"]),
-                _length(found["slack_seconds"]),
+                _length(found["time_left_seconds"]),
                 _when(found["next_due_at"]),
             ))
         print()

@@ -30,7 +30,7 @@ class Assessment:
     points: int = 0
     generations: int = 0
     next_due_at: datetime | None = None
-    slack: timedelta | None = None  # until the newest copy is older than the RPO allows
+    time_left: timedelta | None = None  # until the newest copy is older than the RPO allows
     greatest_age: timedelta | None = None  # that the newest copy has ever had
     bytes_stored: int = 0  # what all live points took in the vault
     failures: int = 0
@@ -50,7 +50,7 @@ class Assessment:
             "newest_at": row.newest_at.isoformat() if row.newest_at else None,
             "age_seconds": _seconds(row.age),
             "rpo_seconds": _seconds(row.limit),
-            "slack_seconds": _seconds(self.slack),
+            "time_left_seconds": _seconds(self.time_left),
             "greatest_age_seconds": _seconds(self.greatest_age),
             "next_due_at": self.next_due_at.isoformat() if self.next_due_at else None,
             "points": self.points,
@@ -95,7 +95,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         points=len(state.points),
         generations=sum(1 for generation in state.generations if generation.points),
         next_due_at=judged.next_due_at,
-        slack=None if age is None else copies.limit - age,
+        time_left=None if age is None else copies.limit - age,
         greatest_age=state.greatest_age(now),
         bytes_stored=sum(point.bytes_in_vault for point in state.points),
         failures=state.failures,
