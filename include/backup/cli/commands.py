@@ -20,7 +20,7 @@ from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.sentences import STORED_BEFORE
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import table
-from include.backup.evidence.wording import moment, one_line, size
+from include.backup.evidence.wording import count, moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository.progress import Progress
@@ -150,7 +150,10 @@ def check(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Every dataset against its objectives; exit 1 if one is broken."""
-    found = assess_action.assess(_setting(options))
+    setting = _setting(options)
+    # Without it no ledger can be read: that is no verdict on any dataset.
+    Signer.of_text(setting.connection(setting.datasets.signing_key).password)
+    found = assess_action.assess(setting)
     if options.json:
         _print_json([assessment.to_json() for assessment in found])
     else:
@@ -174,9 +177,11 @@ def verify_ledger(options: argparse.Namespace) -> int:
             failures += 1
             print(f"{ledger.subject}: {error}")
             continue
+        told = count(verified.records, "record")
+        fit = "fits" if verified.records == 1 else "fit"
         keys = f", signed by {', '.join(verified.keys)}" if verified.keys else ""
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
-        print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
+        print(f"{ledger.subject}: {told} {fit}{keys}{newest}")
     return 1 if failures else 0
 
 

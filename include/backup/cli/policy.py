@@ -11,6 +11,7 @@ from include.backup.actions import review as review_action
 from include.backup.cli.environment import config_folder, load_setting, now
 from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
 from include.backup.evidence.sentences import with_evidence
+from include.backup.evidence.wording import count
 from include.backup.policy.datasets import datasets_schema, team_file_schema
 from include.backup.policy.durations import format_duration
 from include.backup.policy.findings import Finding, findings
@@ -98,7 +99,7 @@ def _print(
         print(f"\n{data_class.name}")
         for label, text in _lines(data_class, proof):
             print(f"  {label:<26}{text}")
-    print(f"\n{len(found)} findings: where the words of the policy and reality part")
+    print(f"\n{count(len(found), 'finding')}: where the words of the policy and reality part")
     for finding in found:
         of = f" · {finding.subject}" if finding.subject else ""
         print(f"\n  {' '.join(finding.clauses)}{of} · {finding.key}")
@@ -106,7 +107,8 @@ def _print(
         print(f"    in reality:      {finding.reality}")
         print(f"    reading chosen:  {finding.reading}")
     datasets = setting.datasets
-    print(f"\n{len(datasets.good)} datasets, {len(datasets.bad)} entries that cannot be used")
+    unusable = count(len(datasets.bad), "entry", "entries")
+    print(f"\n{count(len(datasets.good), 'dataset')}, {unusable} that cannot be used")
     for name, error in datasets.bad.items():
         print(f"  {name}: {error}")
 

@@ -177,6 +177,10 @@ def test_wrong_use_is_exit_two_with_a_hint(shell: Shell) -> None:
     assert "hint" in shell("restore", "crm", "--to", "x", "--at", "2020-01-01", code=2)
     del shell.environment["AIRFLOW_CONN_BACKUP_MASTER_KEY"]
     assert "AIRFLOW_CONN_BACKUP_MASTER_KEY" in shell("back-up", "crm", code=2)
+    del shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"]
+    told = shell("status", code=2)
+    assert "AIRFLOW_CONN_BACKUP_SIGNING_KEY" in told
+    assert "BROKEN" not in told
     (shell.site / "config" / "policy.yaml").write_text("classes: [")
     shell("policy", code=2)
 
@@ -259,7 +263,9 @@ def test_a_changed_signing_key_is_followed_if_the_old_one_is_listed(shell: Shell
 def test_every_ledger_of_the_vault_is_verified(shell: Shell) -> None:
     """Those of datasets whose entry is wrong or gone, too."""
     shell("back-up", "crm")
+    assert "\n1 dataset, 0 entries that cannot be used" in shell("policy")
     shell.datasets("\n  crm: {{clas: critical}}\n")
+    assert "\n0 datasets, 1 entry that cannot be used" in shell("policy", code=2)
     assert "crm: 3 records fit" in shell("ledger", "verify")
 
 
