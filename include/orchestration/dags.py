@@ -129,7 +129,7 @@ def _wire(data_class: str, method: str, *, retries: int) -> None:
         if outlet_events is not None and outcomes:
             outlet_events[asset].extra = {"points": [_point(outcome) for outcome in outcomes]}
         if errors:
-            told = "; ".join(map(str, errors))
+            told = tasks.failed_text(unit, errors)
             wait = _next_delay(context["ti"].try_number)
             if tasks.worth_retrying(run, unit, errors, wait=wait):
                 raise AirflowException(told)

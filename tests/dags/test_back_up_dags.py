@@ -144,6 +144,14 @@ def test_a_failing_dataset_fails_alone_and_makes_the_run_red(site: Path, airflow
     ]
     assert found["summary", -1] == "success"
     assert "2 of 4 kept" in told
+    assert "ALERT 5 · holdfast_back_up_critical_incremental.back_up (gone) of run" in told
+    assert "back_up (odd) of run" in told
+    summary = told[told.index("\nverdict") :]
+    assert "AT RISK 3.1 4.1 · critical/gone · full backup failed: " in summary
+    [of_gone] = [line for line in summary.splitlines() if "· critical/gone ·" in line]
+    assert "; hint: is the volume mounted" in of_gone
+    assert " · evidence gone/" in of_gone
+    assert "BROKEN 3.1 4.1 · ?/odd · this run made no recovery point: " in summary
     assert "No such file or directory" in told
     assert "; hint: is the volume mounted" in told
     assert '"critcal" is no class of the policy' in told

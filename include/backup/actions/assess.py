@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
+from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.table import Row
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.records import Record
 
 _READERS = 8
 
@@ -26,7 +28,8 @@ class Assessment:
     """How one dataset stands."""
 
     row: Row
-    sentence: str = ""  # of the newest record that has one
+    head: Record | None = None  # the newest record
+    sentence: str = ""  # its sentence, with its evidence
     points: int = 0
     generations: int = 0
     next_due_at: datetime | None = None
@@ -91,7 +94,8 @@ def _assess(setting: Setting, name: str) -> Assessment:
             limit=copies.limit,
             what=judged.reason,
         ),
-        sentence=head.sentence if head else "",
+        head=head,
+        sentence=with_evidence(head.sentence, head) if head and head.sentence else "",
         points=len(state.points),
         generations=sum(1 for generation in state.generations if generation.points),
         next_due_at=judged.next_due_at,
