@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import review as review_action
 from include.backup.cli.environment import config_folder, load_setting, now
-from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.wording import count
 from include.backup.policy.datasets import datasets_schema, team_file_schema
@@ -46,11 +46,8 @@ def show(options: argparse.Namespace) -> int:
     else:
         _print(setting, proofs, found, reviewed, unknown)
     infeasible = [proof for _, proof in proofs if not proof.feasible]
-    for proof in infeasible:
-        try:
-            proof.require()
-        except PolicyInvalid as error:
-            print(f"error: {error}", file=sys.stderr)
+    for proof in infeasible:  # why stands in what was printed
+        print(f"error: class {proof.data_class} cannot keep its promises", file=sys.stderr)
     return INFEASIBLE if infeasible or setting.datasets.bad else 0
 
 
@@ -123,7 +120,9 @@ def _lines(data_class: DataClass, proof: Proof) -> list[tuple[str, str]]:
         ("complete within", format_duration(data_class.complete_within)),
     ]
     if not proof.feasible:
-        return [*promises, ("schedule", f"CANNOT BE KEPT: {proof.reason}")]
+        nearest = f'; hint: the nearest schedule that would do is "{proof.nearest}"'
+        told = f"CANNOT BE KEPT: {proof.reason}{nearest if proof.nearest else ''}"
+        return [*promises, ("schedule", told)]
     catch_up = format_duration(proof.catch_up_within)
     return [
         *promises,

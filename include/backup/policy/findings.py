@@ -79,7 +79,7 @@ def _no_slack(data_class: DataClass, proof: Proof) -> Finding | None:
             f"backed up {proof.schedule}: greatest age {format_duration(proof.greatest_age)}, "
             f"slack {format_duration(proof.slack)}"
             if proof.feasible
-            else f"none: {proof.reason}"
+            else "none: this class cannot keep its promises"
         ),
     )
 

@@ -185,6 +185,15 @@ def test_wrong_use_is_exit_two_with_a_hint(shell: Shell) -> None:
     shell("policy", code=2)
 
 
+def test_why_a_class_cannot_be_kept_is_said_once(shell: Shell) -> None:
+    """Beside the class, with the schedule that would do; the error names the class alone."""
+    path = shell.site / "config" / "policy.yaml"
+    path.write_text(path.read_text().replace("rpo: 48 hours", "rpo: 12 hours"))
+    told = shell("policy", code=2)
+    assert told.count("no schedule keeps an RPO of 12 h") == 1
+    assert "error: class critical cannot keep its promises" in told
+
+
 def test_a_review_is_recorded_and_looked_up(shell: Shell) -> None:
     """The finding about an overdue review goes when somebody reviews (8)."""
     assert "review-overdue" in shell("policy")
