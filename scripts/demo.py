@@ -168,7 +168,7 @@ class Demo:
         pid, generation, stored = killed
         self._tell(
             f"{dag}: kill -9 of process {pid} in generation {generation}, "
-            f"{size(stored)} uploaded, no recovery point yet"
+            f"{size(stored)} of packs uploaded, no recovery point yet"
         )
         while _state_of(api, dag, run) not in {"up_for_retry", "failed"}:
             time.sleep(0.2)
@@ -178,10 +178,12 @@ class Demo:
         points = self._json("recovery-points", dataset)
         if [point["generation"] for point in points] != [generation]:
             raise DemoError(f"the next attempt did not resume generation {generation}")
-        again = points[0]["bytes_stored"]
+        found, again = points[0]["bytes_found"], points[0]["bytes_stored"]
+        if not found:
+            raise DemoError("the next attempt used nothing of what was uploaded")
         self._tell(
-            f"resumed in the same generation: {size(stored)} were not uploaded again, "
-            f"{size(again)} were missing"
+            f"resumed in the same generation: {size(found)} of blobs were found in those packs and "
+            f"not uploaded again, {size(again)} were missing"
         )
 
     def _restore(self, dataset: str) -> None:
@@ -213,23 +215,25 @@ class Demo:
     def _close(self) -> None:
         standing = self._json("status")
         rows = [(
-            "dataset", "class", "points", "read", "new", "stored", "greatest age", "slack",
-            "next due",
+            "verdict", "dataset", "class", "points", "read", "new", "stored", "stored before",
+            "greatest age", "limit", "time left", "next due",
         )]  # fmt: skip
         for found in standing:
             points = self._json("recovery-points", found["dataset"])
             if found["verdict"] == "BROKEN" or not points:
                 raise DemoError(f"{found['dataset']}: {found['reason']}")
             rows.append((
+                found["verdict"],
                 found["dataset"],
                 found["class"],
                 str(len(points)),
                 *(
                     size(sum(point[key] for point in points))
-                    for key in ("bytes_read", "bytes_new", "bytes_stored")
+                    for key in ("bytes_read", "bytes_new", "bytes_stored", "bytes_found")
                 ),
                 _length(found["greatest_age_seconds"]),
-                _length(found["slack_seconds"]),
+                _length(found["rpo_seconds"]),
+                _length(found["time_left_seconds"]),
                 _when(found["next_due_at"]),
             ))
         print()

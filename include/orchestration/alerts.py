@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from airflow.sdk import BaseNotifier
 
+from include.backup.evidence.wording import one_line
+
 log = logging.getLogger("holdfast")
 VARIABLE: Final = "holdfast_alerts"
 
@@ -38,7 +40,10 @@ def _where(context: Any) -> str:  # noqa: ANN401  Airflow's context
     run = f"run {dag_run.run_id}" if dag_run is not None else "a run"
     if instance is None:
         return run
-    return f"{instance.dag_id}.{instance.task_id} of {run}"
+    # The name is in the context before Airflow has rendered it, and on the instance afterwards.
+    name = context.get("unit_name") or getattr(instance, "rendered_map_index", None)
+    of_dataset = f" ({one_line(str(name))})" if name else ""
+    return f"{instance.dag_id}.{instance.task_id}{of_dataset} of {run}"
 
 
 def _targets() -> dict[str, Any]:

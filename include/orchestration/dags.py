@@ -17,7 +17,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.backup.cli.airflow_pools import pool_of
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.durations import format_duration
+from include.backup.policy.durations import DAY, HOUR, format_duration
 from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
@@ -25,6 +25,7 @@ from include.orchestration.names import dag_id
 
 if TYPE_CHECKING:
     from include.backup.policy.model import DataClass, Policy
+    from include.backup.policy.slots import Schedule
     from include.orchestration.tasks import Run
 
 # 5, 10, 20, 40 and then 60 minutes apart, as long as the class has time to complete.
@@ -45,10 +46,14 @@ def back_up_dags(policy: Policy, data_class: DataClass) -> list[DAG]:
 def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
     own = method is data_class.method
     clauses = ("3.1", "3.3") if own else ("3.3",)
+    schedule = _schedule(policy, data_class, method)  # its first task refuses one that is none
     dag = DAG(
         dag_id=dag_id(data_class.name, str(method)),
         dag_display_name=f"Backup · {data_class.name} · {method} ({', '.join(clauses)})",
-        schedule=CronTriggerTimetable(_ticks(policy, data_class, method), timezone="UTC"),
+        # Not at once for a tick that is past: Airflow would, or not, by the hour it is unpaused at.
+        schedule=CronTriggerTimetable(
+            schedule.tick_cron if schedule else _DAILY, timezone="UTC", run_immediately=timedelta()
+        ),
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=0,  # a backup must never be switched off by failing
@@ -129,7 +134,7 @@ def _wire(data_class: str, method: str, *, retries: int) -> None:
         if outlet_events is not None and outcomes:
             outlet_events[asset].extra = {"points": [_point(outcome) for outcome in outcomes]}
         if errors:
-            told = "; ".join(map(str, errors))
+            told = tasks.failed_text(unit, errors)
             wait = _next_delay(context["ti"].try_number)
             if tasks.worth_retrying(run, unit, errors, wait=wait):
                 raise AirflowException(told)
@@ -173,7 +178,8 @@ def _run(data_class: str, method: str) -> Run:
 
 def _point(outcome: dict[str, Any]) -> dict[str, Any]:
     """What an asset event says of a recovery point."""
-    wanted = ("snapshot", "generation", "method", "entries", "bytes_read", "bytes_stored")
+    wanted = ("snapshot", "generation", "method", "entries", "bytes_read", "bytes_new")
+    wanted += ("bytes_stored", "bytes_found")
     details = outcome["details"]
     return {
         "dataset": outcome["dataset"],
@@ -182,21 +188,21 @@ def _point(outcome: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ticks(policy: Policy, data_class: DataClass, method: Method) -> str:
-    """When the DAG looks what is due. Its first task refuses a schedule that cannot be kept."""
+def _schedule(policy: Policy, data_class: DataClass, method: Method) -> Schedule | None:
+    """When slots are; None: nothing keeps the promises, and the first task will say so."""
     try:
         if method is Method.FULL:
-            return full_schedule(policy, data_class).tick_cron
-        return schedule_of(data_class).tick_cron
+            return full_schedule(policy, data_class)
+        return schedule_of(data_class)
     except ConfigurationInvalid:
-        return _DAILY
+        return None
 
 
 def _words(policy: Policy, data_class: DataClass, method: Method) -> str:
     """What the DAG is for, with the clauses that it carries out."""
     full_word = policy.full_backups.words
-    frequency = data_class.frequency.words if method is data_class.method else full_word
     complete_within = format_duration(data_class.complete_within)
+    schedule = _schedule(policy, data_class, method)
     return f"""\
 **{policy.name}**, class `{data_class.name}`
 
@@ -205,10 +211,24 @@ def _words(policy: Policy, data_class: DataClass, method: Method) -> str:
 * 3.3 {CLAUSES["3.3"]}: {data_class.method}; {full_word} full backups; encrypted
 * 4.1 {CLAUSES["4.1"]}: {format_duration(data_class.rpo)}
 
-This DAG takes the **{method}** backups ({frequency}). At each tick it looks into the ledgers which
-datasets are due; most ticks find none, and are green. Each due dataset is a task of its own: one
-that fails does not stop the others, is tried again within {complete_within} and at the next tick,
-and makes the run red. `summary` tells how each dataset stands.
+This DAG takes the **{method}** backups: {_when(schedule, method)}. It looks {_tick(schedule)} which
+datasets are due, by their ledgers; a run that finds none due is green. Each due dataset is a task
+of its own: one that fails does not stop the others, is tried again within {complete_within} and
+when the DAG looks next, and makes the run red. `summary` tells how each dataset stands.
 
 Started by hand it backs up every dataset of the class, or those named in *Datasets*.
 """
+
+
+def _when(schedule: Schedule | None, method: Method) -> str:
+    if schedule is None:
+        return "never, for its promises cannot be kept (`holdfast policy` says why)"
+    if method is Method.FULL:
+        return f"{schedule}, the datasets spread over a week"
+    return f"{schedule}, which keeps 3.1 and 4.1"
+
+
+def _tick(schedule: Schedule | None) -> str:
+    if schedule is None or schedule.tick == DAY:
+        return "every day"
+    return "every hour" if schedule.tick == HOUR else "at the times of its schedule on every day"

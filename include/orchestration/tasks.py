@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.actions.assess import Assessment, assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.due import DueDataset, due_datasets
-from include.backup.actions.outcome import Outcome
+from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.cli.environment import now
 from include.backup.cli.policy_in_force import keep
 from include.backup.cli.progress_line import progress_text
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
+from include.backup.evidence.sentences import AGE_CLAUSES, Subject, sentence
 from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment
-from include.backup.policy.objectives import Verdict
+from include.backup.policy.objectives import SKEW, Verdict
 from include.backup.policy.proof import prove
 from include.backup.repository.progress import Progress
 from include.orchestration.setting import task_setting
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.records import Record
     from include.backup.policy.model import Method
 
     Unit = list[dict[str, Any]]
@@ -41,6 +43,8 @@ log = logging.getLogger("holdfast")
 
 MOST_UNITS: Final = 500
 _PROGRESS_SECONDS: Final = 10.0
+_MADE_NONE: Final = "this run made no recovery point"
+_WITHOUT_POINT: Final = frozenset({Kind.FAILED, Kind.REFUSED, Kind.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,7 @@ def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Excep
         except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
             told = getattr(error, "outcome", None)
             # No traceback: the sentence is for people, and says all there is to say.
-            log.error("%s", told.sentence if told else f"BROKEN 3.1 · {dataset.name} · {error}")  # noqa: TRY400
+            log.error("%s", told.sentence if told else _not_begun(setting, dataset.name, error))  # noqa: TRY400
             errors.append(error)
             continue
         log.info("%s", outcome.sentence)
@@ -154,7 +158,7 @@ def summarize(
         for dataset in datasets
         if dataset.name in outcomes or _is_completed(run, dataset, found_now[dataset.name])
     }
-    standing = [_told(found, outcomes, completed) for found in found_now.values()]
+    standing = [_told(run, found, outcomes, completed) for found in found_now.values()]
     for warning in setting.warnings:
         log.warning("%s", warning)
     if names:
@@ -175,7 +179,23 @@ def _is_completed(run: Run, dataset: DueDataset, found: Assessment) -> bool:
     return dataset.slot is not None and last is not None and dataset.slot <= last
 
 
-def _told(found: Assessment, outcomes: dict[str, Outcome], completed: set[str]) -> Assessment:
+def failed_text(unit: Unit, errors: Sequence[Exception]) -> str:
+    """What Airflow shows of a failed task: whom it is about; why stands in the log once."""
+    if len(unit) == 1:
+        return f"{unit_name(unit)} was not backed up; its sentence above says why"
+    return f"{len(errors)} of {len(unit)} datasets were not backed up; the log above says why"
+
+
+def _not_begun(setting: Setting, name: str, error: Exception) -> str:
+    dataset = setting.datasets.good.get(name)
+    subject = Subject(data_class=dataset.data_class if dataset else "?", dataset=name)
+    what = f"backup not begun: {reason_of(error)}"
+    return sentence(Verdict.BROKEN, AGE_CLAUSES, subject, what, hint=hint_of(error))
+
+
+def _told(
+    run: Run, found: Assessment, outcomes: dict[str, Outcome], completed: set[str]
+) -> Assessment:
     """How a dataset stands, with what this run did about it."""
     row = found.row
     if (outcome := outcomes.get(row.dataset)) is not None:
@@ -183,9 +203,21 @@ def _told(found: Assessment, outcomes: dict[str, Outcome], completed: set[str]) 
     if row.dataset in completed:
         return replace(found, row=replace(row, what="recovery point complete"))
     verdict = Verdict.AT_RISK if row.verdict is Verdict.KEPT else row.verdict
-    why = found.failure or "its task ended without a word"
-    what = f"this run made no recovery point: {why}"
-    return replace(found, row=replace(row, verdict=verdict, what=what))
+    subject = Subject(data_class=row.data_class, dataset=row.dataset)
+    if not row.known:  # the reason ends with what to do about it
+        told = sentence(verdict, AGE_CLAUSES, subject, f"{_MADE_NONE}: {row.what}")
+        return replace(found, row=replace(row, what=f"{_MADE_NONE}: {row.what}"), sentence=told)
+    if (head := found.head) is not None and _tells_of(run, head):
+        what = f"{_MADE_NONE}: {head.body.get('reason', '')}"
+        return replace(found, row=replace(row, verdict=verdict, what=what))
+    what = f"{_MADE_NONE}: its task left no record of its end; see its log"
+    told = sentence(verdict, AGE_CLAUSES, subject, what)
+    return replace(found, row=replace(row, verdict=verdict, what=what), sentence=told)
+
+
+def _tells_of(run: Run, head: Record) -> bool:
+    """Whether the newest record is about the failure of this run, and not of an earlier one."""
+    return head.kind in _WITHOUT_POINT and head.happened_at >= run.tick - SKEW
 
 
 def _back_up_one(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:

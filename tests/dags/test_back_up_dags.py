@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,20 @@ def test_a_dag_says_which_clauses_it_carries_out(site: Path, airflow_db: None) -
     assert dag.dag_display_name == "Backup · critical · incremental (3.1, 3.3)"
     assert {"holdfast", "class:critical", "clause:3.1", "clause:3.3"} <= set(dag.tags)
     assert "30 days retention" in dag.doc_md
+    assert "**incremental** backups: every day at 01:00 UTC, which keeps 3.1 and 4.1. It looks" in (
+        dag.doc_md
+    )
+    weekly = load()["holdfast_back_up_important_full"].doc_md
+    assert "every 28 days at 01:00 UTC, the datasets spread over a week" in weekly
+    assert "most ticks" not in weekly
     assert dag.max_active_runs == 1
     assert not dag.catchup
+
+
+def test_a_new_dag_waits_for_its_next_tick(site: Path, airflow_db: None) -> None:
+    """Airflow's default runs a tick that is past if the DAG is unpaused soon enough after it."""
+    for dag in load().values():
+        assert timedelta(seconds=dag.timetable.serialize()["run_immediately"]) == timedelta()
 
 
 def test_parsing_imports_nothing_heavy_and_reads_no_datasets(site: Path) -> None:
@@ -144,7 +157,16 @@ def test_a_failing_dataset_fails_alone_and_makes_the_run_red(site: Path, airflow
     ]
     assert found["summary", -1] == "success"
     assert "2 of 4 kept" in told
-    assert "No such file or directory; hint: is the volume mounted" in told
+    assert "ALERT 5 · holdfast_back_up_critical_incremental.back_up (gone) of run" in told
+    assert "back_up (odd) of run" in told
+    summary = told[told.index("\nverdict") :]
+    assert "AT RISK 3.1 4.1 · critical/gone · full backup failed: " in summary
+    [of_gone] = [line for line in summary.splitlines() if "· critical/gone ·" in line]
+    assert "; hint: is the volume mounted" in of_gone
+    assert " · evidence gone/" in of_gone
+    assert "BROKEN 3.1 4.1 · ?/odd · this run made no recovery point: " in summary
+    assert "No such file or directory" in told
+    assert "; hint: is the volume mounted" in told
     assert '"critcal" is no class of the policy' in told
 
 

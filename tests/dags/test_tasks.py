@@ -126,6 +126,49 @@ def test_in_a_batch_each_dataset_is_told_for_itself(
     assert "ended without a word" not in caplog.text
 
 
+def test_a_failure_is_told_once(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By its sentence, with what to do at its end; what Airflow shows names the dataset alone."""
+    gone = entry(site, "gone")
+    gone["source"] = {"type": "filesystem", "path": str(site / "data" / "nowhere")}
+    write_datasets(site, {"gone": gone})
+    run = scheduled()
+    [unit] = tasks.find_due(run)
+    with caplog.at_level(logging.INFO):
+        _, errors = tasks.back_up_unit(run, unit)
+    assert caplog.text.count("No such file or directory") == 1
+    [sentence] = [line for line in caplog.messages if "No such file" in line]
+    told, _, hint = sentence.partition("; hint: ")
+    assert "(limit 48 h)" in told
+    assert " · evidence gone/" in hint
+    assert tasks.failed_text(unit, errors) == (
+        "gone was not backed up; its sentence above says why"
+    )
+
+
+def test_a_task_that_left_no_record_is_not_blamed_for_an_older_failure(
+    site: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The summary says that nobody knows, and where to look."""
+    gone = entry(site, "gone")
+    gone["source"] = {"type": "filesystem", "path": str(site / "data" / "nowhere")}
+    write_datasets(site, {"gone": gone})
+    first = scheduled(hours_ago=2)
+    tasks.back_up_unit(first, tasks.find_due(first)[0])
+    later = Run(
+        data_class="critical",
+        method=Method.INCREMENTAL,
+        owner="airflow/tests",
+        tick=datetime.now(UTC) + timedelta(hours=1),
+        manual=False,
+    )
+    units = tasks.find_due(later)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="holdfast"):
+        assert not tasks.summarize(later, units, [])
+    assert "No such file" not in caplog.text
+    assert "its task left no record of its end; see its log" in caplog.text
+
+
 def test_one_fault_of_ours_does_not_stop_a_batch(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

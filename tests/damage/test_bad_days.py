@@ -244,7 +244,18 @@ def test_a_source_that_changes_while_it_is_read(
     assert kept(outcome)
     [noted] = outcome.details["noted"]
     assert noted.startswith("log: ")
-    assert "1 entries are noted in the record" in outcome.sentence
+    assert "; 1 note: log (kept changing" in outcome.sentence
+
+
+def test_a_check_that_cannot_look_is_no_failed_backup(site: Site) -> None:
+    """Its sentence talks of the check, and the dataset stands as it stood before."""
+    site.storage = Crashing(site.memory, at=1, error=StorageUnreachable("no answer"))
+    with pytest.raises(StorageUnreachable) as caught:
+        check(site.setting(), "crm", read_data=True)
+    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    assert outcome.sentence.startswith("NOT TESTED 3.4 · critical/crm · check failed: no answer;")
+    assert "no recovery point was made" not in outcome.sentence
+    assert outcome.verdict is Verdict.KEPT
 
 
 def test_a_clock_that_is_set_back(site: Site) -> None:

@@ -137,10 +137,45 @@ def test_what_was_uploaded_before_a_crash_is_not_uploaded_again(tmp_path: Path) 
         outcome = back_up(site.setting(), "crm", method=method)
         if outcome.kind == "recovery-point":
             stored[at] = (packs, outcome.details["bytes_stored"])
+            require_all_accounted(site)
         shutil.rmtree(site.folder)
     reused = [again for packs, again in stored.values() if packs > 3 * _PACK_BYTES]
     assert reused
     assert max(reused) <= 4 * _PACK_BYTES
+
+
+def require_all_accounted(site: Site) -> None:
+    """What a recovery point stored, and what it found, is all that its packs hold; none twice."""
+    points = site.place().state().points
+    [generation] = [g for g in site.place().state().generations if g.points]
+    repository = site.place().repository(generation)
+    repository.load_index()
+    assert sum(point.bytes_in_vault for point in points) == repository.index.blob_bytes
+    told = site.place().ledger.head()
+    assert told is not None
+    assert ("stored before by an interrupted run" in told.sentence) == (points[-1].bytes_found > 0)
+
+
+def test_an_incremental_finds_what_a_killed_one_had_stored(tmp_path: Path) -> None:
+    """Of the packs of its generation it tells those that no recovery point accounts for."""
+    site = Site(tmp_path)
+    method = incremental(site)
+    crashing = Crashing(site.memory, at=8, after=True)
+    with pytest.raises(Crash):
+        back_up(site.setting(crashing), "crm", method=method)
+    site.wait(minutes=31)
+    outcome = back_up(site.setting(), "crm", method=method)
+    assert kept(outcome)
+    [full, added] = site.place().state().points
+    repository = site.place().repository(site.place().state().generations[0])
+    repository.load_index()
+    assert added.bytes_found > 0
+    assert full.bytes_in_vault + added.bytes_in_vault == repository.index.blob_bytes
+    site.wait(days=1)
+    site.write(more=b"more")
+    again = back_up(site.setting(), "crm", method=method)
+    assert again.details["bytes_found"] == 0
+    assert again.details["bytes_new"] == len(b"more")
 
 
 def test_a_generation_that_never_got_its_files_is_abandoned(tmp_path: Path) -> None:

@@ -93,11 +93,19 @@ def test_an_empty_vault_is_not_taken_for_a_new_one(site: Site) -> None:
     full, site.storage = site.storage, MemoryStorage(site.clock)
     with pytest.raises(
         LedgerBroken, match=r"has 0 records, and had 3 when .* is the volume mounted"
-    ):
+    ) as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    assert outcome.verdict is Verdict.BROKEN
+    assert not outcome.known
+    assert "how old the newest recovery point is cannot be told (limit 48 h)" in outcome.sentence
+    assert "there is no recovery point" not in outcome.sentence
+    assert outcome.sentence.count("is the volume mounted") == 1
     assert list(site.storage.list()) == []
     [standing] = assess(site.setting())
     assert standing.row.verdict is Verdict.BROKEN
+    assert not standing.row.known
+    assert standing.to_json()["known"] is False
     assert site.place().seen.forget() == 3
     assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
     site.place().seen.forget()

@@ -91,7 +91,7 @@ _SIZE = r"pack [0-9a-f]{8} has \d+ bytes, the index says \d+"
 _GONE = r"pack [0-9a-f]{8} is gone"
 _SNAPSHOT_GONE = r"snapshot [0-9a-f]{8} of a recorded recovery point is gone"
 _SNAPSHOT_LOST = r"has lost the snapshot [0-9a-f]{8} of a recorded recovery point"
-_ENTRY = r"1 entries are damaged and were left out: a/\d: .*; hint: everything else was restored"
+_ENTRY = r"1 entry is damaged and left out: a/\d: .*; hint: everything else was restored"
 
 EXHIBITS = [
     # Reading needs no config, and an index can be made again from the packs.

@@ -62,20 +62,23 @@ def test_good_datasets_are_kept_and_the_run_is_red_and_says_why(
     assert airflow.state(dag, run) == "failed"
     instances = airflow.instances(dag, run)
     backed_up = {found.name: found.state for found in instances if found.task == "back_up"}
-    assert backed_up == {
+    wanted = {
         f"{short}-gone": "failed",
         f"{short}-one": "success",
         f"{short}-two": "success",
-        "odd": "failed",
     }
+    # An entry whose class nobody can read is told by one DAG of each class.
+    own = method == "full" if data_class == "non_essential" else method == "incremental"
+    assert backed_up == {**wanted, **({"odd": "failed"} if own else {})}
     others = {found.task: found.state for found in instances if found.task != "back_up"}
     assert others == {"due": "success", "summary": "success", "watcher": "failed"}
     told = airflow.log_of(dag, run, "summary")
-    assert "2 of 4 kept" in told
+    assert ("2 of 4 kept" if own else "2 of 3 kept") in told
     worst_first = [line.split("  ")[0] for line in told.splitlines() if f"/{short}-" in line]
     assert worst_first[0] != "KEPT"
-    assert "No such file or directory; hint: is the volume mounted" in told
-    assert '"critcal" is no class of the policy' in told
+    assert "No such file or directory" in told
+    assert "; hint: is the volume mounted" in told
+    assert ('"critcal" is no class of the policy' in told) == own
     assert f"KEPT 3.1 3.3 4.1 · {data_class}/{short}-one · {method} recovery point" in told
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from include.backup.actions.outcome import Outcome
+from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.errors import (
     AccessRefused,
     BackupError,
@@ -27,8 +27,9 @@ from include.backup.errors import (
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import new_id
+from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
-from include.backup.vault.fold import fold_json
+from include.backup.vault.fold import BACK_UP, fold_json
 from include.backup.vault.leases import holder
 from include.backup.vault.owners import Owner, this_process
 from include.backup.vault.state import DatasetState
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 _LONGEST_UNSEEN: Final = timedelta(days=7)
 RESTORE: Final = "restore"
 EXPORT: Final = "export_key"
+CHECK: Final = "check"
+_WORDS: Final = {EXPORT: "export of a password"}  # what people call an act; else its own name
 
 
 class Act:
@@ -72,7 +75,7 @@ class Act:
         self.begun = False
         self.ended = False
         self.interrupted: list[OpenAct] = []  # earlier acts that were found dead and closed
-        self._known = DatasetState()  # as it was last seen, for when the vault cannot be asked
+        self._known: DatasetState | None = None  # as last seen, for when it cannot be asked
 
     @property
     def lock_owner(self) -> str:
@@ -158,7 +161,7 @@ class Act:
         try:
             yield
         except DamageFound as error:
-            self.note_damage(generation, str(error))
+            self.note_damage(generation, error.message)
             raise
 
     def note_damage(self, generation: str, reason: str) -> None:
@@ -176,8 +179,11 @@ class Act:
             sentence: what is told; the one about a failed backup, when it is empty.
         """
         reason = reason_of(error)
-        body = bodies.failed(reason) | {"action": self.action, "error": type(error).__name__}
-
+        body = bodies.failed(reason) | {
+            "hint": hint_of(error),
+            "action": self.action,
+            "error": type(error).__name__,
+        }
         draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
         self.ended = True
         try:
@@ -186,59 +192,76 @@ class Act:
             record = self.place.ledger.append(
                 draft,
                 fold=fold_json,
-                say=lambda after: sentence or self._failed(_state(after), reason),
+                say=lambda after: sentence or self._failed(_state(after), error),
             )
         except (StorageError, LedgerBroken, KeyUnusable, RecordRefused) as trouble:
-            state = self._last_known()
-            sentence = sentence or self._failed(state, reason)
+            state = self._last_known(error)
+            sentence = sentence or self._failed(state, error)
             try:
                 name = self.place.spool.save(replace(draft, sentence=sentence))
                 kept = f"the record waits in the spool as {name}"
             except BackupError as worse:
                 kept = f"the record could not be kept anywhere: {worse}"
-            log.warning("%s: %s; %s", self.place.subject, trouble, kept)
+            if trouble is not error:  # else it is told by the sentence
+                log.warning("%s: %s", self.place.subject, trouble)
             return self._outcome(Kind.FAILED, state, f"{sentence} · {kept}", f"failed: {reason}")
         sentence = sentences.with_evidence(record.sentence, record)
         return self._outcome(Kind.FAILED, _state(record.state), sentence, f"failed: {reason}")
 
-    def _last_known(self) -> DatasetState:
-        """The state now, if the vault can be read though not be written; else as it was seen."""
+    def _last_known(self, error: BaseException) -> DatasetState | None:
+        """The state now, if the vault can be read though not be written; else as it was seen.
+
+        None when it never was, and when the ledger itself is what cannot be believed.
+        """
+        if isinstance(error, LedgerBroken):
+            return self._known
         try:
             return self.place.state()
         except BackupError:
             return self._known
 
-    def _failed(self, state: DatasetState, reason: str) -> str:
-        now = self.now()
+    def _failed(self, state: DatasetState | None, error: BaseException) -> str:
+        now, reason = self.now(), reason_of(error)
         return sentences.failed(
             self.place.subject,
-            verdict=self.place.judgement(state, now, failure=reason).verdict,
+            verdict=self._verdict(state, now, failure=reason),
             method=str(self.method or self.action),
             reason=reason,
             copies=self.place.copies(state, now),
+            hint=hint_of(error),
         )
+
+    def _verdict(
+        self, state: DatasetState | None, now: datetime, *, failure: str | None
+    ) -> Verdict:
+        """How the dataset stands. What cannot be known is not kept, as far as anyone can tell."""
+        if state is None:
+            return Verdict.BROKEN
+        return self.place.judgement(state, now, failure=failure).verdict
 
     def _outcome(
         self,
         kind: Kind,
-        state: DatasetState,
+        state: DatasetState | None,
         sentence: str,
         what: str,
         details: dict[str, object] | None = None,
     ) -> Outcome:
         now = self.now()
         copies = self.place.copies(state, now)
-        failure = what if kind is Kind.FAILED else None
+        # A check or a restore that fails makes no recovery point older.
+        failure = what if kind is Kind.FAILED and self.action == BACK_UP else None
         return Outcome(
             dataset=self.place.dataset.name,
             data_class=self.place.data_class.name,
-            verdict=self.place.judgement(state, now, failure=failure).verdict,
+            verdict=self._verdict(state, now, failure=failure),
             sentence="; ".join((*self.place.setting.warnings, sentence)),
             kind=str(kind),
             what=what,
             newest_at=copies.newest_at,
             age=copies.age,
             limit=copies.limit,
+            known=copies.known,
             details=details or {},
         )
 
@@ -267,7 +290,7 @@ class Act:
             return sentences.interrupted(
                 self.place.subject,
                 verdict=self.place.judgement(state, now).verdict,
-                action=f"{act.method} backup" if act.method else act.action,
+                action=f"{act.method} backup" if act.method else _WORDS.get(act.action, act.action),
                 began_at=act.began_at,
                 copies=self.place.copies(state, now),
             )
@@ -285,18 +308,6 @@ class Act:
 def lock_owner(place: DatasetVault, act_id: str) -> str:
     """The synthetic host name under which an act holds restic's lock."""
     return f"holdfast/{place.dataset.name}/{act_id}"
-
-
-def reason_of(error: BaseException) -> str:
-    """Why something failed, in words for people.
-
-    The text of an error that is not ours may quote anything, secrets too: only its type is told.
-    """
-    if isinstance(error, BackupError):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return "it was stopped by a signal"
-    return f"an unexpected {type(error).__name__}; the log of this run shows where"
 
 
 def _state(document: JsonObject) -> DatasetState:

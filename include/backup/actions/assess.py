@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
+from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.table import Row
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.records import Record
 
 _READERS = 8
 
@@ -27,13 +29,14 @@ class Assessment:
     """How one dataset stands."""
 
     row: Row
-    sentence: str = ""  # of the newest record that has one
+    head: Record | None = None  # the newest record
+    sentence: str = ""  # its sentence, with its evidence
     points: int = 0
     generations: int = 0
     next_due_at: datetime | None = None
-    slack: timedelta | None = None  # until the newest copy is older than the RPO allows
+    time_left: timedelta | None = None  # until the newest copy is older than the RPO allows
     greatest_age: timedelta | None = None  # that the newest copy has ever had
-    bytes_stored: int = 0  # new bytes of all live points, as stored
+    bytes_stored: int = 0  # what all live points took in the vault
     failures: int = 0
     failure: str = ""
     last_slots: Mapping[Method, datetime | None] = field(default_factory=dict)  # completed ones
@@ -47,10 +50,11 @@ class Assessment:
             "class": row.data_class,
             "verdict": str(row.verdict),
             "reason": row.what,
+            "known": row.known,
             "newest_at": _text(row.newest_at),
             "age_seconds": _seconds(row.age),
             "rpo_seconds": _seconds(row.limit),
-            "slack_seconds": _seconds(self.slack),
+            "time_left_seconds": _seconds(self.time_left),
             "greatest_age_seconds": _seconds(self.greatest_age),
             "next_due_at": _text(self.next_due_at),
             "points": self.points,
@@ -77,7 +81,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         head = place.ledger.head()
         state = place.state()
     except BackupError as error:
-        return Assessment(row=_unknown(setting, name, str(error)), failure=str(error))
+        return Assessment(row=_unknown(setting, name, str(error)), failure=error.message)
     judged = place.judgement(state, now)
     age = state.age(now)
     copies = place.copies(state, now)
@@ -91,13 +95,14 @@ def _assess(setting: Setting, name: str) -> Assessment:
             limit=copies.limit,
             what=judged.reason,
         ),
-        sentence=head.sentence if head else "",
+        head=head,
+        sentence=with_evidence(head.sentence, head) if head and head.sentence else "",
         points=len(state.points),
         generations=sum(1 for generation in state.generations if generation.points),
         next_due_at=judged.next_due_at,
-        slack=None if age is None else copies.limit - age,
+        time_left=None if age is None else copies.limit - age,
         greatest_age=state.greatest_age(now),
-        bytes_stored=sum(point.bytes_stored for point in state.points),
+        bytes_stored=sum(point.bytes_in_vault for point in state.points),
         failures=state.failures,
         failure=state.failure,
         last_slots={method: state.last_slot(method, now=now) for method in Method},
@@ -108,15 +113,15 @@ def _assess(setting: Setting, name: str) -> Assessment:
 def _unknown(setting: Setting, name: str, why: str) -> Row:
     """A dataset whose standing cannot be known is not protected as far as anyone can tell."""
     dataset = setting.datasets.good.get(name)
-    classes = setting.policy.classes
-    data_class = setting.policy.data_class(dataset.data_class) if dataset else classes[0]
+    data_class = setting.policy.data_class(dataset.data_class) if dataset else None
     return Row(
         verdict=Verdict.BROKEN,
-        data_class=data_class.name if dataset else "?",
+        data_class=data_class.name if data_class else "?",
         dataset=name,
         newest_at=None,
         age=None,
-        limit=data_class.rpo,
+        limit=data_class.rpo if data_class else None,
+        known=False,
         what=why,
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.generation import is_half_made, open_new, resume
+from include.backup.actions.generation import bytes_found, is_half_made, open_new, resume
 from include.backup.actions.plan import Plan, plan
 from include.backup.actions.take import Taking
 from include.backup.errors import AlreadyRunning, BackupError
@@ -198,7 +198,7 @@ class _Backup:
         lock = RepositoryLock(repository, owner=self.act.lock_owner, clock=self.place.setting.clock)
         with lock, self.act.noting_damage(generation.id):
             existed = chosen.generation is not None
-            if existed and resume(self.act, generation, repository, lock=lock, remarks=remarks):
+            if existed and resume(self.act, generation, repository, lock=lock):
                 return None
             taking = Taking(
                 act=self.act,
@@ -210,6 +210,7 @@ class _Backup:
                 deadline=self.deadline,
                 progress=self.progress,
                 remarks=remarks,
+                bytes_found=bytes_found(self.act, generation, repository) if existed else 0,
             )
             return taking.run()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import Act
+from include.backup.actions.acts import CHECK, Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import DamageFound
-from include.backup.evidence import sentences
+from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import count
 from include.backup.repository.check import check_data, check_packs, check_trees, pack_sizes
 from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
@@ -38,7 +40,7 @@ def check(
         LedgerBroken: the ledger itself is damaged, and nothing was recorded.
     """
     place = DatasetVault.open_for_reading(setting, name)
-    act = Act(place, "check")
+    act = Act(place, CHECK)
     progress = progress or Progress()
     try:
         state = act.begin()
@@ -50,7 +52,13 @@ def check(
             if damages:
                 found[generation.id] = damages
     except BaseException as error:
-        error.outcome = act.fail(error)  # type: ignore[attr-defined]
+        told = sentences.check_failed(
+            place.subject,
+            reason=reason_of(error),
+            damaged=isinstance(error, DamageFound),
+            hint=hint_of(error),
+        )
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
     damages = [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
     told = sentences.checked(
@@ -58,14 +66,14 @@ def check(
         generations=len(checked),
         points=sum(len(generation.points) for generation in checked),
         bytes_read=progress.bytes_done if read_data else None,
-        damages=damages[:10],
+        damages=damages,
     )
     body = bodies.damaged(sorted(found)) | {
         "read_data": read_data,
         "bytes_read": progress.bytes_done,
         "damages": damages[:_MOST_DAMAGES],
     }
-    what = f"{len(damages)} damages found" if damages else "checked, whole"
+    what = f"{count(len(damages), 'damage')} found" if damages else "checked, whole"
     return act.end(Kind.CHECKED, body, say=lambda _: told, what=what), damages
 
 

@@ -249,8 +249,10 @@ class DatasetVault:
             return judge_without_schedule(standing, data_class=own, why=str(error), now=now)
         return judge(standing, data_class=own, schedule=schedule, now=now)
 
-    def copies(self, state: DatasetState, now: datetime) -> Copies:
-        """How old the newest copy is."""
+    def copies(self, state: DatasetState | None, now: datetime) -> Copies:
+        """How old the newest copy is; `state` is None when the ledger could not be read."""
+        if state is None:
+            return Copies(newest_at=None, age=None, limit=self.data_class.rpo, known=False)
         newest = state.newest_point
         return Copies(
             newest_at=newest.taken_at if newest else None,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import EXPORT, Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.vault.keyring import KeyContext, load_secret
 
@@ -39,13 +41,12 @@ def export_key(setting: Setting, name: str, generation: str) -> tuple[Outcome, s
             envelope_sha256=known.envelope_sha256,
         )
     except BaseException as error:
-        told = f"the password of {place.subject} generation {generation} could not be exported"
+        told = sentences.export_failed(
+            place.subject, generation=generation, reason=reason_of(error), hint=hint_of(error)
+        )
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
-    told = (
-        f"NOT TESTED 3.3 · {place.subject} · the repository password of generation {generation} "
-        f"was handed to {setting.owner}: whoever has it can read and change this generation"
-    )
+    told = sentences.password_exported(place.subject, generation=generation, by=setting.owner)
     body = {"generation": generation, "by": setting.owner}
     outcome = act.end(Kind.KEY_EXPORTED, body, say=lambda _: told, what="password exported")
     return outcome, secret.password

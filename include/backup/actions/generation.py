@@ -17,7 +17,6 @@ from include.backup.actions.unrecorded import (
 )
 from include.backup.errors import FileAbsent, KeyUnusable
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import size
 from include.backup.policy.retention import closes_at
 from include.backup.repository.check import pack_sizes
 from include.backup.repository.lock import remove_dead
@@ -85,7 +84,6 @@ def resume(
     repository: Repository,
     *,
     lock: RepositoryLock,
-    remarks: list[str],
 ) -> int:
     """Load the index of a generation that exists, with what dead runs have left in it.
 
@@ -105,12 +103,23 @@ def resume(
     living = {lock_owner(place, known.id) for known in place.state().acts}
     remove_dead(repository, ours=lock_owner(place, ""), living=living)
     until = locked_until(place, generation)
-    if found := index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until):
-        remarks.append(f"{size(found)} stored before, and named in no index, were found and used")
+    index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until)
     unrecorded = require_recorded_snapshots(repository, generation)
     if unrecorded:
         lock.confirm()
     return adopt(act, repository, generation, unrecorded)
+
+
+def bytes_found(act: Act, generation: Generation, repository: Repository) -> int:
+    """What interrupted runs have stored in a generation, and no recovery point accounts for.
+
+    Their packs may be named in an index already: one is saved every few minutes. Without a failure
+    since the last recovery point, what nobody accounts for was put there by somebody else.
+    """
+    if generation.points and not act.place.state().failures:
+        return 0
+    accounted = sum(point.bytes_in_vault for point in generation.points)
+    return max(0, repository.index.blob_bytes - accounted)
 
 
 def is_half_made(place: DatasetVault, generation: Generation) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from include.backup.errors import BackupError
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.table import Row
 from include.backup.format.times import text_of_datetime
@@ -28,6 +29,7 @@ class Outcome:
     newest_at: datetime | None = None  # consistency point of the newest recovery point
     age: timedelta | None = None
     limit: timedelta  # the RPO
+    known: bool = True  # False: the ledger could not be read
     details: dict[str, Any] = field(default_factory=dict)  # figures of the recovery point
 
     @property
@@ -44,6 +46,7 @@ class Outcome:
             newest_at=self.newest_at,
             age=self.age,
             limit=self.limit,
+            known=self.known,
             what=self.what,
         )
 
@@ -59,6 +62,7 @@ class Outcome:
             "newest_at": text_of_datetime(self.newest_at) if self.newest_at else None,
             "age_seconds": None if self.age is None else self.age.total_seconds(),
             "limit_seconds": self.limit.total_seconds(),
+            "known": self.known,
             "details": self.details,
         }
 
@@ -76,5 +80,23 @@ class Outcome:
             newest_at=datetime.fromisoformat(newest) if newest else None,
             age=None if age is None else timedelta(seconds=age),
             limit=timedelta(seconds=document["limit_seconds"]),
+            known=document["known"],
             details=dict(document["details"]),
         )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in words for people.
+
+    The text of an error that is not ours may quote anything, secrets too: only its type is told.
+    """
+    if isinstance(error, BackupError):
+        return error.message
+    if isinstance(error, KeyboardInterrupt):
+        return "it was stopped by a signal"
+    return f"an unexpected {type(error).__name__}; the log of this run shows where"
+
+
+def hint_of(error: BaseException) -> str:
+    """What to do about it, if anything is known."""
+    return error.hint if isinstance(error, BackupError) else ""

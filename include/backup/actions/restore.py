@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import RESTORE, Act, reason_of
+from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.restoring import Restoring
 from include.backup.errors import ConfigurationInvalid, DamageFound, FileAbsent, RestoreRefused
-from include.backup.evidence import sentences
+from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import moment
+from include.backup.evidence.wording import count, moment
 from include.backup.format.times import text_of_datetime
 from include.backup.repository.progress import Progress
 
@@ -82,6 +83,7 @@ def restore(
             destination=order.address,
             reason=reason_of(error),
             by=order.requested_by,
+            hint=hint_of(error),
         )
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
@@ -91,14 +93,13 @@ def restore(
     done = sentences.Restored(
         taken_at=point.taken_at,
         destination=order.address,
-        contents=f"{restoring.files:,} files",
+        contents=count(restoring.files, "file"),
         bytes_written=restoring.bytes_written,
         took=took,
         limit=place.data_class.rto,
         by=order.requested_by,
     )
-    remarks = [f"{len(restoring.notes)} notes in the record"] if restoring.notes else []
-    told = sentences.restored(place.subject, done, remarks=remarks)
+    told = sentences.restored(place.subject, done, notes=restoring.notes)
     body = {
         "destination": order.address,
         "requested_by": order.requested_by,
@@ -172,6 +173,7 @@ def _nothing_matches(act: Act, point: Point, order: Order) -> ConfigurationInval
         destination=order.address,
         reason=error.message,
         by=order.requested_by,
+        hint=error.hint,
     )
     act.end(Kind.REFUSED, {"reason": error.message}, say=lambda _: told, what=error.message)
     return error
@@ -199,7 +201,7 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
         found = [point for point in points if point.snapshot.startswith(order.recovery_point)]
         if len(found) != 1:
             raise ConfigurationInvalid(
-                f"{len(found)} recovery points begin with {order.recovery_point!r}",
+                f"{len(found) or 'no'} recovery points begin with {order.recovery_point!r}",
                 hint="`recovery-points DATASET` lists them",
             )
         return found[0]
@@ -222,8 +224,9 @@ def damaged_entries(damages: dict[str, str], *, refused: Sequence[str] = ()) -> 
     """One error for all entries that could not be restored."""
     named = _named([f"{path}: {what}" for path, what in damages.items()])
     others = f"; besides, {refused_entries(refused).message}" if refused else ""
+    entries = count(len(damages), "entry is", "entries are")
     return DamageFound(
-        f"{len(damages)} entries are damaged and were left out: {named}{others}",
+        f"{entries} damaged and left out: {named}{others}",
         hint="everything else was restored; an older recovery point may have them whole",
     )
 
@@ -231,7 +234,7 @@ def damaged_entries(damages: dict[str, str], *, refused: Sequence[str] = ()) -> 
 def refused_entries(refused: Sequence[str]) -> RestoreRefused:
     """One error for all entries that were not put back for what stands in their place."""
     return RestoreRefused(
-        f"{len(refused)} entries were not put back: {_named(refused)}",
+        f"{count(len(refused), 'entry was', 'entries were')} not put back: {_named(refused)}",
         hint="everything else was restored; move away what stands there, or restore elsewhere",
     )
 

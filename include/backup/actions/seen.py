@@ -21,6 +21,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from include.backup.errors import LedgerBroken
+from include.backup.evidence.wording import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ class Seen:
         if not isinstance(sequence, int) or found > sequence:
             return
         if found < sequence:
-            what = f"has {found} records, and had {sequence} when this machine last looked"
+            what = f"has {count(found, 'record')}, and had {sequence} when this machine last looked"
         elif head and head.sha256 != seen.get("sha256"):
             what = f"ends with another record {found} than the one this machine has seen"
         else:

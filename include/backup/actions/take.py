@@ -16,7 +16,7 @@ from include.backup.actions.generation import locked_until
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import moment
+from include.backup.evidence.wording import count, moment, some_of
 from include.backup.format.ids import BlobType, digest
 from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_snapshot
 from include.backup.format.times import text_of_datetime
@@ -61,7 +61,9 @@ class Taking:
     deadline: datetime | None
     progress: Progress
     remarks: list[str]
+    bytes_found: int = 0  # what interrupted runs have stored for it before
     _before: DatasetState = field(init=False)
+    _data_new: int = field(init=False)  # bytes of the dataset's own data that were not known
 
     def run(self) -> Outcome:
         """Read the dataset, store what is new, commit.
@@ -95,6 +97,7 @@ class Taking:
                 root = reading.root._replace(
                     name=place.dataset.name.encode(), type=str(NodeType.DIR), subtree=own_tree
                 )
+                self._data_new = session.added.data_bytes
                 about = self._about(session, parent, reading, archive)
                 tree = session.add_blob(BlobType.TREE, encode_tree([about, root]))
                 taken_at, notes = reading.taken_at, list(reading.notes)
@@ -158,8 +161,8 @@ class Taking:
         newest = self._before.newest_point
         if archive.counts.entries <= 1 and newest is not None and newest.entries > 0:
             raise SourceGone(
-                f"{self.act.place.dataset.address} is empty, and held {newest.entries} "
-                "entries at the newest recovery point",
+                f"{self.act.place.dataset.address} is empty, and held "
+                f"{count(newest.entries, 'entry', 'entries')} at the newest recovery point",
                 hint="is the volume mounted? If it is meant to be empty, "
                 "retire the dataset and list a new one",
             )
@@ -221,11 +224,13 @@ class Taking:
         figures = {
             "entries": counts.entries - 1,  # without the dataset's own directory
             "bytes_read": counts.bytes_read,
-            "bytes_new": session.added.plaintext_bytes,
+            "bytes_new": self._data_new,
             "bytes_stored": session.added.stored_bytes,
+            "bytes_found": self.bytes_found,
         }
         if notes:
-            self.remarks.append(f"{len(notes)} entries are noted in the record")
+            named = some_of([f"{note.path} ({note.what})" for note in notes])
+            self.remarks.append(f"{count(len(notes), 'note')}: {named}")
         body = bodies.recovery_point(
             generation=self.generation.id,
             snapshot=snapshot_id.hex(),
@@ -240,6 +245,7 @@ class Taking:
             "sent": place.sent,
             "files": counts.files,
             "bytes_all": counts.bytes_all,
+            "bytes_trees": session.added.plaintext_bytes - self._data_new,
             "packs": len(session.added.packs),
             "notes": len(notes),
             "noted": [f"{note.path}: {note.what}" for note in notes[:_MOST_NOTES]],
@@ -249,9 +255,10 @@ class Taking:
             method=str(self.method),
             taken_at=snapshot.time,
             where=place.where,
-            contents=f"{counts.files:,} files",
+            contents=count(counts.files, "file"),
             bytes_read=counts.bytes_read,
-            bytes_new=session.added.plaintext_bytes,
+            bytes_new=self._data_new,
+            bytes_found=self.bytes_found,
             sent=place.sent,
             expires_at=expires,
         )

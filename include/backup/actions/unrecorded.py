@@ -46,7 +46,7 @@ def require_packs(repository: Repository, sizes: Mapping[bytes, int]) -> None:
         DamageFound: names the first.
     """
     if damages := check_packs(repository, sizes):
-        others = f" and {len(damages) - 1} others are damaged" if len(damages) > 1 else ""
+        others = f"; {len(damages) - 1} more damaged" if len(damages) > 1 else ""
         raise DamageFound(f"{damages[0]}{others}", hint="run check on this dataset")
 
 
@@ -56,8 +56,8 @@ def index_found_packs(
     *,
     confirm: Callable[[], None],
     locked_until: datetime | None,
-) -> int:
-    """Name in the index what an interrupted run had stored; return its bytes.
+) -> None:
+    """Name in the index what an interrupted run had stored.
 
     Args:
         sizes: as `pack_sizes` told.
@@ -69,7 +69,6 @@ def index_found_packs(
         save_index(repository, found, locked_until=locked_until)
     for pack_id, blobs in found:
         repository.index.add_pack(pack_id, blobs)
-    return sum(sizes[pack_id] for pack_id, _ in found)
 
 
 def require_recorded_snapshots(repository: Repository, generation: Generation) -> set[bytes]:
@@ -142,7 +141,7 @@ def _record(
         slot=datetime_of_text(tags["slot"]) if "slot" in tags else None,
         entries=summary.total_files_processed if summary else 0,
         bytes_read=summary.total_bytes_processed if summary else 0,
-        bytes_new=summary.data_added if summary else 0,
+        bytes_new=summary.data_added if summary else 0,  # with the trees: restic's own figure
         bytes_stored=summary.data_added_packed if summary else 0,
     )
     told = sentences.adopted(

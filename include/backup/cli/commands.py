@@ -18,9 +18,10 @@ from include.backup.cli.policy_in_force import keep, setting_in_force
 from include.backup.cli.progress_line import ProgressLine
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.sentences import STORED_BEFORE
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import table
-from include.backup.evidence.wording import moment, one_line, size
+from include.backup.evidence.wording import count, moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository.progress import Progress
@@ -55,7 +56,7 @@ def back_up(options: argparse.Namespace) -> int:
         print(
             f"recovery point {figures['snapshot'][:8]} in generation {figures['generation']}: "
             f"{size(figures['bytes_read'])} read, {size(figures['bytes_new'])} new, "
-            f"{size(figures['bytes_stored'])} stored"
+            f"{size(figures['bytes_stored'])} stored{_found(figures['bytes_found'])}"
         )
     return 0
 
@@ -75,8 +76,8 @@ def recovery_points(options: argparse.Namespace) -> int:
         return 0
     rows = [
         (
-            *("id", "generation", "method", "taken", "read", "stored", "entries", "expires"),
-            *("verified", "state"),
+            *("id", "generation", "method", "taken", "read", "new", "stored", "stored before"),
+            *("entries", "expires", "verified", "state"),
         )
     ]
     rows += [
@@ -86,7 +87,9 @@ def recovery_points(options: argparse.Namespace) -> int:
             str(point.method),
             moment(point.taken_at),
             size(point.bytes_read),
+            size(point.bytes_new),
             size(point.bytes_stored),
+            size(point.bytes_found),
             f"{point.entries:,}",
             moment(point.expires_at),
             moment(point.verified_at) if point.verified_at else "never",
@@ -154,6 +157,8 @@ def check(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Every dataset against its objectives; exit 1 if one is broken."""
     setting = _setting(options)
+    # Without it no ledger can be read: that is no verdict on any dataset.
+    Signer.of_text(setting.connection(setting.datasets.signing_key).password)
     _warn(setting)
     found = assess_action.assess(setting)
     if options.json:
@@ -179,9 +184,11 @@ def verify_ledger(options: argparse.Namespace) -> int:
             failures += 1
             print(f"{ledger.subject}: {error}")
             continue
+        told = count(verified.records, "record")
+        fit = "fits" if verified.records == 1 else "fit"
         keys = f", signed by {', '.join(verified.keys)}" if verified.keys else ""
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
-        print(f"{ledger.subject}: {verified.records} records fit{keys}{newest}")
+        print(f"{ledger.subject}: {told} {fit}{keys}{newest}")
     return 1 if failures else 0
 
 
@@ -219,6 +226,10 @@ def accept_ledger(options: argparse.Namespace) -> int:
         f"{head.sequence if head else 0} in {place.vault.url}"
     )
     return 0
+
+
+def _found(count_bytes: int) -> str:
+    return f", {size(count_bytes)} {STORED_BEFORE}" if count_bytes else ""
 
 
 def _setting(options: argparse.Namespace) -> Setting:

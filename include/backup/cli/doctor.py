@@ -22,6 +22,7 @@ from include.backup.cli.environment import (
 )
 from include.backup.errors import BackupError, ConfigurationInvalid, StorageUnreachable
 from include.backup.evidence.signing import Signer
+from include.backup.evidence.wording import count
 from include.backup.format.chunker import require_compiled_chunker
 from include.backup.policy.proof import prove
 from include.backup.vault.keyring import LocalKey
@@ -45,7 +46,7 @@ def doctor(options: argparse.Namespace) -> int:
     def configuration() -> str:
         nonlocal setting
         setting = load_setting(config_folder(options.config))
-        return f"{config_folder(options.config)}: {len(setting.datasets.good)} datasets"
+        return f"{config_folder(options.config)}: {count(len(setting.datasets.good), 'dataset')}"
 
     patient.examine("configuration", configuration)
     patient.examine("chunker", _chunker)
@@ -145,7 +146,7 @@ def _signing_key(setting: Setting) -> str:
 def _try_source(path: str) -> str:
     try:
         with os.scandir(path) as found:
-            count = sum(1 for _ in found)
+            entries = sum(1 for _ in found)
     except PermissionError as error:
         raise BackupError(
             f"{path}: {error.strerror}",
@@ -153,7 +154,7 @@ def _try_source(path: str) -> str:
         ) from error
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror}", hint="is the volume mounted?") from error
-    return f"{path}: readable, {count} entries at the top"
+    return f"{path}: readable, {count(entries, 'entry', 'entries')} at the top"
 
 
 def _try_state_folder() -> str:

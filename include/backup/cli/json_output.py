@@ -22,7 +22,7 @@ def print_json(value: object) -> None:
 
 def point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
     """A recovery point, with the fields that the ledger leaves out at their usual value."""
-    usual = {"slot": None, "adopted": False, "verified_at": None}
+    usual = {"slot": None, "adopted": False, "bytes_found": 0, "verified_at": None}
     return {
         "id": point.snapshot,
         "generation": point.generation,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from include.backup.actions import review as review_action
 from include.backup.cli.environment import config_folder, load_setting, now
 from include.backup.cli.json_output import print_json
-from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.sentences import with_evidence
+from include.backup.evidence.wording import count
 from include.backup.policy.datasets import datasets_schema, team_file_schema
 from include.backup.policy.durations import format_duration
 from include.backup.policy.findings import Finding, findings
@@ -45,11 +46,8 @@ def show(options: argparse.Namespace) -> int:
     else:
         _print(setting, proofs, found, reviewed, unknown)
     infeasible = [proof for _, proof in proofs if not proof.feasible]
-    for proof in infeasible:
-        try:
-            proof.require()
-        except PolicyInvalid as error:
-            print(f"error: {error}", file=sys.stderr)
+    for proof in infeasible:  # why stands in what was printed
+        print(f"error: class {proof.data_class} cannot keep its promises", file=sys.stderr)
     return INFEASIBLE if infeasible or setting.datasets.bad else 0
 
 
@@ -102,7 +100,7 @@ def _print(
         print(f"\n{data_class.name}")
         for label, text in _lines(data_class, proof):
             print(f"  {label:<26}{text}")
-    print(f"\n{len(found)} findings: where the words of the policy and reality part")
+    print(f"\n{count(len(found), 'finding')}: where the words of the policy and reality part")
     for finding in found:
         of = f" · {finding.subject}" if finding.subject else ""
         print(f"\n  {' '.join(finding.clauses)}{of} · {finding.key}")
@@ -110,7 +108,8 @@ def _print(
         print(f"    in reality:      {finding.reality}")
         print(f"    reading chosen:  {finding.reading}")
     datasets = setting.datasets
-    print(f"\n{len(datasets.good)} datasets, {len(datasets.bad)} entries that cannot be used")
+    unusable = count(len(datasets.bad), "entry", "entries")
+    print(f"\n{count(len(datasets.good), 'dataset')}, {unusable} that cannot be used")
     for name, error in datasets.bad.items():
         print(f"  {name}: {error}")
 
@@ -125,7 +124,9 @@ def _lines(data_class: DataClass, proof: Proof) -> list[tuple[str, str]]:
         ("complete within", format_duration(data_class.complete_within)),
     ]
     if not proof.feasible:
-        return [*promises, ("schedule", f"CANNOT BE KEPT: {proof.reason}")]
+        nearest = f'; hint: the nearest schedule that would do is "{proof.nearest}"'
+        told = f"CANNOT BE KEPT: {proof.reason}{nearest if proof.nearest else ''}"
+        return [*promises, ("schedule", told)]
     catch_up = format_duration(proof.catch_up_within)
     return [
         *promises,

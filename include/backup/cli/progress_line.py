@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
-from include.backup.evidence.wording import size
+from include.backup.evidence.wording import count, size
 from include.backup.policy.durations import format_duration
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ _LOG_SECONDS: Final = 10.0
 def progress_text(progress: Progress, *, elapsed_seconds: float) -> str:
     """How far it is: entries, bytes, rate, and the time left where the total is known."""
     rate = progress.bytes_done / elapsed_seconds if elapsed_seconds > 0 else 0.0
-    of_entries = f" of {progress.entries_total:,}" if progress.entries_total else ""
+    of_entries = f"{progress.entries:,} of " if progress.entries_total else ""
     of_bytes = f" of {size(progress.bytes_total)}" if progress.bytes_total else ""
     parts = [
-        f"{progress.entries:,}{of_entries} entries",
+        of_entries + count(progress.entries_total or progress.entries, "entry", "entries"),
         f"{size(progress.bytes_done)}{of_bytes}",
         f"{size(round(rate))}/s",
     ]

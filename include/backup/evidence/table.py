@@ -27,7 +27,8 @@ class Row:
     dataset: str
     newest_at: datetime | None  # consistency point of the newest recovery point
     age: timedelta | None
-    limit: timedelta
+    limit: timedelta | None  # None: its entry is not valid, and nobody knows its class
+    known: bool = True  # False: the ledger could not be read
     what: str  # in plain words: "incremental backup complete", "failed: …", "nothing due until …"
 
 
@@ -53,8 +54,14 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         str(row.verdict),
         f"{row.data_class}/{row.dataset}",
-        "none" if row.newest_at is None else moment(row.newest_at),
+        _newest(row),
         "" if row.age is None else format_duration(row.age),
-        format_duration(row.limit),
+        "" if row.limit is None else format_duration(row.limit),
         one_line(row.what),
     )
+
+
+def _newest(row: Row) -> str:
+    if not row.known:
+        return "unknown"
+    return "none" if row.newest_at is None else moment(row.newest_at)

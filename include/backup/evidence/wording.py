@@ -9,11 +9,13 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
 _THREE_DIGITS: Final = 100
+_MOST_NAMED: Final = 2
 
 
 def size(count_bytes: int) -> str:
@@ -28,6 +30,18 @@ def size(count_bytes: int) -> str:
     # Three digits are enough, and 99.96 has more when it is rounded to one behind the point.
     digits = f"{amount:.1f}" if round(amount, 1) < _THREE_DIGITS else f"{amount:.0f}"
     return f"{digits.removesuffix('.0')} {unit}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """How many there are of something: "1 file", "1,204 files", "2 entries"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def some_of(texts: Sequence[str]) -> str:
+    """The first two of many texts, and how many there are beside them: "a, b and 3 more"."""
+    others = len(texts) - _MOST_NAMED
+    named = ", ".join(texts[:_MOST_NAMED])
+    return f"{named} and {others:,} more" if others > 0 else named
 
 
 def moment(when: datetime) -> str:

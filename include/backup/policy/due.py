@@ -46,7 +46,7 @@ def due(
     slot = schedule.newest_slot(tick)
     is_due, next_due_at = True, schedule.next_slot(tick)
     if last_completed_slot is None:
-        reason = "no backup was completed yet"
+        reason = "no scheduled backup was completed yet"
     elif last_completed_slot > max(now, tick):
         reason = f"a slot of the future, {_utc(last_completed_slot)}, is recorded as completed"
     elif slot > last_completed_slot:

@@ -79,7 +79,7 @@ def _no_slack(data_class: DataClass, proof: Proof) -> Finding | None:
             f"backed up {proof.schedule}: greatest age {format_duration(proof.greatest_age)}, "
             f"slack {format_duration(proof.slack)}"
             if proof.feasible
-            else f"none: {proof.reason}"
+            else "none: this class cannot keep its promises"
         ),
     )
 
@@ -214,6 +214,7 @@ def _review(policy: Policy, last_review: date | None, now: datetime) -> Finding 
     if now.date() <= due_by:
         return None
     late_days = (now.date() - due_by).days
+    late = "1 day" if late_days == 1 else f"{late_days} days"
     return Finding(
         key="review-overdue",
         clauses=("8",),
@@ -224,7 +225,7 @@ def _review(policy: Policy, last_review: date | None, now: datetime) -> Finding 
             if last_review
             else "no review is recorded"
         )
-        + f"; one was due by {due_by} and is {late_days} days overdue",
+        + f"; one was due by {due_by} and is {late} overdue",
         reading="overdue until `policy review --by WHO --note TEXT` records one",
     )
 

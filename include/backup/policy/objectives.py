@@ -55,8 +55,8 @@ class Judgement:
     reason: str
     age: timedelta | None  # of the newest recovery point; None when there is none
     rpo: timedelta
-    next_due_at: datetime | None  # the next slot; in the past while one waits; None: there is none
-    next_deadline: datetime | None  # when that slot is late
+    next_due_at: datetime | None  # the tick whose run takes it, never past; None: there is none
+    next_deadline: datetime | None  # of the first slot that is not completed; past: it is late
 
 
 def judge(
@@ -67,8 +67,8 @@ def judge(
     Args:
         schedule: that of the class's own method; see schedule.schedule_of.
     """
-    next_due_at = _next_due(standing, schedule, now)
-    deadline = next_due_at + data_class.complete_within
+    waits_since = _first_open(standing, schedule, now)
+    deadline = waits_since + data_class.complete_within
     age = _age(standing, now)
     verdict, reason = (
         _without_point(standing, deadline, now)
@@ -80,7 +80,7 @@ def judge(
         reason=reason,
         age=age,
         rpo=data_class.rpo,
-        next_due_at=next_due_at,
+        next_due_at=waits_since if waits_since >= now else schedule.next_tick(now),
         next_deadline=deadline,
     )
 
@@ -123,16 +123,16 @@ def _age(standing: Standing, now: datetime) -> timedelta | None:
     return None if standing.newest_point_at is None else now - standing.newest_point_at
 
 
-def _next_due(standing: Standing, schedule: Schedule, now: datetime) -> datetime:
+def _first_open(standing: Standing, schedule: Schedule, now: datetime) -> datetime:
     """The first slot that is not completed yet.
 
-    Before the first backup it is the first tick that found the dataset: that one takes it at
-    once, whatever the slot. A slot of the future is a clock gone wrong, and completes nothing.
+    Before the first backup of the schedule it is the first tick that found the dataset: that one
+    takes it at once, whatever the slot. A slot of the future is a clock gone wrong, and completes
+    nothing.
     """
     if (last := standing.last_completed_slot) is not None:
         return schedule.next_slot(min(last, now))
-    since = standing.protected_since
-    return min(schedule.next_slot(since), since + schedule.tick)
+    return schedule.next_tick(standing.protected_since)
 
 
 def _without_point(standing: Standing, deadline: datetime, now: datetime) -> tuple[Verdict, str]:

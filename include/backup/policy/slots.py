@@ -60,8 +60,12 @@ class Grid:
 
     @property
     def tick(self) -> timedelta:
-        """The longest time from one tick to the next."""
+        """The time from one tick to the next."""
         return HOUR if self.interval % DAY else DAY
+
+    def next_tick(self, moment: datetime) -> datetime:
+        """The first tick after `moment`."""
+        return moment - (moment - EPOCH - self.offset) % self.tick + self.tick
 
     def __str__(self) -> str:
         at = f" at {self._first:%H:%M} UTC" if self.tick == DAY else " (UTC)"
@@ -117,6 +121,10 @@ class Cron:
         minutes = [of_day.hour * 60 + of_day.minute for of_day in self._times()]
         following = [*minutes[1:], minutes[0] + 24 * 60]
         return timedelta(minutes=max(b - a for a, b in zip(minutes, following, strict=True)))
+
+    def next_tick(self, moment: datetime) -> datetime:
+        """The first tick after `moment`."""
+        return Cron(expression=self.tick_cron).next_slot(moment)
 
     def __str__(self) -> str:
         return f'cron "{self.expression}" (UTC)'

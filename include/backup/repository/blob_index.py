@@ -148,6 +148,7 @@ class BlobIndex:
         self._packs: list[bytes] = []
         self._numbers: dict[bytes, int] = {}
         self._bytes = array("Q")  # the size of each pack, as its blobs add up
+        self.blob_bytes = 0  # of all blobs, sealed; what packs need beside them does not count
         self._tables = {kind: _BlobTable() for kind in BlobType}
         self._lock = threading.Lock()
 
@@ -186,6 +187,7 @@ class BlobIndex:
             else:
                 blobs = [blob for blob in blobs if not self._names(number, blob)]
             self._bytes[number] += entries_bytes((blob.length, blob.size) for blob in blobs)
+            self.blob_bytes += sum(blob.length for blob in blobs)
             kinds = {blob.type for blob in blobs}
             for kind in kinds:
                 chosen = blobs if len(kinds) == 1 else [b for b in blobs if b.type == kind]

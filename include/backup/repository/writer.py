@@ -45,7 +45,8 @@ class Added:
 
     data_blobs: int = 0
     tree_blobs: int = 0
-    plaintext_bytes: int = 0
+    data_bytes: int = 0  # plaintext of the data blobs
+    plaintext_bytes: int = 0  # with the trees
     stored_bytes: int = 0
     packs: list[tuple[bytes, BlobType]] = field(default_factory=list)
 
@@ -204,6 +205,7 @@ class WriteSession:
         with self._lock:
             if kind is BlobType.DATA:
                 self.added.data_blobs += blobs
+                self.added.data_bytes += plaintext_bytes
             else:
                 self.added.tree_blobs += blobs
             self.added.plaintext_bytes += plaintext_bytes

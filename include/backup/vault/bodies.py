@@ -69,6 +69,7 @@ def recovery_point(  # noqa: PLR0913 a record of so many facts, each named
     bytes_read: int,
     bytes_new: int,
     bytes_stored: int,
+    bytes_found: int = 0,
 ) -> dict[str, object]:
     """The body of `recovery-point` and of `adopted`; see generations.Point."""
     body: dict[str, object] = {
@@ -83,6 +84,8 @@ def recovery_point(  # noqa: PLR0913 a record of so many facts, each named
         "bytes_new": bytes_new,
         "bytes_stored": bytes_stored,
     }
+    if bytes_found:
+        body["bytes_found"] = bytes_found
     if slot is not None:
         body["slot"] = text_of_datetime(slot)
     return body

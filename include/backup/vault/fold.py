@@ -6,8 +6,8 @@
                      envelope_sha256}                                 unfinished
     recovery-point  {generation, snapshot, method, taken_at,          the act is still open; a full
     adopted          committed_at, expires_at, slot?, entries,        is the first point of an
-                     bytes_read, bytes_new, bytes_stored}             opened generation, an
-                                                                      incremental adds to a
+                     bytes_read, bytes_new, bytes_stored,             opened generation, an
+                     bytes_found?}                                    incremental adds to a
                                                                       completed one before it closes
     abandoned       {generation}                                      it is opened
     expiring        {generation}                                      it is completed or abandoned

@@ -2,7 +2,7 @@
 
     generation = {id, state, opened_at, closes_at, key, envelope_sha256, damaged?, points?}
     point      = {snapshot, method, taken_at, committed_at, expires_at, slot?, entries, bytes_read,
-                  bytes_new, bytes_stored, sequence, adopted?, verified_at?}
+                  bytes_new, bytes_stored, bytes_found?, sequence, adopted?, verified_at?}
     act        = {id, action, method?, slot?, began_at, owner?, sequence}
 
 In JSON, fields that hold their usual value are left out.
@@ -49,10 +49,16 @@ class Point:
     entries: int
     bytes_read: int
     bytes_new: int  # of those, not yet in the generation
-    bytes_stored: int  # what the new ones took in the vault
+    bytes_stored: int  # what was new took in the vault, with the trees
+    bytes_found: int = 0  # what interrupted runs had stored before, in the vault
     sequence: int  # of its record
     adopted: bool = False  # its record was written after the snapshot had been found without one
     verified_at: datetime | None = None
+
+    @property
+    def bytes_in_vault(self) -> int:
+        """What the vault grew by for it, in all attempts."""
+        return self.bytes_stored + self.bytes_found
 
     def to_json(self) -> dict[str, object]:
         """The point as in the state."""
@@ -68,6 +74,8 @@ class Point:
             "bytes_stored": self.bytes_stored,
             "sequence": self.sequence,
         }
+        if self.bytes_found:
+            document["bytes_found"] = self.bytes_found
         if self.slot is not None:
             document["slot"] = text_of_datetime(self.slot)
         if self.adopted:
@@ -103,6 +111,7 @@ class Point:
             bytes_read=fields.number("bytes_read"),
             bytes_new=fields.number("bytes_new"),
             bytes_stored=fields.number("bytes_stored"),
+            bytes_found=fields.number("bytes_found", 0),
             sequence=fields.number("sequence", least=1),
             adopted=fields.flag("adopted", default=False),
             verified_at=fields.moment_or_none("verified_at"),

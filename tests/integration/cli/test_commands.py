@@ -59,7 +59,7 @@ def test_a_restore_brings_back_what_was_there_then(shell: Shell) -> None:
 def test_a_check_names_each_damage_and_fails(shell: Shell) -> None:
     """Exit 1, one line for each damage; the next backup does not build on it."""
     shell("back-up", "crm")
-    assert "are whole" in shell("check", "crm", "--read-data")
+    assert "in 1 generation is whole" in shell("check", "crm", "--read-data")
     for pack in (shell.site / "vault").rglob("data/*/*"):
         pack.chmod(0o600)
         data = bytearray(pack.read_bytes())
@@ -98,7 +98,7 @@ def test_an_exported_password_stands_alone_on_the_last_line(shell: Shell) -> Non
     generation = shell.json("recovery-points", "crm")[0]["generation"]
     printed = shell("keys", "export", "crm", generation)
     assert len(printed.splitlines()[-1]) == 64
-    assert "NOT TESTED 3.3" in printed
+    assert "AT RISK 3.3" in printed
     assert "has no generation" in shell("keys", "export", "crm", "20200101T000000Z", code=2)
 
 
@@ -108,8 +108,21 @@ def test_wrong_use_is_exit_two_with_a_hint(shell: Shell) -> None:
     assert "hint" in shell("restore", "crm", "--to", "x", "--at", "2020-01-01", code=2)
     del shell.environment["AIRFLOW_CONN_BACKUP_MASTER_KEY"]
     assert "AIRFLOW_CONN_BACKUP_MASTER_KEY" in shell("back-up", "crm", code=2)
+    del shell.environment["AIRFLOW_CONN_BACKUP_SIGNING_KEY"]
+    told = shell("status", code=2)
+    assert "AIRFLOW_CONN_BACKUP_SIGNING_KEY" in told
+    assert "BROKEN" not in told
     (shell.site / "config" / "policy.yaml").write_text("classes: [")
     shell("policy", code=2)
+
+
+def test_why_a_class_cannot_be_kept_is_said_once(shell: Shell) -> None:
+    """Beside the class, with the schedule that would do; the error names the class alone."""
+    path = shell.site / "config" / "policy.yaml"
+    path.write_text(path.read_text().replace("rpo: 48 hours", "rpo: 12 hours"))
+    told = shell("policy", code=2)
+    assert told.count("no schedule keeps an RPO of 12 h") == 1
+    assert "error: class critical cannot keep its promises" in told
 
 
 def test_a_review_is_recorded_and_looked_up(shell: Shell) -> None:
@@ -191,7 +204,9 @@ def test_a_changed_signing_key_is_followed_if_the_old_one_is_listed(shell: Shell
 def test_every_ledger_of_the_vault_is_verified(shell: Shell) -> None:
     """Those of datasets whose entry is wrong or gone, too."""
     shell("back-up", "crm")
+    assert "\n1 dataset, 0 entries that cannot be used" in shell("policy")
     shell.datasets("\n  crm: {{clas: critical}}\n")
+    assert "\n0 datasets, 1 entry that cannot be used" in shell("policy", code=2)
     assert "crm: 3 records fit" in shell("ledger", "verify")
 
 
@@ -307,4 +322,4 @@ def test_a_new_entry_does_not_stop_what_has_recovery_points(shell: Shell) -> Non
     )
     shown = shell("policy", code=2)
     assert "holds dataset crm" in shown
-    assert "1 datasets, 1 entries" in shown
+    assert "1 dataset, 1 entry that cannot be used" in shown

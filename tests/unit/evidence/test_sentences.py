@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from include.backup.evidence import sentences
-from include.backup.evidence.sentences import Ages, Copies, Restored, Subject, Taken
-from include.backup.evidence.wording import one_line, size
+from include.backup.evidence.sentences import Ages, Copies, Subject, Taken
+from include.backup.evidence.wording import count, one_line, size, some_of
 from include.backup.policy.objectives import Verdict
 from tests.unit.evidence.samples import append, ledger_on, memory
 
@@ -39,6 +40,13 @@ def test_backup_in_time_is_kept() -> None:
         "encrypted AES-256, sent over TLS 1.3; the newest copy has never been older than "
         "24 h 48 min (limit 48 h); kept until 2026-12-23"
     )
+
+
+def test_what_an_interrupted_run_had_stored_is_told_apart() -> None:
+    """The bytes of the run that was killed are no new ones, and are not hidden either."""
+    ages = Ages(before=None, greatest=None, limit=48 * HOURS)
+    told = sentences.backed_up(CRM, replace(TAKEN, bytes_found=120 << 20), ages)
+    assert ", 45 MiB new, 120 MiB stored before by an interrupted run; encrypted" in told
 
 
 @pytest.mark.parametrize(
@@ -74,11 +82,11 @@ def test_other_endings_of_a_backup() -> None:
         method="incremental",
         reason="/srv/crm is gone",
         copies=COPIES,
-        next_try="it is tried again at 2026-11-24 01:00 UTC",
+        hint="is the volume mounted?",
     ) == (
         "AT RISK 3.1 4.1 · critical/crm · incremental backup failed: /srv/crm is gone; "
         "no recovery point was made, those made before are untouched; "
-        f"{newest}; it is tried again at 2026-11-24 01:00 UTC"
+        f"{newest}; hint: is the volume mounted?"
     )
     assert sentences.already_running(
         CRM,
@@ -115,51 +123,37 @@ def test_other_endings_of_a_backup() -> None:
     )
 
 
-@pytest.mark.parametrize(("took", "verdict"), [(48, "KEPT"), (49, "BROKEN")])
-def test_restore_is_judged_by_its_time(took: int, verdict: str) -> None:
-    """A restore that took longer than the RTO broke a promise, though the data is back."""
-    done = Restored(
-        taken_at=TAKEN_AT,
-        destination="/srv/back",
-        contents="3 files",
-        bytes_written=1,
-        took=took * HOURS,
-        limit=48 * HOURS,
-        by="ann@example.com",
+def test_what_cannot_be_read_is_not_said_to_be_absent() -> None:
+    """A ledger that does not answer is no ledger without recovery points."""
+    told = sentences.failed(
+        CRM,
+        verdict=Verdict.BROKEN,
+        method="full",
+        reason="no answer from s3://backups",
+        copies=Copies(newest_at=None, age=None, limit=48 * HOURS, known=False),
     )
-    assert sentences.restored(CRM, done, remarks=["1 file left out"]) == (
-        f"{verdict} 4.2 4.3 · critical/crm · recovery point 2026-11-23 01:00:04 UTC restored to "
-        f"/srv/back: 3 files, 1 byte; it took {took} h (limit 48 h); 1 file left out; "
-        "requested by ann@example.com"
-    )
+    assert "how old the newest recovery point is cannot be told (limit 48 h)" in told
+    assert "there is no recovery point" not in told
 
 
-def test_restore_that_failed_broke_the_promise() -> None:
-    """And says where it was to go and who waits for it."""
-    assert sentences.restore_failed(
-        CRM, destination="/srv/back", reason="no space", by="ann@example.com"
-    ) == (
-        "BROKEN 4.2 4.3 · critical/crm · restore to /srv/back failed: no space; "
-        "requested by ann@example.com"
+def test_an_interrupted_restore_says_nothing_about_a_next_run() -> None:
+    """What is said of a backup that was killed holds for backups alone."""
+    told = sentences.interrupted(
+        CRM, verdict=Verdict.KEPT, action="restore", began_at=TAKEN_AT, copies=COPIES
     )
+    assert "the restore begun 2026-11-23 01:00:04 UTC was interrupted" in told
+    assert "it made and removed no recovery point; the newest" in told
 
 
-def test_check_of_the_structure_alone_proves_nothing_about_the_bytes() -> None:
-    """Only what was read is called kept, and damage is listed."""
-    assert sentences.checked(CRM, generations=2, points=9, bytes_read=None, damages=[]) == (
-        "NOT TESTED 3.4 · critical/crm · the structure of 9 recovery points in 2 generations is "
-        "whole; the stored bytes were not read"
-    )
-    assert sentences.checked(CRM, generations=2, points=9, bytes_read=5 << 30, damages=[]) == (
-        "KEPT 3.2 · critical/crm · 9 recovery points in 2 generations are whole: all 5 GiB were "
-        "read and fit their ids"
-    )
-    assert sentences.checked(
-        CRM, generations=2, points=9, bytes_read=0, damages=["pack 77ab is gone", "x"]
-    ) == (
-        "BROKEN 3.2 · critical/crm · 9 recovery points in 2 generations checked, 2 damaged; "
-        "pack 77ab is gone; x"
-    )
+def test_numbers_agree_with_their_nouns() -> None:
+    """One file, many files; and of many things two are named."""
+    assert count(1, "file") == "1 file"
+    assert count(0, "file") == "0 files"
+    assert count(1204, "entry", "entries") == "1,204 entries"
+    assert count(1, "entry", "entries") == "1 entry"
+    assert some_of(["a"]) == "a"
+    assert some_of(["a", "b"]) == "a, b"
+    assert some_of(["a", "b", "c", "d"]) == "a, b and 2 more"
 
 
 def test_evidence_names_the_record() -> None:
@@ -173,7 +167,9 @@ def test_evidence_names_the_record() -> None:
 def test_no_text_from_outside_can_fake_a_line() -> None:
     """Line breaks and terminal codes in a reason become spaces."""
     assert one_line("gone\nKEPT 3.1\r\x1b[2K  all well\u2028x") == "gone KEPT 3.1 [2K all well x"
-    sentence = sentences.restore_failed(CRM, destination="/a\nb", reason="x\ny", by="z\n")
+    sentence = sentences.failed(
+        CRM, verdict=Verdict.BROKEN, method="full\n", reason="x\ny", copies=COPIES, hint="z\n"
+    )
     assert "\n" not in sentence
 
 

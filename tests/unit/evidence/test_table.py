@@ -46,3 +46,23 @@ def test_worst_come_first_and_the_kept_are_counted() -> None:
 def test_run_without_datasets_has_no_table() -> None:
     """It says so in its only line."""
     assert table([]) == "0 of 0 kept"
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    """A ledger that cannot be read has no "none"; an entry that is not valid has no limit."""
+    rows = [
+        Row(
+            verdict=Verdict.BROKEN,
+            data_class="?",
+            dataset="odd",
+            newest_at=None,
+            age=None,
+            limit=None,
+            known=False,
+            what="no such class",
+        )
+    ]
+    assert table(rows).splitlines()[1:] == [
+        "BROKEN   ?/odd    unknown                  no such class",
+        "0 of 1 kept",
+    ]

@@ -28,7 +28,7 @@ def test_a_dataset_never_backed_up_is_due_at_any_tick() -> None:
     found = at(SLOT + 3 * DAY, None)
     assert found.due
     assert found.slot == SLOT
-    assert found.reason == "no backup was completed yet"
+    assert found.reason == "no scheduled backup was completed yet"
     assert found.deadline == SLOT + 3 * DAY + timedelta(hours=12)
 
 

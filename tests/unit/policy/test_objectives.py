@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from include.backup.policy.load import load_policy
 from include.backup.policy.objectives import Judgement, Standing, Verdict, judge
 from include.backup.policy.schedule import schedule_of
+from include.backup.policy.slots import parse_schedule
 
 CRITICAL = load_policy().data_class("critical")
 SLOT = datetime(2026, 11, 24, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ def test_a_fresh_point_and_no_missed_slot_is_kept(hours: int) -> None:
     assert found.verdict is Verdict.KEPT
     assert found.age == hours * HOUR
     assert found.reason.endswith("old (limit 48 h)")
-    assert found.next_due_at == SLOT + DAY
+    assert found.next_due_at == SLOT + (DAY if hours <= 24 else 2 * DAY)
     assert found.next_deadline == SLOT + 36 * HOUR
 
 
@@ -52,6 +53,42 @@ def test_a_late_run_puts_the_rpo_at_risk() -> None:
         "the newest recovery point is 37 h old (limit 48 h), "
         "but the next was due by 2026-11-25 13:00 UTC"
     )
+
+
+def test_the_next_run_is_never_in_the_past() -> None:
+    """A slot that waits, or is late, is taken at the next tick; its deadline stays where it was."""
+    for hours, due_hours in ((24, 24), (25, 48), (37, 48), (48, 72), (49, 72)):
+        found = at(SLOT + hours * HOUR)
+        assert found.next_due_at == SLOT + due_hours * HOUR
+        assert found.next_deadline == SLOT + 36 * HOUR
+    weekly = load_policy().data_class("important")
+    schedule = schedule_of(weekly)
+    slot = schedule.newest_slot(SLOT)
+    missed = Standing(protected_since=slot, newest_point_at=slot, last_completed_slot=slot)
+    now = slot + 6 * DAY + 2 * HOUR
+    assert judge(missed, data_class=weekly, schedule=schedule, now=now).next_due_at == (
+        slot + 7 * DAY
+    )
+
+
+def test_a_new_dataset_is_taken_at_the_next_tick() -> None:
+    """Whatever the slot: on a day at the hour of the DAG, and not at the hour of its entry."""
+    since = SLOT + 3 * HOUR + timedelta(minutes=17)
+    found = at(since, point=None, slot=None, since=since)
+    assert found.next_due_at == SLOT + DAY
+    later = at(since + 9 * DAY, point=None, slot=None, since=since)
+    assert later.next_due_at == SLOT + 10 * DAY
+    assert "the first was due by 2026-11-25 13:00 UTC" in later.reason
+
+
+def test_ticks_of_a_cron_are_the_times_of_its_slots_on_every_day() -> None:
+    """Which is when its DAG looks what is due."""
+    sundays = parse_schedule("30 6,18 * * 0", start_at=time(1))
+    tuesday = datetime(2026, 11, 24, 7, tzinfo=UTC)
+    assert sundays.next_tick(tuesday) == datetime(2026, 11, 24, 18, 30, tzinfo=UTC)
+    assert sundays.next_tick(tuesday + 12 * HOUR) == datetime(2026, 11, 25, 6, 30, tzinfo=UTC)
+    hourly = parse_schedule("every 5 hours", start_at=time(0, 10))
+    assert hourly.next_tick(tuesday) == tuesday + timedelta(minutes=10)
 
 
 def test_a_failed_run_puts_the_rpo_at_risk() -> None:

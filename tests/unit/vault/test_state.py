@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from include.backup.vault.generations import Point
 from include.backup.vault.state import DatasetState
 from tests.unit.vault.samples import (
     DAY,
@@ -111,3 +112,15 @@ def test_state_is_compact() -> None:
         "points",
     }
     assert not {"slot", "adopted", "verified_at"} & set(document["generations"][0]["points"][0])
+
+
+def test_what_was_found_is_read_back_and_older_points_found_nothing() -> None:
+    """A record from before this figure existed is read as one without it, and written alike."""
+    old = {**point_body("g", FULL, NOW), "sequence": 3}
+    point = Point.of_json(old, generation="g", what="a point")
+    assert point.bytes_found == 0
+    assert point.bytes_in_vault == 5
+    assert "bytes_found" not in point.to_json()
+    found = Point.of_json({**old, "bytes_found": 7}, generation="g", what="a point")
+    assert found.bytes_in_vault == 12
+    assert Point.of_json(found.to_json(), generation="g", what="a point") == found
