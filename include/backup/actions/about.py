@@ -112,8 +112,10 @@ class AboutFolder:
         return _same(made, before)
 
     def _file(self, name: bytes, data: bytes, before: Node | None) -> Node:
-        blobs, length = self._cutter.store(_Bytes(data))
-        made = self._node(name, NodeType.FILE)._replace(content=tuple(blobs), size=length)
+        cut = self._cutter.store(_Bytes(data))
+        made = self._node(name, NodeType.FILE)._replace(
+            content=tuple(cut.blobs), size=cut.size_bytes
+        )
         return _same(made, before)
 
     def _node(self, name: bytes, kind: NodeType) -> Node:

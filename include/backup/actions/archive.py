@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from include.backup.repository.writer import WriteSession
     from include.backup.sources.base import Reading
 
-WORKERS: Final = 2  # on two cores; uploads, which wait for the disk, have threads of their own
 BATCH_ENTRIES: Final = 256
 BATCH_BYTES: Final = 2 << 20
 # Below this the interpreter is the limit, not the processor: several threads only take the
@@ -81,7 +80,6 @@ class Archive:
         parent_tree: bytes | None,
         progress: Progress,
         guard: Callable[[], None],
-        workers: int = WORKERS,
     ) -> None:
         self._repository = repository
         self._session = session
@@ -89,11 +87,11 @@ class Archive:
         self._parent_tree = parent_tree
         self._progress = progress
         self._guard = guard
-        self._workers = workers
+        self._workers = reading.jobs
         self.counts = Counts()
         self.tree: bytes | None = None  # of the dataset's own directory, when all is done
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(2 * workers)
+        self._room = threading.Semaphore(2 * reading.jobs)
         self._failure: BaseException | None = None
         self._cutter = Cutter(repository, session, progress=progress, go_on=self._go_on)
         self._late: list[_Job] = []
@@ -252,20 +250,25 @@ class Archive:
                 if content is None:
                     self._release(folder, 1)
                     return
-                ids, size = self._cutter.store(content)
+                cut = self._cutter.store(content)
                 node = content.settle(last=attempt == MOST_TRIES)
             if node is not None:
-                self._place(job, node._replace(content=tuple(ids), size=size))
+                self._place(
+                    job,
+                    node._replace(content=tuple(cut.blobs), size=cut.size_bytes),
+                    reused=cut.reused_bytes,
+                )
                 return
         raise AssertionError(path)  # the last `settle` returns or raises
 
-    def _place(self, job: _Job, node: Node) -> None:
-        """Put a file that was read into its directory."""
+    def _place(self, job: _Job, node: Node, *, reused: int = 0) -> None:
+        """Put a file that was read, but for the bytes that were reused, into its directory."""
         folder, place, entry, was = job
         folder.nodes[place] = node
         small = entry.size <= SMALL_BYTES
         with self._lock:
-            self.counts.bytes_read += node.size
+            self.counts.bytes_read += node.size - reused
+            self.counts.bytes_unmodified += reused
             if was is not None:
                 self.counts.files_changed += 1
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import DamageFound
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from include.backup.sources.base import Content, Part
 
 _BUFFER_BYTES: Final = 2 * MAX_BYTES
+
+
+@dataclass(slots=True)
+class Cut:
+    """What became of a content."""
+
+    blobs: list[bytes] = field(default_factory=list)  # their ids, in order
+    size_bytes: int = 0
+    reused_bytes: int = 0  # of these, taken over from the parent without reading
 
 
 class Cutter:
@@ -43,24 +53,25 @@ class Cutter:
         self._go_on = go_on
         self._tools = threading.local()
 
-    def store(self, content: Content) -> tuple[list[bytes], int]:
-        """Read a content to its end; return its blobs, in order, and its size in bytes.
+    def store(self, content: Content) -> Cut:
+        """Read a content to its end, and store it.
 
         Raises:
             DamageFound: a part is said to be in the repository, and is not.
             what the content, the session and `go_on` raise.
         """
-        ids: list[bytes] = []
-        size = 0
+        cut = Cut()
         for part in content.parts():
             if isinstance(part, Reused):
+                self._go_on()
                 blobs, length = list(part.blobs), self._size_of(part.blobs)
+                cut.reused_bytes += length
             else:
                 blobs, length = self._cut(part)
             content.stored(blobs, length)
-            ids += blobs
-            size += length
-        return ids, size
+            cut.blobs += blobs
+            cut.size_bytes += length
+        return cut
 
     def _size_of(self, blobs: Sequence[bytes]) -> int:
         size = 0

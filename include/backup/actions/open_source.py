@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.source_model import FilesystemSettings
+from include.backup.policy.source_model import FilesystemSettings, PostgresqlSettings
 from include.backup.sources.filesystem import FilesystemSource
+from include.backup.sources.slots import slot
 
 if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
     from include.backup.policy.dataset_model import Dataset
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
+    from include.backup.sources.postgresql.source import PostgresSource
 
 
 def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> Source:
     """What reads a dataset. Nothing is read yet.
 
     Raises:
-        ConfigurationInvalid: a connection that it needs is not configured.
+        ConfigurationInvalid: a connection that it needs is not configured, or not safe.
     """
-    del setting  # directories need no connection
     if isinstance(source, FilesystemSettings):
         return _filesystem(source)
+    if isinstance(source, PostgresqlSettings):
+        return open_postgresql(setting, dataset, source)
     raise ConfigurationInvalid(f"{dataset.name}: sources of type {source.kind} are not built yet")
+
+
+def open_postgresql(
+    setting: Setting, dataset: Dataset, source: PostgresqlSettings
+) -> PostgresSource:
+    """What reads databases of a PostgreSQL server.
+
+    Raises:
+        ConfigurationInvalid: see open_source.
+    """
+    from include.backup.sources.postgresql.address import Address  # noqa: PLC0415  heavy
+    from include.backup.sources.postgresql.source import PostgresSource  # noqa: PLC0415  heavy
+
+    connection = setting.connection(source.connection)
+    address = Address.of(connection, insecure_reason=dataset.insecure_reason)
+    folder = setting.state_folder / "slots"
+    return PostgresSource(
+        address, source, slot=partial(slot, folder, source.connection, connection.extra)
+    )
 
 
 def _filesystem(source: FilesystemSettings) -> FilesystemSource:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 SMALL_BYTES: Final = 512 << 10  # below the smallest chunk: such a file is one blob
+JOBS: Final = 2  # on two cores; uploads, which wait for the disk, have threads of their own
 MOST_TRIES: Final = 3  # how often an entry is read that changes while it is read
 
 
@@ -113,6 +114,10 @@ class Reading(Protocol):
     @property
     def late(self) -> frozenset[bytes]:
         """Paths of files that have to be read after all others."""
+
+    @property
+    def jobs(self) -> int:
+        """How many large files are read at a time."""
 
     @property
     def largest_first(self) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import EntryUnreadable, SourceGone
 from include.backup.format.times import text_of_datetime, text_of_nanoseconds
-from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, Note
+from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES, Note
 from include.backup.sources.exclude import Exclusion, is_cache_folder
 from include.backup.sources.file_content import GROWN, FileContent, stamp
 from include.backup.sources.file_nodes import attributes_of, node_of, shown
@@ -126,6 +126,7 @@ class FilesystemReading:
         self.notes: builtins.list[Note] = []
         self.late: frozenset[bytes] = frozenset()
         self.largest_first = False
+        self.jobs = JOBS
         self._lock = threading.Lock()
 
     def list(self, path: bytes) -> builtins.list[Node]:

@@ -1,0 +1,1 @@
+"""PostgreSQL: consistent, parallel, streaming backups, and restores into a server."""

@@ -1,0 +1,344 @@
+"""One database of a reading: its snapshot, its files, and what became of them.
+
+database.sql        CREATE DATABASE and its settings            schema.dump     all DDL, for
+pre-data.sql        types, functions, tables                                    pg_restore
+data/….copy         rows, as COPY writes text                   large_objects.sql
+load.sql            the commands that load data/                sequences.sql   read at last
+post-data.sql       indexes, constraints, triggers              refresh.sql     mat. views
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.sources.postgresql import ranges
+from include.backup.sources.postgresql.catalog import Relation, Rows, quote_text, rows_of
+from include.backup.sources.postgresql.manifest import escaped, file_name
+from include.backup.sources.postgresql.preflight import require_rights
+from include.backup.sources.postgresql.programs import Program
+from include.backup.sources.postgresql.ranges import DatabaseState, Range
+from include.backup.sources.postgresql.refreshing import refresh_order
+from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
+
+if TYPE_CHECKING:
+    from include.backup.policy.source_model import PostgresqlSettings
+    from include.backup.sources.postgresql.ranges import TableState
+    from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
+
+_SEQUENCES_AT_ONCE: Final = 200
+# Blobs alone: with a table chosen pg_dump leaves out everything else, and this one is left out too.
+_NOTHING_ELSE: Final = ("--blobs", "-t", "pg_catalog.pg_am", "-T", "pg_catalog.pg_am")
+_OF_DATABASE: Final = re.compile(
+    r"\d+; \d+ \d+ (DATABASE|(ACL|COMMENT|SECURITY LABEL) - DATABASE)( |$)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileResult:
+    """What became of a file, for the manifest."""
+
+    bytes: int
+    rows: int | None = None
+    sha256: str = ""  # empty: some of it was taken over from the parent
+    blobs_sha256: str = ""  # of the ids of its blobs, which are SHA-256 themselves
+
+
+class Database:
+    """One database while it is read.
+
+    Args:
+        before: what the parent recovery point remembers of it.
+        restrict_key: of psql's restricted mode, the same for a whole generation; empty: a new one.
+    """
+
+    def __init__(
+        self,
+        snapshot: DatabaseSnapshot,
+        settings: PostgresqlSettings,
+        *,
+        before: DatabaseState | None,
+        restrict_key: str,
+    ) -> None:
+        self.snapshot = snapshot
+        self.settings = settings
+        self.before = before
+        self.restrict_key = restrict_key or secrets.token_hex(16)
+        self.name = snapshot.address.database
+        self.rows: dict[int, Rows] = {
+            one.oid: rows_of(
+                one,
+                schema_only=settings.schema_only,
+                unlogged=settings.unlogged == "rows",
+                in_recovery=snapshot.in_recovery,
+            )
+            for one in snapshot.relations
+        }
+        require_rights(snapshot, self.rows)
+        major = snapshot.version // 10_000
+        self.psql = find_tool("psql", at_least=min(major, 10))
+        self._pg_dump = find_tool("pg_dump", at_least=major)
+        self._pg_restore = find_tool("pg_restore", at_least=major)
+        self.tables: dict[str, Relation] = {
+            file_name(one): one for one in snapshot.relations if self.rows[one.oid] is Rows.READ
+        }
+        self.why_all = ranges.why_all(snapshot, before, full_read=settings.full_read)
+        self.results: dict[str, FileResult] = {}
+        self.states: dict[str, TableState] = {}
+        self._lock = threading.Lock()
+        self._archive: int | None = None
+        self._texts: dict[str, bytes] = {}
+
+    @property
+    def folder(self) -> str:
+        """Its directory in the dataset."""
+        return escaped(self.name)
+
+    @property
+    def has_large_objects(self) -> bool:
+        """Whether there is any large object."""
+        return bool(self.snapshot.run("SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1"))
+
+    def plan(
+        self, relation: Relation, before: TableState | None, content: tuple[bytes, ...] | None
+    ) -> tuple[list[Range], str]:
+        """What to do about each range of a table, and why nothing is taken over, if so.
+
+        Args:
+            content: the blobs of the table in the parent snapshot; None: they are not all there.
+        """
+        snapshot = self.snapshot
+        if not ranges.is_ranged(relation, snapshot.version) or relation.condition:
+            return [Range(0, None, None)], ""
+        count = ranges.count_of(relation)
+        why = self.why_all or ranges.why_table(relation, before, content)
+        if why or before is None or self.before is None or content is None:
+            return [Range(number, None, None) for number in range(count)], why
+        scanned = snapshot.run(ranges.scan_query(relation, count, self.before.xmin))
+        return ranges.decide(scanned, before, content, runs=self.before.runs), ""
+
+    def text(self, name: str) -> bytes:
+        """One of the files of SQL, made once."""
+        with self._lock:
+            if name not in self._texts:
+                made = self._make(name)
+                self._texts[name] = made
+                self.results[name] = FileResult(bytes=len(made), sha256=sha256(made).hexdigest())
+            return self._texts[name]
+
+    def _make(self, name: str) -> bytes:
+        if name in {"pre-data.sql", "post-data.sql"}:
+            section = name.removesuffix(".sql")
+            return self._from_archive(f"--section={section}")
+        makers = {
+            "database.sql": self._database_sql,
+            "load.sql": self._load_sql,
+            "sequences.sql": self._sequences_sql,
+            "refresh.sql": self._refresh_sql,
+        }
+        return makers[name]()
+
+    @cached_property
+    def schema_sha256(self) -> str:
+        """Of everything that schema.dump restores, as text: the archive itself holds its time."""
+        texts = [self.text(name) for name in ("database.sql", "pre-data.sql", "post-data.sql")]
+        return sha256(b"\0".join(texts)).hexdigest()
+
+    def archive(self) -> int:
+        """The descriptor of schema.dump, in memory: made once, by pg_dump, in the snapshot."""
+        with self._lock:
+            return self._made_archive()
+
+    def _made_archive(self) -> int:
+        if self._archive is None:
+            archive = os.memfd_create("holdfast-schema", os.MFD_CLOEXEC)
+            with (
+                self.dump("--schema-only", "--format=custom") as program,
+                os.fdopen(os.dup(archive), "wb") as file,
+            ):
+                file.write(program.read())
+            self._archive = archive
+        return self._archive
+
+    def dump(self, *arguments: str) -> Program:
+        """pg_dump of this database, inside the snapshot."""
+        return Program(
+            [
+                self._pg_dump,
+                f"--snapshot={self.snapshot.id}",
+                "--encoding=" + ("SQL_ASCII" if self.snapshot.encoding == "SQL_ASCII" else "UTF8"),
+                "--lock-wait-timeout=30s",
+                "--no-password",
+                *self._restricted(self._pg_dump, *arguments),
+                *arguments,
+            ],
+            what=f"{self.snapshot.address.shown}: pg_dump",
+            environment=self.snapshot.address.environment(),
+        )
+
+    def dump_large_objects(self) -> Program:
+        """Every large object as SQL: made, filled, given to its owner, commented and granted."""
+        return self.dump(*_NOTHING_ELSE)
+
+    def _restricted(self, program: str, *arguments: str) -> list[str]:
+        if "--format=custom" in arguments or not takes_restrict_key(program):
+            return []
+        return [f"--restrict-key={self.restrict_key}"]
+
+    def _from_archive(self, *arguments: str) -> bytes:
+        archive = self._made_archive()
+        path = f"/proc/self/fd/{archive}"
+        with Program(
+            [self._pg_restore, *self._restricted(self._pg_restore), *arguments, "-f", "-", path],
+            what=f"{self.snapshot.address.shown}: pg_restore",
+            environment=self.snapshot.address.environment(),
+            open_files=[archive],
+        ) as program:
+            return program.read()
+
+    def _database_sql(self) -> bytes:
+        archive = self._made_archive()
+        path = f"/proc/self/fd/{archive}"
+        with Program(
+            [self._pg_restore, "--create", "--list", path],
+            what="pg_restore --list",
+            environment=self.snapshot.address.environment(),
+            open_files=[archive],
+        ) as program:
+            listed = program.read().decode(errors="replace").splitlines()
+        chosen = os.memfd_create("holdfast-list", os.MFD_CLOEXEC)
+        try:
+            os.write(chosen, "\n".join(filter(_is_of_database, listed)).encode())
+            with Program(
+                [self._pg_restore, *self._restricted(self._pg_restore), "--create", "-L",
+                 f"/proc/self/fd/{chosen}", "-f", "-", path],
+                what="pg_restore",
+                environment=self.snapshot.address.environment(),
+                open_files=[archive, chosen],
+            ) as program:  # fmt: skip
+                return program.read()
+        finally:
+            os.close(chosen)
+
+    def _load_sql(self) -> bytes:
+        lines = [
+            "-- Loads what lies in data/; run it by psql from the directory that this file is in.",
+            "\\set ON_ERROR_STOP on",
+            f"\\encoding {'SQL_ASCII' if self.snapshot.encoding == 'SQL_ASCII' else 'UTF8'}",
+            "SET row_security = off;",
+        ]
+        for file, relation in self.tables.items():
+            lines.append(f"\\copy {relation.target} FROM {quote_text(f'data/{file}')}")
+        return ("\n".join(lines) + "\n").encode()
+
+    def _sequences_sql(self) -> bytes:
+        """Values read after all rows: whatever a row has got from a sequence is behind it."""
+        wanted = [
+            one
+            for one in self.snapshot.relations
+            if one.kind == "S" and (not one.extension or one.condition is not None)
+        ]
+        lines = []
+        for start in range(0, len(wanted), _SEQUENCES_AT_ONCE):
+            some = wanted[start : start + _SEQUENCES_AT_ONCE]
+            query = " UNION ALL ".join(
+                f"SELECT {number}, last_value, is_called FROM {one.sql}"
+                for number, one in enumerate(some)
+            )
+            for number, value, called in sorted(self.snapshot.run(query)):
+                name = quote_text(some[number].sql)
+                lines.append(f"SELECT pg_catalog.setval({name}, {value}, {str(called).lower()});")
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    def _refresh_sql(self) -> bytes:
+        populated = {
+            one.oid: one for one in self.snapshot.relations if one.kind == "m" and one.populated
+        }
+        ordered = dict.fromkeys([*refresh_order(self.snapshot), *populated])
+        return "".join(
+            f"REFRESH MATERIALIZED VIEW {populated[oid].sql};\n"
+            for oid in ordered
+            if oid in populated
+        ).encode()
+
+    def state(self) -> DatabaseState:
+        """What the next incremental compares with."""
+        return DatabaseState(
+            token=self.snapshot.token,
+            xmin=self.snapshot.xmin,
+            types=self.snapshot.types,
+            durable=self.snapshot.is_durable(),
+            runs=0 if self.before is None or self.why_all else self.before.runs + 1,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The database in the manifest."""
+        snapshot = self.snapshot
+        files = {relation.oid: file for file, relation in self.tables.items()}
+        return {
+            "server_version": snapshot.version,
+            "encoding": snapshot.encoding,
+            "standby": snapshot.in_recovery,
+            "restrict_key": self.restrict_key,
+            "schema_sha256": self.schema_sha256,
+            "extensions": dict(snapshot.run(_EXTENSIONS)),
+            "files": {
+                name: _described(result)
+                for name, result in self.results.items()
+                if name not in self.tables
+            },
+            "relations": {
+                one.label: {
+                    "kind": one.kind,
+                    "rows": str(self.rows[one.oid]),
+                    **({"columns": list(one.columns)} if one.oid in files else {}),
+                    **(
+                        {
+                            "file": f"data/{files[one.oid]}",
+                            **_described(self.results[files[one.oid]]),
+                        }
+                        if one.oid in files
+                        else {}
+                    ),
+                }
+                for one in snapshot.relations
+            },
+        }
+
+    def _described_rows(self, relation: Relation, file: str | None) -> dict[str, Any]:
+        if file is None:
+            return {}
+        where = {"file": f"data/{file}", "columns": list(relation.columns)}
+        return where | _described(self.results[file])
+
+    def close(self) -> None:
+        """Let go of the snapshot."""
+        if self._archive is not None:
+            os.close(self._archive)
+            self._archive = None
+        self.snapshot.close()
+
+
+def _described(result: FileResult) -> dict[str, Any]:
+    found: dict[str, Any] = {"bytes": result.bytes}
+    if result.rows is not None:
+        found["count"] = result.rows
+    if result.sha256:
+        found["sha256"] = result.sha256
+    if result.blobs_sha256:
+        found["blobs_sha256"] = result.blobs_sha256
+    return found
+
+
+def _is_of_database(line: str) -> bool:
+    """Whether a line of pg_restore's list is about the database: ``12; 1262 5 DATABASE …``."""
+    return _OF_DATABASE.match(line) is not None
+
+
+_EXTENSIONS: Final = "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1"

@@ -1,0 +1,89 @@
+"""Programs whose output is part of a dataset: streamed, watched, and ended with the reader."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from typing import TYPE_CHECKING, Final, Self
+
+from include.backup.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
+_LONGEST_MESSAGE: Final = 500
+
+
+class Program:
+    """A program while it writes; its output is complete only if `readinto` has returned 0.
+
+    Args:
+        what: names it in errors.
+        open_files: descriptors that it reads from, by the same numbers.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        what: str,
+        environment: Mapping[str, str],
+        open_files: Sequence[int] = (),
+    ) -> None:
+        self._what = what
+        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
+        self._process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=dict(environment),
+            pass_fds=tuple(open_files),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait()
+        os.close(self._errors)
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill the beginning of `target`; 0 when the program has ended well.
+
+        Raises:
+            SourceError: it has not, or it hangs.
+        """
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        if not select.select([pipe], [], [], STALL_SECONDS)[0]:
+            raise SourceError(
+                f"{self._what}: nothing came for {STALL_SECONDS} s",
+                hint="is the server overloaded, or the connection dead?",
+            )
+        count = os.readv(pipe, [target])
+        if not count and self._process.wait():
+            raise SourceError(f"{self._what}: {self._complaint()}")
+        return count
+
+    def read(self) -> bytes:
+        """All of its output.
+
+        Raises:
+            SourceError.
+        """
+        output, buffer = bytearray(), memoryview(bytearray(1 << 16))
+        while count := self.readinto(buffer):
+            output += buffer[:count]
+        return bytes(output)
+
+    def _complaint(self) -> str:
+        told = os.pread(self._errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
+        text = " ".join(told.split())[:_LONGEST_MESSAGE]
+        return text or f"it ended with {self._process.returncode}"

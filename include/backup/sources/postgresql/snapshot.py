@@ -1,0 +1,239 @@
+"""One snapshot of one database, held from before its tables are listed until all is read.
+
+    list the tables → BEGIN → LOCK them → export the snapshot → list again → compare
+
+Locks come first. A TRUNCATE, or an ALTER that rewrites a table, between snapshot and lock would
+show an empty table to a snapshot that is older than it, and no error (mvcc-caveats). LOCK takes no
+snapshot itself, so what was committed until the last lock is held is in the snapshot. Whatever was
+made or rewritten meanwhile shows in the second list, and all begins anew.
+
+Source: https://www.postgresql.org/docs/current/mvcc-caveats.html, and explicit-locking.html
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from include.backup.errors import SourceError
+from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.catalog import relations, types_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.backup.sources.postgresql.address import Address
+    from include.backup.sources.postgresql.catalog import Relation
+
+log = logging.getLogger(__name__)
+
+_MOST_TRIES: Final = 5
+_LOCKED_AT_ONCE: Final = 200  # tables in one LOCK
+LOCK_SECONDS: Final = 30
+RAW: Final = "SQL_ASCII"  # the encoding of databases that know none
+# What makes COPY write the same bytes on every server and whatever the role's settings are.
+SETTINGS: Final = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "row_security": "off",
+    "search_path": "",
+    "synchronize_seqscans": "off",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+}
+_TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+_DEADLOCK, _LOCK_TIMEOUT = "40P01", "55P03"
+_VANISHED: Final = frozenset({"42P01", "3F000", "XX000"})  # between listing and locking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What must be the same for rows of an earlier snapshot to be known as unchanged."""
+
+    system_identifier: str
+    timeline: int
+    started_at: str  # the server process; a rolled back disk shows nowhere else
+    database_oid: int
+
+
+class DatabaseSnapshot:
+    """The coordinating session of one database, with its locks and its exported snapshot."""
+
+    def __init__(self, address: Address, *, elapsed: timedelta) -> None:
+        """Open the session, lock, and export the snapshot.
+
+        Args:
+            elapsed: how long ago the pass over the dataset began.
+
+        Raises:
+            SourceError: the server refuses, or its tables change too fast.
+        """
+        self.address = address
+        begun = time.monotonic()
+        self.session = address.connect(client_encoding="UTF8")
+        self._lock = threading.Lock()
+        try:
+            self._begin()
+        except psycopg.Error as error:
+            self.session.close()
+            raise refused(error, address) from None
+        except BaseException:
+            self.session.close()
+            raise
+        self.taken_after = elapsed + timedelta(seconds=self._exported - begun)
+
+    def _begin(self) -> None:
+        about = self.session.execute(_ABOUT).fetchone()
+        assert about is not None
+        self.version, self.encoding, self.in_recovery, self.user, self.superuser = about
+        self.token = self._token()
+        for _ in range(_MOST_TRIES):
+            if self._lock_all(relations(self.session)) and self._settled():
+                return
+            self.session.execute("ROLLBACK")
+        raise SourceError(
+            f"{self.address.shown}: tables are made or rewritten faster than they can be locked",
+            hint="back up at another time, or pause what changes the schema",
+        )
+
+    def _token(self) -> Token | None:
+        """None where the server does not tell, and nothing can be known as unchanged."""
+        try:
+            row = self.session.execute(_IDENTITY).fetchone()
+        except psycopg.Error as error:
+            log.info("%s: no incremental reads: %s", self.address.shown, str(error).split("\n")[0])
+            return None
+        assert row is not None
+        return Token(
+            system_identifier=str(row[0]), timeline=row[1], started_at=str(row[2]),
+            database_oid=row[3],
+        )  # fmt: skip
+
+    def _lock_all(self, known: list[Relation]) -> bool:
+        """Begin the transaction and lock; False if a table vanished meanwhile."""
+        run = self.session.execute
+        run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        for statement in settings_of(self.version):
+            run(statement)
+        tables = [one for one in known if one.has_storage and one.readable]
+        self._locked = {(one.oid, one.filenode) for one in tables}
+        try:
+            for start in range(0, len(tables), _LOCKED_AT_ONCE):
+                some = ", ".join(f"ONLY {one.sql}" for one in tables[start:][:_LOCKED_AT_ONCE])
+                run(f"LOCK TABLE {some} IN ACCESS SHARE MODE")
+        except psycopg.Error as error:
+            if error.sqlstate in _VANISHED:
+                return False
+            if error.sqlstate not in {_LOCK_TIMEOUT, _DEADLOCK}:
+                raise
+            raise SourceError(
+                f"{self.address.shown}: a table could not be locked within {LOCK_SECONDS} s: "
+                "another session is changing its definition",
+                hint="select pid, query from pg_stat_activity where state <> 'idle'",
+            ) from None
+        self._exported = time.monotonic()
+        return True
+
+    def _settled(self) -> bool:
+        """Export the snapshot; say whether all that it shows was locked before."""
+        row = self.session.execute(_SNAPSHOT).fetchone()
+        assert row is not None
+        self.id, self.xmin, self.xmax = str(row[0]), int(row[1]), int(row[2])
+        self.relations = relations(self.session)
+        shown = {
+            (one.oid, one.filenode) for one in self.relations if one.has_storage and one.readable
+        }
+        if not shown <= self._locked:
+            return False
+        self.types = types_fingerprint(self.session)
+        self.insert_lsn = self._lsn("pg_current_wal_insert_lsn()")
+        return True
+
+    def _lsn(self, function: str) -> int:
+        """A position in the log, in bytes; 0 on a standby, which replays only what is durable."""
+        if self.in_recovery:
+            return 0
+        row = self.session.execute(f"SELECT {function} - '0/0'::pg_lsn").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def is_durable(self) -> bool:
+        """Whether everything that the snapshot shows survives a crash of the server."""
+        with self._lock:
+            return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
+
+    def run(self, statement: str) -> list[Any]:
+        """Run a statement inside the snapshot; return its rows.
+
+        Raises:
+            SourceError.
+        """
+        try:
+            with self._lock:
+                cursor = self.session.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise refused(error, self.address) from None
+
+    def copied(self, query: str) -> Iterator[bytes]:
+        """The pieces of ``COPY (query) TO STDOUT``, read in this very session.
+
+        Nothing else can be asked of it until the iterator is closed.
+
+        Raises:
+            SourceError.
+        """
+        raw = self.encoding == RAW
+        try:
+            with self._lock:
+                if raw:
+                    self.session.execute(f"SET LOCAL client_encoding = '{RAW}'")
+                with self.session.cursor().copy(f"COPY ({query}) TO STDOUT") as stream:
+                    for piece in stream:
+                        yield bytes(piece)
+                if raw:
+                    self.session.execute("SET LOCAL client_encoding = 'UTF8'")
+        except psycopg.Error as error:
+            raise refused(error, self.address) from None
+
+    def close(self) -> None:
+        """Let go of the snapshot and the locks."""
+        self.session.close()
+
+
+def settings_of(version: int) -> list[str]:
+    """The statements that a session needs which reads rows."""
+    named = dict(SETTINGS)
+    if version >= _TRANSACTION_TIMEOUT_SINCE:
+        named["transaction_timeout"] = "0"
+    return [f"SET LOCAL {name} = '{value}'" for name, value in named.items()]
+
+
+_ABOUT: Final = """
+SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
+       pg_catalog.pg_is_in_recovery(), current_user::text,
+       (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+"""
+_IDENTITY: Final = """
+SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+       (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
+       pg_catalog.pg_postmaster_start_time(),
+       (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+_SNAPSHOT: Final = """
+SELECT pg_catalog.pg_export_snapshot(),
+       pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8,
+       pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::int8
+"""
