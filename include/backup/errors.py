@@ -24,7 +24,8 @@ BackupError
 ├── RecordRefused            a record would contradict those before it; it was not written
 ├── RepositoryLocked         stock restic holds an exclusive lock
 ├── DeadlinePassed           the time a class has to complete is over
-├── RestoreRefused           the destination must not be written to
+├── RestoreRefused           the destination did not take what it was given
+│   └── DestinationRefused   it must not be written to; nothing of it was touched
 │   └── InTheWay             one entry cannot be put back for what stands there; others can
 └── ToolMissing              something the machine lacks; the hint says what to install
 """
@@ -159,7 +160,11 @@ class DeadlinePassed(BackupError):
 
 
 class RestoreRefused(BackupError):
-    """The destination must not be written to as it is."""
+    """The destination did not take what it was given."""
+
+
+class DestinationRefused(RestoreRefused):
+    """The destination must not be written to as it is; nothing of it was touched."""
 
 
 class InTheWay(RestoreRefused):

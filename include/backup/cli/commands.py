@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_server import PREFIX, ServerOrder, open_server
 from include.backup.actions.review import policy_ledger
 from include.backup.cli.environment import config_folder
 from include.backup.cli.json_output import point_json, print_json
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.backup.actions.setting import Setting
+    from include.backup.sources.base import Destination, Server
 
 
 def back_up(options: argparse.Namespace) -> int:
@@ -102,20 +105,14 @@ def recovery_points(options: argparse.Namespace) -> int:
 
 
 def restore(options: argparse.Namespace) -> int:
-    """Restore to a directory."""
-    if options.to.startswith("connection:"):
-        raise ConfigurationInvalid(
-            "restoring to a connection needs a database source, and none is built yet",
-            hint="--to DIR",
-        )
+    """Restore to a directory, or into a server."""
     setting = _setting(options)
-    destination = Path(options.to).absolute()
-    _refuse_vault(setting, destination)
+    destination, address = _destination(setting, options)
     order = restore_action.Order(
         at=options.at,
         recovery_point=options.recovery_point or "",
         path=options.path or "",
-        address=str(destination),
+        address=address,
         requested_by=options.requested_by or setting.owner,
         reason=options.reason,
     )
@@ -124,7 +121,7 @@ def restore(options: argparse.Namespace) -> int:
         outcome = restore_action.restore(
             setting,
             options.dataset,
-            Directory(destination, overwrite=options.overwrite),
+            destination,
             order,
             progress=progress,
         )
@@ -190,6 +187,32 @@ def verify_ledger(options: argparse.Namespace) -> int:
         newest = f", the newest sha256 {verified.head.sha256[:16]}…" if verified.head else ""
         print(f"{ledger.subject}: {told} {fit}{keys}{newest}")
     return 1 if failures else 0
+
+
+def _destination(setting: Setting, options: argparse.Namespace) -> tuple[Destination | Server, str]:
+    """Where a restore goes, and how people call it.
+
+    Raises:
+        ConfigurationInvalid.
+    """
+    if options.to.startswith(PREFIX):
+        order = replace(
+            ServerOrder.parse(options.to),
+            pattern=options.path or "",
+            overwrite=options.overwrite,
+            into_source=options.into_source,
+            owner="" if options.no_owner else options.owner,
+            jobs=options.jobs,
+        )
+        place = DatasetVault.open_for_reading(setting, options.dataset)
+        return open_server(place, order), options.to
+    if options.owner or options.no_owner or options.into_source:
+        raise ConfigurationInvalid(
+            "--owner, --no-owner and --into-source have no meaning for a directory"
+        )
+    folder = Path(options.to).absolute()
+    _refuse_vault(setting, folder)
+    return Directory(folder, overwrite=options.overwrite), str(folder)
 
 
 def _refuse_vault(setting: Setting, destination: Path) -> None:

@@ -17,6 +17,7 @@ from include.backup.cli import commands, doctor, keys, policy
 from include.backup.cli.json_output import print_json
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
+from include.backup.policy.source_fields import MOST_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,6 +119,17 @@ def given(text: str) -> str:
     return text
 
 
+def jobs(text: str) -> int:
+    """A number of streams.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdigit() or not 1 <= int(text) <= MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_JOBS}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
     parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
@@ -212,13 +224,24 @@ def _points(parser: argparse.ArgumentParser) -> None:
 def _restore(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
     parser.add_argument(
-        "--to", type=given, required=True, metavar="DIR", help="an empty or new directory"
+        "--to",
+        type=given,
+        required=True,
+        metavar="DIR|connection:ID[/NAME]",
+        help="an empty or new directory; or a server, and what the database is to be called there",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
     which.add_argument("--recovery-point", type=given, metavar="ID")
     parser.add_argument("--path", type=given, metavar="GLOB", help="only what matches, relative")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--into-source", default="", metavar="ID", help="name the source's own connection again"
+    )
+    owners = parser.add_mutually_exclusive_group()
+    owners.add_argument("--owner", metavar="ROLE", help="of everything in the database")
+    owners.add_argument("--no-owner", action="store_true", help="whoever restores owns everything")
+    parser.add_argument("--jobs", type=jobs, default=2, help="streams to a server at a time")
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")
     _json(parser)

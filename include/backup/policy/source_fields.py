@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from yaml.nodes import Node
 
 NOT_BUILT: Final = ("mariadb", "s3")
-_MOST_JOBS: Final = 64
+MOST_JOBS: Final = 64
 
 
 def _parse_jobs(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]?", text) or int(text) > _MOST_JOBS:
+    if not re.fullmatch("[1-9][0-9]?", text) or int(text) > MOST_JOBS:
         raise ConfigurationInvalid(
-            f"{quoted(text)} is no number of jobs", hint=f"write a number from 1 to {_MOST_JOBS}"
+            f"{quoted(text)} is no number of jobs", hint=f"write a number from 1 to {MOST_JOBS}"
         )
     return int(text)
 
@@ -72,7 +72,7 @@ class _Databases:
 
 
 _JOBS: Final = Field(
-    kind=Text(parse=_parse_jobs, form={"type": "integer", "minimum": 1, "maximum": _MOST_JOBS}),
+    kind=Text(parse=_parse_jobs, form={"type": "integer", "minimum": 1, "maximum": MOST_JOBS}),
     meaning="how many streams are read at a time",
     default=None,
 )

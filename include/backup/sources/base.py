@@ -15,7 +15,7 @@ either raises, or notes where the dataset's settings allow that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -253,6 +253,7 @@ class PutBack:
     notes: tuple[Note, ...] = ()
 
 
+@runtime_checkable
 class Server(Protocol):
     """A server that a recovery point is put back into: it takes what it wants, as it wants it."""
 

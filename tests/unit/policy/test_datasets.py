@@ -128,7 +128,7 @@ datasets:
         (entry(source="/srv/one"), "source", "is a single value, not a filesystem source"),
         (entry(source="{type: filesystem}"), "source.path", "is missing"),
         (entry(source="{path: /x}"), "source.type", "is missing"),
-        (entry(source="{type: postgresql, connection: c}"), "source.type", "are not built yet"),
+        (entry(source="{type: postgresql, conection: c}"), "source.conection", "has no key"),
         (entry(source="{type: mariadb, connection: c}"), "source.type", "are not built yet"),
         (entry(source="{type: s3, url: 's3://b'}"), "source.type", "are not built yet"),
         (entry(source="{type: filesytem}"), "source.type", "did you mean filesystem?"),

@@ -103,7 +103,7 @@ class Database:
     @property
     def has_large_objects(self) -> bool:
         """Whether there is any large object."""
-        return bool(self.snapshot.run("SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1"))
+        return bool(self.snapshot.run("SELECT 1 FROM pg_catalog.pg_largeobject_metadata LIMIT 1"))
 
     def plan(
         self, relation: Relation, before: TableState | None, content: tuple[bytes, ...] | None
@@ -294,7 +294,9 @@ class Database:
                 if name not in self.tables
             },
             "relations": {
-                one.label: {
+                one.sql: {
+                    "schema": one.schema,
+                    "name": one.name,
                     "kind": one.kind,
                     "rows": str(self.rows[one.oid]),
                     **({"columns": list(one.columns)} if one.oid in files else {}),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from include.backup.errors import SourceError
+from include.backup.errors import BackupError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +32,10 @@ class Program:
         what: str,
         environment: Mapping[str, str],
         open_files: Sequence[int] = (),
+        error: type[BackupError] = SourceError,
     ) -> None:
         self._what = what
+        self._error = error
         self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
         self._process = subprocess.Popen(
             list(arguments),
@@ -63,13 +66,13 @@ class Program:
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         if not select.select([pipe], [], [], STALL_SECONDS)[0]:
-            raise SourceError(
+            raise self._error(
                 f"{self._what}: nothing came for {STALL_SECONDS} s",
                 hint="is the server overloaded, or the connection dead?",
             )
         count = os.readv(pipe, [target])
         if not count and self._process.wait():
-            raise SourceError(f"{self._what}: {self._complaint()}")
+            raise self._error(f"{self._what}: {complaint(self._errors, self._process)}")
         return count
 
     def read(self) -> bytes:
@@ -83,7 +86,68 @@ class Program:
             output += buffer[:count]
         return bytes(output)
 
-    def _complaint(self) -> str:
-        told = os.pread(self._errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
-        text = " ".join(told.split())[:_LONGEST_MESSAGE]
-        return text or f"it ended with {self._process.returncode}"
+
+class Feeding:
+    """A program that reads what it is given; it has done its work only if `finish` returns."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        what: str,
+        environment: Mapping[str, str],
+        error: type[BackupError],
+    ) -> None:
+        self._what = what
+        self._error = error
+        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
+        self._process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            env=dict(environment),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+        os.close(self._errors)
+
+    def write(self, data: bytes) -> None:
+        """Give it more.
+
+        Raises:
+            BackupError: it has ended already.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+        except BrokenPipeError:
+            self.finish()
+
+    def finish(self) -> None:
+        """Tell it that this was all, and wait for its end.
+
+        Raises:
+            BackupError: it complained.
+        """
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        if self._process.wait():
+            raise self._error(f"{self._what}: {complaint(self._errors, self._process)}")
+
+
+def complaint(errors: int, process: subprocess.Popen[bytes]) -> str:
+    """What a program wrote to its standard error, on one line."""
+    told = os.pread(errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
+    text = " ".join(told.split())[:_LONGEST_MESSAGE]
+    return text or f"it ended with {process.returncode}"

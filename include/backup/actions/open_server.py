@@ -1,0 +1,109 @@
+"""Which code puts a dataset back into which kind of server: ``connection:ID/PLACE``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.choosing import checked_pattern
+from include.backup.errors import ConfigurationInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.sources.base import Server
+    from include.backup.sources.connection import Connection
+
+PREFIX: Final = "connection:"
+_POSTGRESQL: Final = frozenset({"postgres", "postgresql", "pgsql"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOrder:
+    """Where a dataset is put back to, and what may be done there."""
+
+    connection: str
+    place: str = ""  # a database; empty: called as it was
+    pattern: str = ""
+    overwrite: bool = False
+    into_source: str = ""  # the connection once more, if it is the one that the data is from
+    owner: str | None = None  # of everything; "": whoever restores; None: as it was
+    jobs: int = 2
+
+    @classmethod
+    def parse(cls, text: str) -> ServerOrder:
+        """Read ``connection:ID`` or ``connection:ID/PLACE``.
+
+        Raises:
+            ConfigurationInvalid.
+        """
+        name, _, place = text.removeprefix(PREFIX).partition("/")
+        if not name:
+            raise ConfigurationInvalid(
+                f"{text!r} names no connection", hint=f"--to {PREFIX}ID or {PREFIX}ID/DATABASE"
+            )
+        return cls(connection=name, place=place)
+
+
+def open_server(place: DatasetVault, order: ServerOrder) -> Server:
+    """A server to put a dataset back into. Nothing is done there yet.
+
+    Raises:
+        ConfigurationInvalid: it is of no kind that can be restored to; it is not safe; or it is
+            the source of the data, and was not named twice.
+    """
+    source = place.dataset.source
+    if (
+        getattr(source, "connection", "") == order.connection
+        and order.into_source != order.connection
+    ):
+        raise ConfigurationInvalid(
+            f"{order.connection} is the connection that {place.dataset.name} is backed up from",
+            hint="restore through another connection, or name it twice: "
+            f"--into-source {order.connection}",
+        )
+    connection = place.setting.connection(order.connection)
+    if connection.conn_type in _POSTGRESQL:
+        return _postgresql(place, connection, order)
+    raise ConfigurationInvalid(
+        f"nothing can be restored to connection {order.connection} of type "
+        f"{connection.conn_type or 'unknown'}",
+        hint='its conn_type must be "postgres"',
+    )
+
+
+def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder) -> Server:
+    from include.backup.sources.postgresql.address import Address  # noqa: PLC0415  heavy
+    from include.backup.sources.postgresql.target import (  # noqa: PLC0415  heavy
+        PostgresTarget,
+        Rules,
+    )
+
+    address = Address.of(connection, insecure_reason=place.dataset.insecure_reason)
+    return PostgresTarget(
+        address,
+        Rules(
+            database=order.place,
+            overwrite=order.overwrite,
+            into_source=bool(order.into_source),
+            owner=order.owner,
+            jobs=order.jobs,
+            wanted=_matching(order.pattern),
+        ),
+    )
+
+
+def _matching(pattern: str) -> Callable[[bytes], bool]:
+    """Whether a path in the dataset is wanted: it fits the pattern, or lies below what does."""
+    checked = checked_pattern(pattern)
+    if not checked:
+        return lambda _: True
+
+    def fits(path: bytes) -> bool:
+        parts = path.decode("utf-8", "surrogateescape").split("/")
+        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        return any(fnmatchcase(one, checked) for one in above)
+
+    return fits

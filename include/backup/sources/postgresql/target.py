@@ -1,0 +1,221 @@
+"""A PostgreSQL server that databases are put back into; see sources.base.Server.
+
+    roles → database → pre-data → rows, in parallel → large objects → sequences
+          → post-data, in parallel → materialized views → statistics
+
+The first error of the server ends it: what is incomplete is no restore.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from include.backup.errors import DestinationRefused, RestoreRefused, SourceError
+from include.backup.sources.base import Note, PutBack
+from include.backup.sources.postgresql import making, manifest
+from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.loading import Loading, Table
+from include.backup.sources.postgresql.tools import find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from include.backup.sources.base import StoredFiles
+    from include.backup.sources.postgresql.address import Address
+
+
+def _everything(path: bytes) -> bool:
+    del path
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What may be done to the server, and how."""
+
+    database: str = ""  # another name for the database; empty: its own
+    overwrite: bool = False  # a database that is there is removed first
+    into_source: bool = False  # the very database that the data is from may be written to
+    owner: str | None = None  # of everything; "": whoever restores; None: as it was
+    jobs: int = 2
+    wanted: Callable[[bytes], bool] = field(default=_everything)  # paths in the dataset
+
+
+class PostgresTarget:
+    """A server to restore to."""
+
+    def __init__(self, address: Address, rules: Rules) -> None:
+        self._address = address
+        self._rules = rules
+        self._notes: list[Note] = []
+
+    def prepare(self) -> None:
+        """See Server.prepare: the server answers, and is one."""
+        with self._session(making.maintenance(self._address)) as session:
+            row = session.execute("SELECT current_setting('server_version_num')::int").fetchone()
+        assert row is not None
+        self._version = int(row[0])
+        major = self._version // 10_000
+        self._psql = find_tool("psql", at_least=min(major, 10))
+        self._pg_restore = find_tool("pg_restore", at_least=major)
+
+    def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
+        """See Server.put."""
+        described = manifest.decode(files.about(manifest.MANIFEST))
+        known: dict[str, Any] = described.get("databases", {})
+        if described.get("kind") != "postgresql":
+            raise DestinationRefused(
+                "the recovery point holds no PostgreSQL databases", hint="restore it to a directory"
+            )
+        chosen = {
+            name: one
+            for name, one in known.items()
+            if self._rules.wanted(manifest.escaped(name).encode())
+        }
+        if not chosen:
+            raise DestinationRefused("no database of the recovery point was chosen")
+        if self._rules.database and len(chosen) > 1:
+            raise DestinationRefused(
+                f"{len(chosen)} databases cannot all be called {self._rules.database}",
+                hint=f"choose one by --path: {', '.join(chosen)}",
+            )
+        tables = size = 0
+        fresh = {name: self._is_to_be_made(files, name) for name in chosen}
+        self._make_roles(files)
+        for name, one in chosen.items():
+            loaded = self._put(files, name, one, progress, make=fresh[name])
+            tables += len(loaded)
+            size += sum(table.size_bytes for table in loaded)
+        plural = "" if len(chosen) == 1 else "s"
+        return PutBack(
+            files=tables,
+            bytes_written=size,
+            contents=f"{tables:,} tables in {len(chosen)} database{plural}",
+            notes=tuple(self._notes),
+        )
+
+    def _put(
+        self,
+        files: StoredFiles,
+        name: str,
+        described: dict[str, Any],
+        progress: Callable[[int], None],
+        *,
+        make: bool,
+    ) -> list[Table]:
+        folder = manifest.escaped(name).encode()
+        address = self._address.of_database(self._target_name(name))
+        owner = self._rules.owner
+        if int(described["server_version"]) // 10_000 > self._version // 10_000:
+            self._notes.append(
+                Note(path=name, what="the server is older than the one it was taken from")
+            )
+        if make:
+            making.make_database(
+                self._address,
+                address.database,
+                named=name,
+                definition=files.load(folder + b"/database.sql"),
+                psql=self._psql,
+                owner=owner,
+            )
+        tables = list(_tables(folder, described))
+        with making.archive_of(files.stream(folder + b"/schema.dump")) as archive:
+
+            def section(which: str, jobs: int = 1) -> None:
+                making.restore_section(
+                    address, self._pg_restore, archive, which, jobs=jobs, owner=owner
+                )
+
+            section("pre-data")
+            encoding = "SQL_ASCII" if described["encoding"] == "SQL_ASCII" else "UTF8"
+            Loading(
+                address, files, encoding=encoding, jobs=self._rules.jobs, progress=progress
+            ).load(tables)
+            for file in (b"/large_objects.sql", b"/sequences.sql"):
+                if files.find(folder + file) is not None:
+                    making.run_sql(address, self._psql, files.stream(folder + file))
+            section("post-data", self._rules.jobs)
+        making.run_sql(address, self._psql, files.stream(folder + b"/refresh.sql"))
+        making.run_sql(address, self._psql, [b"ANALYZE;\n"])
+        return tables
+
+    def _target_name(self, name: str) -> str:
+        return self._rules.database or name
+
+    def _is_to_be_made(self, files: StoredFiles, name: str) -> bool:
+        """Whether a database has to be made; refuse to write over what somebody may need.
+
+        Raises:
+            RestoreRefused.
+        """
+        target = self._target_name(name)
+        if not making.exists(self._address, target):
+            return True
+        where = self._address.of_database(target).shown
+        if not self._rules.into_source and self._is_source(files, name, target):
+            raise DestinationRefused(
+                f"{where} is the database that the recovery point was taken from",
+                hint="restore it under another name, or name its connection twice: "
+                "--into-source CONNECTION",
+            )
+        if making.is_empty(self._address, target):
+            return False  # somebody made it for this: with the owner and the locale it shall have
+        if not self._rules.overwrite:
+            raise DestinationRefused(
+                f"{where} is not empty",
+                hint="restore under another name, or give --overwrite, which removes all that is "
+                "in it",
+            )
+        making.drop_database(self._address, target)
+        return True
+
+    def _is_source(self, files: StoredFiles, name: str, target: str) -> bool:
+        state = manifest.decode(files.about(manifest.STATE))
+        token = state.get("databases", {}).get(name, {}).get("token") or {}
+        with self._session(self._address.of_database(target)) as session:
+            try:
+                row = session.execute(_IDENTITY).fetchone()
+            except psycopg.Error:
+                return False  # the server does not tell; the connections were compared before
+        assert row is not None
+        return (str(row[0]), row[1]) == (token.get("system_identifier"), token.get("database_oid"))
+
+    def _make_roles(self, files: StoredFiles) -> None:
+        if self._rules.owner is not None:
+            return
+        made, failed = making.make_roles(self._address, files.load(b"roles.sql"))
+        self._notes += [
+            Note(path=name, what="a role that the server lacked was made, without a password")
+            for name in made
+        ]
+        self._notes += [Note(path=name, what="a role could not be made") for name in failed]
+
+    def _session(self, address: Address) -> psycopg.Connection[Any]:
+        try:
+            return address.connect()
+        except (SourceError, psycopg.Error) as error:
+            told = error if isinstance(error, SourceError) else refused(error, address)
+            raise RestoreRefused(told.message, hint=told.hint) from None
+
+
+def _tables(folder: bytes, described: dict[str, Any]) -> Iterator[Table]:
+    for one in described["relations"].values():
+        if "file" in one:
+            yield Table(
+                schema=one["schema"],
+                name=one["name"],
+                columns=tuple(one["columns"]),
+                path=folder + b"/" + one["file"].encode(),
+                rows=int(one["count"]),
+                size_bytes=int(one["bytes"]),
+            )
+
+
+_IDENTITY: Final = """
+SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+       (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
