@@ -2,12 +2,12 @@
 # Installs the programs that the tests talk to, where that is allowed; else says what to install.
 set -euo pipefail
 
-restic() { command -v restic >/dev/null; }
-postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+have_restic() { command -v restic >/dev/null; }
+have_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing=()
 for package in restic postgresql; do
-  $package || missing+=("$package")
+  "have_$package" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -24,7 +24,7 @@ fi
 
 failed=0
 for package in "${missing[@]}"; do
-  $package && continue
+  "have_$package" && continue
   echo "the tests need $package, or skip what they would prove with it; on Debian, as root:" >&2
   echo "  apt-get install $package" >&2
   failed=1
