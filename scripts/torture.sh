@@ -7,4 +7,6 @@ bin=$1 rounds=$2
 for round in $(seq "$rounds"); do
   echo "round $round of $rounds"
   "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
+  HOLDFAST_STRESS_ROUNDS=100 "$bin/pytest" -q --timeout=1200 \
+    tests/integration/postgresql/test_incremental_stress.py
 done
