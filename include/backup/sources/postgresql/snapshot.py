@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _MOST_TRIES: Final = 5
 _LOCKED_AT_ONCE: Final = 200  # tables in one LOCK
 LOCK_SECONDS: Final = 30
+_FLUSH_SECONDS: Final = 5
 RAW: Final = "SQL_ASCII"  # the encoding of databases that know none
 # What makes COPY write the same bytes on every server and whatever the role's settings are.
 SETTINGS: Final = {
@@ -170,9 +171,19 @@ class DatabaseSnapshot:
         return int(row[0])
 
     def is_durable(self) -> bool:
-        """Whether everything that the snapshot shows survives a crash of the server."""
-        with self._lock:
-            return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
+        """Whether everything that the snapshot shows survives a crash of the server.
+
+        What is not on the server's disk yet will be soon: its writer comes round several times a
+        second, and is waited for.
+        """
+        deadline = time.monotonic() + _FLUSH_SECONDS
+        while True:
+            with self._lock:
+                if self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn:
+                    return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_FLUSH_SECONDS / 100)
 
     def run(self, statement: str) -> list[Any]:
         """Run a statement inside the snapshot; return its rows.
