@@ -68,8 +68,8 @@ class Holdfast:
         self._config = site.home / "config"
         self._environment = _environment(site.home) | {
             "HOLDFAST_STATE": str(site.home / "state"),
-            "AIRFLOW_CONN_BACKUP_MASTER_KEY": _key_connection(),
-            "AIRFLOW_CONN_BACKUP_SIGNING_KEY": _key_connection(),
+            "AIRFLOW_CONN_BACKUP_MASTER_KEY": key_connection(),
+            "AIRFLOW_CONN_BACKUP_SIGNING_KEY": key_connection(),
         }
         if isinstance(site.place, Bucket):
             vault = {"url": f"s3://{site.place.name}/holdfast", "connection": "backup_vault"}
@@ -271,7 +271,8 @@ def _environment(home: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
 
-def _key_connection() -> str:
+def key_connection() -> str:
+    """A connection that holds a new key, as the text of its variable."""
     key = base64.b64encode(secrets.token_bytes(32)).decode()
     return json.dumps({"conn_type": "generic", "password": key})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import parsing, primitives
 from benchmarks.measure import BenchmarkFailedError, middle
+from benchmarks.postgresql import postgresql
 from benchmarks.programs import Borg, Holdfast, on_path
 from benchmarks.report import MIB, OURS, Gate, Section, cost_table, figure_table, ratio
 from benchmarks.rounds import Costs, Plan, Step, play
@@ -113,6 +114,11 @@ def tiny(bench: Bench) -> Section:
     )
 
 
+def postgres(bench: Bench) -> Section:
+    """Databases of a PostgreSQL server beside its own dump and restore."""
+    return postgresql(bench.work / "postgresql", scale=bench.scale, rounds=bench.rounds)
+
+
 def parse(bench: Bench) -> Section:
     """Parsing all DAG files beyond importing Airflow."""
     seconds = parsing.parse_seconds(bench.work)
@@ -157,6 +163,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Section]]] = {
     "limit": limit,
     "tiny": tiny,
     "huge": huge,
+    "postgresql": postgres,
 }
 USUAL: Final = ("mixed", "s3", "parse", "limit")
 
