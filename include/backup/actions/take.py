@@ -63,6 +63,7 @@ class Taking:
     remarks: list[str]
     bytes_found: int = 0  # what interrupted runs have stored for it before
     _before: DatasetState = field(init=False)
+    _contents: str = field(init=False)  # what was read, for people
     _data_new: int = field(init=False)  # bytes of the dataset's own data that were not known
 
     def run(self) -> Outcome:
@@ -101,6 +102,7 @@ class Taking:
                 about = self._about(session, parent, reading, archive)
                 tree = session.add_blob(BlobType.TREE, encode_tree([about, root]))
                 taken_at, notes = reading.taken_at, list(reading.notes)
+                self._contents = reading.contents(archive.counts.files)
             session.flush()
             read_back(self.repository, session, tree)
             snapshot = self._snapshot(taken_at, begun, tree, parent_id, archive, session)
@@ -255,7 +257,7 @@ class Taking:
             method=str(self.method),
             taken_at=snapshot.time,
             where=place.where,
-            contents=count(counts.files, "file"),
+            contents=self._contents,
             bytes_read=counts.bytes_read,
             bytes_new=self._data_new,
             bytes_found=self.bytes_found,

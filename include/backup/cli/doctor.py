@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions.open_source import open_source
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_vaults import try_keys, try_vault
 from include.backup.cli.environment import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from include.backup.actions.setting import Setting
-    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.dataset_model import Dataset, VaultSettings
 
 _PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", "apache-airflow")
 
@@ -117,7 +117,7 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
     for name, dataset in datasets.good.items():
         patient.examine(
             f"dataset {name}",
-            lambda path=dataset.address: _try_source(path),  # type: ignore[misc]
+            lambda one=dataset: _try_source(setting, one),  # type: ignore[misc]
         )
 
 
@@ -143,18 +143,9 @@ def _signing_key(setting: Setting) -> str:
     return Signer.of_text(connection(setting.datasets.signing_key).password).key_id
 
 
-def _try_source(path: str) -> str:
-    try:
-        with os.scandir(path) as found:
-            entries = sum(1 for _ in found)
-    except PermissionError as error:
-        raise BackupError(
-            f"{path}: {error.strerror}",
-            hint=f"let {user()} read it, and enter the folders above it",
-        ) from error
-    except OSError as error:
-        raise BackupError(f"{path}: {error.strerror}", hint="is the volume mounted?") from error
-    return f"{path}: readable, {count(entries, 'entry', 'entries')} at the top"
+def _try_source(setting: Setting, dataset: Dataset) -> str:
+    assert dataset.source is not None
+    return open_source(setting, dataset, dataset.source).preflight()
 
 
 def _try_state_folder() -> str:

@@ -176,6 +176,9 @@ class Reading(Protocol):
             SourceError: what was read cannot be trusted after all.
         """
 
+    def contents(self, files: int) -> str:
+        """What was read, for people, as in "48 tables"; of so many files."""
+
     def restore_steps(self) -> str:
         """How to put this data back with stock tools, in Markdown: after `restic` can be used.
 
@@ -191,6 +194,13 @@ class Source(Protocol):
 
         Raises:
             SourceGone.
+        """
+
+    def preflight(self) -> str:
+        """See that a backup could read everything, as far as a look tells; say what is there.
+
+        Raises:
+            BackupError: it could not; the hint says what to do.
         """
 
 

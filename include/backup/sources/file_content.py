@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.backup.format.tree import Node
-    from include.backup.sources.filesystem import FilesystemReading
+    from include.backup.sources.file_reading import FilesystemReading
 
 GROWN: Final = "grown while it was read; read to the size it had at first"
 

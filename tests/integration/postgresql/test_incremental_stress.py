@@ -167,11 +167,11 @@ def test_without_counting_rows_deletions_are_lost(
         before: ranges.TableState,
         content: tuple[bytes, ...],
         *,
-        runs: int,
+        turn: int,
     ) -> list[ranges.Range]:
         known = dict(enumerate(before.rows))
         same = [(number, known.get(number, every), fresh) for number, every, fresh in scanned]
-        decided = decide(same, before, content, runs=runs)
+        decided = decide(same, before, content, turn=turn)
         return [one._replace(rows=None) if one.reused is None else one for one in decided]
 
     monkeypatch.setattr(ranges, "decide", blind)

@@ -23,7 +23,7 @@ from include.backup.sources.postgresql.catalog import Relation, Rows, quote_text
 from include.backup.sources.postgresql.manifest import escaped, file_name
 from include.backup.sources.postgresql.preflight import require_rights
 from include.backup.sources.postgresql.programs import Program
-from include.backup.sources.postgresql.ranges import DatabaseState, Range
+from include.backup.sources.postgresql.ranges import DatabaseState, Plan, Range
 from include.backup.sources.postgresql.refreshing import refresh_order
 from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
 
@@ -107,21 +107,25 @@ class Database:
 
     def plan(
         self, relation: Relation, before: TableState | None, content: tuple[bytes, ...] | None
-    ) -> tuple[list[Range], str]:
-        """What to do about each range of a table, and why nothing is taken over, if so.
+    ) -> Plan:
+        """What to do about each range of a table.
 
         Args:
             content: the blobs of the table in the parent snapshot; None: they are not all there.
         """
         snapshot = self.snapshot
-        if not ranges.is_ranged(relation, snapshot.version) or relation.condition:
-            return [Range(0, None, None)], ""
-        count = ranges.count_of(relation)
+        if not ranges.is_ranged(relation, snapshot.version):
+            return Plan(0, (Range(0, None, None),))
         why = self.why_all or ranges.why_table(relation, before, content)
         if why or before is None or self.before is None or content is None:
-            return [Range(number, None, None) for number in range(count)], why
-        scanned = snapshot.run(ranges.scan_query(relation, count, self.before.xmin))
-        return ranges.decide(scanned, before, content, runs=self.before.runs), ""
+            pages = ranges.pages_of(relation)
+            count = ranges.count_of(relation, pages)
+            return Plan(pages, tuple(Range(number, None, None) for number in range(count)), why)
+        pages = before.pages
+        count = ranges.count_of(relation, pages)
+        scanned = snapshot.run(ranges.scan_query(relation, count, pages, self.before.xmin))
+        turn = self.before.runs + relation.oid
+        return Plan(pages, tuple(ranges.decide(scanned, before, content, turn=turn)))
 
     def text(self, name: str) -> bytes:
         """One of the files of SQL, made once."""

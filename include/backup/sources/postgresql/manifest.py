@@ -104,12 +104,13 @@ def table_state(data: bytes | None) -> TableState | None:
         state = TableState(
             filenode=int(found["filenode"]),
             fingerprint=str(found["fingerprint"]),
+            pages=int(found["pages"]),
             rows=tuple(map(int, found["rows"])),
             blobs=tuple(map(int, found["blobs"])),
         )
     except (KeyError, TypeError, ValueError):
         return None
-    return state if len(state.rows) == len(state.blobs) else None
+    return state if state.pages > 0 and len(state.rows) == len(state.blobs) else None
 
 
 def table_document(state: TableState) -> bytes:
@@ -119,6 +120,7 @@ def table_document(state: TableState) -> bytes:
             {
                 "filenode": state.filenode,
                 "fingerprint": state.fingerprint,
+                "pages": state.pages,
                 "rows": list(state.rows),
                 "blobs": list(state.blobs),
             },

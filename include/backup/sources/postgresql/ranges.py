@@ -1,6 +1,7 @@
 """Which page ranges of a table are what they were: not read again, their blobs taken over.
 
-A table is read in ranges of 128 pages. Of each the backup keeps the number of rows. The next one
+A table is read in ranges of 128 pages, or fewer where most of it is TOAST, so that a range is about
+a megabyte. Of each the backup keeps the number of rows. The next one
 asks, inside its own snapshot, how many rows a range has, and how many of those are *new*: written
 by a transaction that was not over when the earlier snapshot was taken. No new row, and as many as
 before, means the same rows: a row version never moves or changes while its table is not rewritten,
@@ -51,6 +52,7 @@ class TableState:
 
     filenode: int
     fingerprint: str
+    pages: int  # of a range
     rows: tuple[int, ...]  # of each range
     blobs: tuple[int, ...]  # how many each range became
 
@@ -62,6 +64,14 @@ class Range(NamedTuple):
     rows: int | None  # that it must have; None: not known
     reused: tuple[bytes, ...] | None  # blobs of the parent; None: it is read
     audited: tuple[bytes, ...] | None = None  # the blobs that must come out of reading it
+
+
+class Plan(NamedTuple):
+    """What to do about a table."""
+
+    pages: int  # of a range; 0: it is read as one, and nothing is remembered of it
+    ranges: tuple[Range, ...]
+    why_all: str = ""  # why nothing is taken over, where something could have been
 
 
 def why_all(now: DatabaseSnapshot, before: DatabaseState | None, *, full_read: bool) -> str:
@@ -103,26 +113,35 @@ def why_table(
 def is_ranged(relation: Relation, version: int) -> bool:
     """Whether a table is large enough, and of a kind, to be read in ranges."""
     return (
-        relation.bytes_main > RANGE_PAGES * PAGE_BYTES
+        relation.bytes_all > RANGE_PAGES * PAGE_BYTES
         and relation.access_method == "heap"
+        and relation.condition is None
         and version >= _RANGES_SINCE
     )
 
 
-def count_of(relation: Relation) -> int:
-    """How many ranges a table has."""
-    return max(1, -(-relation.bytes_main // (RANGE_PAGES * PAGE_BYTES)))
+def pages_of(relation: Relation) -> int:
+    """How many pages a range of a table should have: a megabyte, their TOAST included."""
+    pages = RANGE_PAGES * relation.bytes_main // max(relation.bytes_all, 1)
+    return 1 << max(pages - 1, 0).bit_length()
 
 
-def where(number: int, count: int) -> str:
+def count_of(relation: Relation, pages: int) -> int:
+    """How many ranges of so many pages a table has."""
+    return max(1, -(-relation.bytes_main // (pages * PAGE_BYTES)))
+
+
+def where(number: int, count: int, pages: int) -> str:
     """The condition of a range. The last one has no end: nothing can lie behind it."""
-    first, end = number * RANGE_PAGES, (number + 1) * RANGE_PAGES
+    first, end = number * pages, (number + 1) * pages
+    if count == 1:
+        return ""
     if number == count - 1:
         return f"ctid >= '({first},0)'::pg_catalog.tid"
     return f"ctid >= '({first},0)'::pg_catalog.tid AND ctid < '({end},0)'::pg_catalog.tid"
 
 
-def scan_query(relation: Relation, count: int, xmin: int) -> str:
+def scan_query(relation: Relation, count: int, pages: int, xmin: int) -> str:
     """Rows, and new rows, of every range: it costs as much as counting the rows."""
     horizon = xmin & 0xFFFFFFFF
     return f"""
@@ -133,8 +152,8 @@ def scan_query(relation: Relation, count: int, xmin: int) -> str:
                           WHERE pg_catalog.age(xmin) <= pg_catalog.age('{horizon}'::pg_catalog.xid))
                         AS fresh
                  FROM ONLY {relation.sql}
-                WHERE ctid >= pg_catalog.format('(%s,0)', g.n * {RANGE_PAGES})::pg_catalog.tid
-                  AND ctid < pg_catalog.format('(%s,0)', (g.n + 1) * {RANGE_PAGES})::pg_catalog.tid
+                WHERE ctid >= pg_catalog.format('(%s,0)', g.n * {pages})::pg_catalog.tid
+                  AND ctid < pg_catalog.format('(%s,0)', (g.n + 1) * {pages})::pg_catalog.tid
                ) x
          ORDER BY g.n"""
 
@@ -144,14 +163,14 @@ def decide(
     before: TableState,
     content: tuple[bytes, ...],
     *,
-    runs: int,
+    turn: int,
 ) -> list[Range]:
     """What to do about each range of a table of which something may be taken over.
 
     Args:
         scanned: number, rows and new rows of each range, in order.
         content: the blobs of the table in the parent snapshot.
-        runs: of the parent; see DatabaseState.
+        turn: which thirtieth is audited this time; another one for each table.
     """
     starts = [0]
     for blobs in before.blobs:
@@ -162,7 +181,7 @@ def decide(
             decided.append(Range(number, rows, None))
             continue
         blobs_of_range = content[starts[number] : starts[number + 1]]
-        if (number + runs) % AUDITED == 0:
+        if (number + turn) % AUDITED == 0:
             decided.append(Range(number, rows, None, blobs_of_range))
         else:
             decided.append(Range(number, rows, blobs_of_range))

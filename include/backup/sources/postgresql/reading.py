@@ -21,7 +21,7 @@ from include.backup.sources.base import SMALL_BYTES, Note, Reused
 from include.backup.sources.postgresql import manifest
 from include.backup.sources.postgresql.database import FileResult
 from include.backup.sources.postgresql.rows import TableRows
-from include.backup.sources.postgresql.steps import restore_steps
+from include.backup.sources.postgresql.steps import restore_steps, tables_in
 
 if TYPE_CHECKING:
     import builtins
@@ -152,9 +152,9 @@ class PostgresReading:
         if self._parent is not None and not one.why_all:
             known = self._parent.load(manifest.ranges_name(one.name, name))
             before = manifest.table_state(known)
-        plan, why = one.plan(relation, before, None if was is None else was.content)
-        if before is not None and why:
-            self._note(f"{one.name} {relation.label}", f"read in full: {why}")
+        plan = one.plan(relation, before, None if was is None else was.content)
+        if before is not None and plan.why_all:
+            self._note(f"{one.name} {relation.label}", f"read in full: {plan.why_all}")
         rows = TableRows(one.snapshot, one.psql, relation, entry, plan, guard=self._guard)
         try:
             yield rows
@@ -166,7 +166,7 @@ class PostgresReading:
             sha256=rows.sha256,
             blobs_sha256=rows.ids.hexdigest(),
         )
-        if len(plan) > 1:
+        if plan.pages:
             one.states[name] = rows.state()
 
     def _archive(self, one: Database, entry: Node, was: Node | None) -> Content:
@@ -203,6 +203,12 @@ class PostgresReading:
             for name, state in one.states.items():
                 files[manifest.ranges_name(one.name, name)] = manifest.table_document(state)
         return files
+
+    def contents(self, files: int) -> str:
+        """See Reading.contents."""
+        del files
+        tables = sum(len(one.tables) for one in self._databases.values())
+        return tables_in(tables, len(self._databases))
 
     def restore_steps(self) -> str:
         """See Reading.restore_steps."""

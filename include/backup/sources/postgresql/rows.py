@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from include.backup.format.tree import Node
     from include.backup.sources.base import Part
     from include.backup.sources.postgresql.catalog import Relation
-    from include.backup.sources.postgresql.ranges import Range
+    from include.backup.sources.postgresql.ranges import Plan, Range
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
 
@@ -29,7 +29,7 @@ class TableRows:
     """The content of one table; see sources.base.Content.
 
     Args:
-        plan: what to do about each range; a table that is not ranged has one.
+        plan: what to do about each range.
         guard: raises when the snapshot must not be held any longer.
     """
 
@@ -39,7 +39,7 @@ class TableRows:
         psql: str,
         relation: Relation,
         node: Node,
-        plan: Sequence[Range],
+        plan: Plan,
         *,
         guard: Callable[[], None],
     ) -> None:
@@ -49,7 +49,7 @@ class TableRows:
         self._node = node
         self._plan = plan
         self._guard = guard
-        self._whole = all(one.reused is None for one in plan)
+        self._whole = all(one.reused is None for one in plan.ranges)
         self._digest = sha256()
         self._opened = ExitStack()
         self._reader: _Reader | None = None
@@ -61,14 +61,14 @@ class TableRows:
 
     def parts(self) -> Iterator[Part | Reused]:
         """See Content.parts."""
-        read = [one for one in self._plan if one.reused is None]
+        read = [one for one in self._plan.ranges if one.reused is None]
         with self._opened:
             if read:
                 queries = [self._query(one.number) for one in read]
                 self._reader = self._opened.enter_context(
                     _Reader(self._snapshot, self._psql, self._relation, queries)
                 )
-            for one in self._plan:
+            for one in self._plan.ranges:
                 self._guard()
                 self._now = one
                 yield self if one.reused is None else Reused(one.reused)
@@ -76,8 +76,7 @@ class TableRows:
                 self._reader.finish()
 
     def _query(self, number: int) -> str:
-        count = len(self._plan)
-        return self._relation.select(where(number, count) if count > 1 else "")
+        return self._relation.select(where(number, len(self._plan.ranges), self._plan.pages))
 
     def readinto(self, buffer: memoryview) -> int:
         """See Part.readinto."""
@@ -132,6 +131,7 @@ class TableRows:
         return TableState(
             filenode=self._relation.filenode,
             fingerprint=self._relation.fingerprint,
+            pages=self._plan.pages,
             rows=tuple(self.rows),
             blobs=tuple(self.blobs),
         )

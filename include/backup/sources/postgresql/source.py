@@ -15,6 +15,7 @@ from include.backup.sources.postgresql.database import Database
 from include.backup.sources.postgresql.programs import Program
 from include.backup.sources.postgresql.reading import PostgresReading
 from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
+from include.backup.sources.postgresql.steps import tables_in
 from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class PostgresSource:
             try:
                 one = Database(snapshot, self._settings, before=None, restrict_key="")
                 find_tool("pg_dumpall", at_least=snapshot.version // 10_000)
-                told.append(f"{name} with {len(one.tables)} tables")
+                told.append(f"{name} with {tables_in(len(one.tables), 1)}")
             finally:
                 snapshot.close()
         return f"{self._address.shown}: {', '.join(told)}"

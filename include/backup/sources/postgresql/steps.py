@@ -29,6 +29,12 @@ def restore_steps(databases: Sequence[Database]) -> str:
     return "\n".join(told)
 
 
+def tables_in(tables: int, databases: int) -> str:
+    """How much there is, for people."""
+    some = "1 table" if tables == 1 else f"{tables:,} tables"
+    return some if databases == 1 else f"{some} in {databases} databases"
+
+
 _FETCH: Final = """\
 Fetch the files, which are plain SQL and the text of COPY:
 

@@ -18,6 +18,7 @@ from include.backup.sources.base import Note, PutBack
 from include.backup.sources.postgresql import making, manifest
 from include.backup.sources.postgresql.address import refused
 from include.backup.sources.postgresql.loading import Loading, Table
+from include.backup.sources.postgresql.steps import tables_in
 from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
@@ -89,11 +90,10 @@ class PostgresTarget:
             loaded = self._put(files, name, one, progress, make=fresh[name])
             tables += len(loaded)
             size += sum(table.size_bytes for table in loaded)
-        plural = "" if len(chosen) == 1 else "s"
         return PutBack(
             files=tables,
             bytes_written=size,
-            contents=f"{tables:,} tables in {len(chosen)} database{plural}",
+            contents=tables_in(tables, len(chosen)),
             notes=tuple(self._notes),
         )
 
