@@ -52,6 +52,8 @@ class Relation:
     condition: str | None  # of its configuration rows; None: it is no configuration table
     fingerprint: str  # of the columns, as they are stored
     columns: tuple[str, ...]  # those that are stored, in their order
+    indexes: tuple[str, ...]
+    sequences: tuple[str, ...]  # that belong to its columns
     readable: bool
     row_security: bool  # whether policies would hide rows from this role
 
@@ -137,7 +139,8 @@ def relations(session: psycopg.Connection[Any]) -> list[Relation]:
     found = []
     for row in session.execute(_RELATIONS):
         (oid, schema, name, kind, persistence, method, filenode, main, every, populated) = row[:10]
-        extension, configures, condition, fingerprint, columns, readable, hidden = row[10:]
+        extension, configures, condition, fingerprint, columns = row[10:15]
+        indexes, sequences, readable, hidden = row[15:]
         found.append(
             Relation(
                 oid=oid,
@@ -154,6 +157,8 @@ def relations(session: psycopg.Connection[Any]) -> list[Relation]:
                 condition=(condition or "") if configures else None,
                 fingerprint=fingerprint or "",
                 columns=tuple(columns or ()),
+                indexes=tuple(indexes or ()),
+                sequences=tuple(sequences or ()),
                 readable=readable,
                 row_security=hidden,
             )
@@ -179,6 +184,14 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpersistence::tex
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END,
        c.relispopulated, e.extname, cfg.oid IS NOT NULL, cfg.condition,
        att.fingerprint, att.columns,
+       (SELECT array_agg(i.relname::text ORDER BY i.relname)
+          FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+         WHERE x.indrelid = c.oid),
+       (SELECT array_agg(s.relname::text ORDER BY s.relname)
+          FROM pg_catalog.pg_depend o JOIN pg_catalog.pg_class s ON s.oid = o.objid
+         WHERE o.refobjid = c.oid AND o.refclassid = 'pg_catalog.pg_class'::regclass
+           AND o.classid = 'pg_catalog.pg_class'::regclass AND o.deptype IN ('a', 'i')
+           AND s.relkind = 'S'),
        CASE WHEN c.relkind = 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
             ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END,
        c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)

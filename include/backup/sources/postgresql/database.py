@@ -28,6 +28,8 @@ from include.backup.sources.postgresql.refreshing import refresh_order
 from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.backup.policy.source_model import PostgresqlSettings
     from include.backup.sources.postgresql.ranges import TableState
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
@@ -126,6 +128,14 @@ class Database:
         scanned = snapshot.run(ranges.scan_query(relation, count, pages, self.before.xmin))
         turn = self.before.runs + relation.oid
         return Plan(pages, tuple(ranges.decide(scanned, before, content, turn=turn)))
+
+    def note_size(self, name: str) -> Callable[[int], None]:
+        """Somebody to tell the size of a file whose content nobody holds."""
+
+        def note(size_bytes: int) -> None:
+            self.results[name] = FileResult(bytes=size_bytes)
+
+        return note
 
     def text(self, name: str) -> bytes:
         """One of the files of SQL, made once."""
@@ -303,15 +313,7 @@ class Database:
                     "name": one.name,
                     "kind": one.kind,
                     "rows": str(self.rows[one.oid]),
-                    **({"columns": list(one.columns)} if one.oid in files else {}),
-                    **(
-                        {
-                            "file": f"data/{files[one.oid]}",
-                            **_described(self.results[files[one.oid]]),
-                        }
-                        if one.oid in files
-                        else {}
-                    ),
+                    **self._described_rows(one, files.get(one.oid)),
                 }
                 for one in snapshot.relations
             },
@@ -320,7 +322,12 @@ class Database:
     def _described_rows(self, relation: Relation, file: str | None) -> dict[str, Any]:
         if file is None:
             return {}
-        where = {"file": f"data/{file}", "columns": list(relation.columns)}
+        where = {
+            "file": f"data/{file}",
+            "columns": list(relation.columns),
+            "indexes": list(relation.indexes),
+            "sequences": list(relation.sequences),
+        }
         return where | _described(self.results[file])
 
     def close(self) -> None:

@@ -39,6 +39,8 @@ class Table:
     schema: str
     name: str
     columns: tuple[str, ...]
+    indexes: tuple[str, ...]
+    sequences: tuple[str, ...]
     path: bytes  # of its file in the dataset
     rows: int
     size_bytes: int
@@ -49,11 +51,15 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     @property
+    def sql(self) -> str:
+        """In SQL."""
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+    @property
     def target(self) -> str:
         """As COPY FROM wants it."""
         named = ", ".join(map(quote, self.columns))
-        table = f"{quote(self.schema)}.{quote(self.name)}"
-        return f"{table} ({named})" if named else table
+        return f"{self.sql} ({named})" if named else self.sql
 
 
 class Loading:
@@ -108,7 +114,7 @@ class Loading:
         session = self._session()
         try:
             with session.transaction():
-                session.execute(f"TRUNCATE ONLY {quote(table.schema)}.{quote(table.name)}")
+                session.execute(f"TRUNCATE ONLY {table.sql}")
                 cursor = session.cursor()
                 with cursor.copy(f"COPY {table.target} FROM STDIN WITH (FREEZE)") as copy:
                     for piece in self._files.stream(table.path):

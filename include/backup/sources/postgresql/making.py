@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -15,7 +15,7 @@ from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.programs import Feeding, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from include.backup.sources.postgresql.address import Address
 
@@ -35,6 +35,11 @@ SELECT pg_catalog.count(*) FROM (
   UNION ALL
   SELECT oid FROM pg_catalog.pg_largeobject_metadata) x
 """
+_TABLES: Final = """
+SELECT n.nspname::text, c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
 _CREATE_ROLE: Final = re.compile(r"^CREATE ROLE (?P<name>.+);$")
 
 
@@ -46,6 +51,15 @@ def exists(address: Address, database: str) -> bool:
     """
     query = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
     return bool(_ask(maintenance(address), query, database))
+
+
+def tables_there(address: Address) -> set[str]:
+    """The tables of a database, in SQL.
+
+    Raises:
+        RestoreRefused.
+    """
+    return {f"{quote(schema)}.{quote(name)}" for schema, name in _ask(address, _TABLES)}
 
 
 def is_empty(address: Address, database: str) -> bool:
@@ -156,15 +170,63 @@ def archive_of(pieces: Iterable[bytes]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def restore_section(
-    address: Address, pg_restore: str, archive: int, section: str, *, jobs: int, owner: str | None
-) -> None:
-    """Restore the definitions of one section; the first error ends it.
+def listed(pg_restore: str, archive: int) -> list[str]:
+    """The lines of pg_restore's list.
 
     Raises:
         RestoreRefused.
     """
-    arguments = [f"--section={section}", "--exit-on-error", f"--dbname={address.database}"]
+    with Program(
+        [pg_restore, "--list", f"/proc/self/fd/{archive}"],
+        what="pg_restore --list",
+        environment={},
+        open_files=[archive],
+        error=RestoreRefused,
+    ) as program:
+        return program.read().decode(errors="replace").splitlines()
+
+
+def restore_section(
+    address: Address,
+    pg_restore: str,
+    archive: int,
+    section: str,
+    *,
+    jobs: int,
+    owner: str | None,
+    only: Sequence[str] | None = None,
+) -> None:
+    """Restore the definitions of one section; the first error ends it.
+
+    Args:
+        only: lines of the list; None: all.
+
+    Raises:
+        RestoreRefused.
+    """
+    with ExitStack() as opened:
+        descriptors = [archive]
+        arguments = []
+        if only is not None:
+            chosen = opened.enter_context(archive_of([f"{line}\n".encode() for line in only]))
+            descriptors.append(chosen)
+            arguments.append(f"--use-list=/proc/self/fd/{chosen}")
+        _restore_section(
+            address, pg_restore, descriptors, section, arguments, jobs=jobs, owner=owner
+        )
+
+
+def _restore_section(
+    address: Address,
+    pg_restore: str,
+    descriptors: Sequence[int],
+    section: str,
+    more: Sequence[str],
+    *,
+    jobs: int,
+    owner: str | None,
+) -> None:
+    arguments = [f"--section={section}", "--exit-on-error", f"--dbname={address.database}", *more]
     if jobs > 1:
         arguments.append(f"--jobs={jobs}")
     if owner is not None:
@@ -175,10 +237,10 @@ def restore_section(
     options = environment.get("PGOPTIONS", "")
     environment["PGOPTIONS"] = f"{options} -c maintenance_work_mem=256MB".strip()
     with Program(
-        [pg_restore, "--no-password", *arguments, f"/proc/self/fd/{archive}"],
+        [pg_restore, "--no-password", *arguments, f"/proc/self/fd/{descriptors[0]}"],
         what=f"{address.shown}: {section}",
         environment=environment,
-        open_files=[archive],
+        open_files=descriptors,
         error=RestoreRefused,
     ) as program:
         program.read()

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import SourceError
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import Node, NodeType
-from include.backup.sources.base import SMALL_BYTES, Note, Reused
+from include.backup.sources.base import SMALL_BYTES, Note
 from include.backup.sources.postgresql import manifest
+from include.backup.sources.postgresql.contents import Bytes, Kept, Stream
 from include.backup.sources.postgresql.database import FileResult
 from include.backup.sources.postgresql.rows import TableRows
 from include.backup.sources.postgresql.steps import restore_steps, tables_in
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.policy.source_model import PostgresqlSettings
-    from include.backup.sources.base import Content, Parent, Part
+    from include.backup.sources.base import Content, Parent
     from include.backup.sources.postgresql.database import Database
     from include.backup.sources.postgresql.programs import Program
 
@@ -131,17 +132,17 @@ class PostgresReading:
         one, name = self._at(path)
         with self._slot():
             if one is None:
-                yield _Bytes(entry, self._roles_sql())
+                yield Bytes(entry, self._roles_sql())
             elif name in one.tables:
                 with self._table(one, name, entry, was) as rows:
                     yield rows
             elif name == _OBJECTS:
                 with one.dump_large_objects() as program:
-                    yield _Stream(one, name, entry, program)
+                    yield Stream(entry, program, one.note_size(name))
             elif name == _ARCHIVE:
                 yield self._archive(one, entry, was)
             else:
-                yield _Bytes(entry, one.text(name))
+                yield Bytes(entry, one.text(name))
 
     @contextmanager
     def _table(
@@ -175,10 +176,10 @@ class PostgresReading:
         before = known.get("databases", {}).get(one.name, {}).get("schema_sha256")
         if was is not None and was.content and before == one.schema_sha256:
             one.results[_ARCHIVE] = FileResult(bytes=was.size)
-            return _Kept(was)
+            return Kept(was)
         data = _whole(one.archive())
         one.results[_ARCHIVE] = _result_of(data)
-        return _Bytes(entry, data)
+        return Bytes(entry, data)
 
     def about(self) -> Mapping[str, bytes]:
         """See Reading.about."""
@@ -256,70 +257,6 @@ class PostgresReading:
             ctime=dated,
             size=size,
         )
-
-
-class _Settled:
-    """A content whose end changes nothing about it."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
-        """See Content.stored."""
-
-    def settle(self, *, last: bool) -> Node:
-        """See Content.settle."""
-        del last
-        return self._node
-
-
-class _Kept(_Settled):
-    """What the parent has."""
-
-    def parts(self) -> Iterator[Part | Reused]:
-        """See Content.parts."""
-        yield Reused(self._node.content or ())
-
-
-class _Bytes(_Settled):
-    """What is in memory."""
-
-    def __init__(self, node: Node, data: bytes) -> None:
-        super().__init__(node)
-        self._left = memoryview(data)
-
-    def parts(self) -> Iterator[Part | Reused]:
-        """See Content.parts."""
-        yield self
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See Part.readinto."""
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-
-class _Stream(_Settled):
-    """What a program writes."""
-
-    def __init__(self, one: Database, name: str, node: Node, program: Program) -> None:
-        super().__init__(node)
-        self._one, self._name = one, name
-        self._program = program
-
-    def parts(self) -> Iterator[Part | Reused]:
-        """See Content.parts."""
-        yield self
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See Part.readinto."""
-        return self._program.readinto(buffer)
-
-    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
-        """See Content.stored."""
-        del blobs
-        self._one.results[self._name] = FileResult(bytes=size_bytes)
 
 
 def _result_of(data: bytes, *, rows: int | None = None) -> FileResult:

@@ -17,7 +17,9 @@ from include.backup.errors import DestinationRefused, RestoreRefused, SourceErro
 from include.backup.sources.base import Note, PutBack
 from include.backup.sources.postgresql import making, manifest
 from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.catalog import quote, quote_text
 from include.backup.sources.postgresql.loading import Loading, Table
+from include.backup.sources.postgresql.partial import lines_of
 from include.backup.sources.postgresql.steps import tables_in
 from include.backup.sources.postgresql.tools import find_tool
 
@@ -45,6 +47,19 @@ class Rules:
     wanted: Callable[[bytes], bool] = field(default=_everything)  # paths in the dataset
 
 
+@dataclass(slots=True)
+class Wanted:
+    """A database, or some tables of it, on the way back."""
+
+    name: str
+    folder: bytes  # in the dataset
+    described: dict[str, Any]  # in the manifest
+    tables: list[Table]
+    whole: bool
+    make: bool = False  # whether the database has to be made
+    beside: bool = False  # whether tables are put beside others that are there
+
+
 class PostgresTarget:
     """A server to restore to."""
 
@@ -65,118 +80,191 @@ class PostgresTarget:
 
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""
-        described = manifest.decode(files.about(manifest.MANIFEST))
-        known: dict[str, Any] = described.get("databases", {})
-        if described.get("kind") != "postgresql":
-            raise DestinationRefused(
-                "the recovery point holds no PostgreSQL databases", hint="restore it to a directory"
-            )
-        chosen = {
-            name: one
-            for name, one in known.items()
-            if self._rules.wanted(manifest.escaped(name).encode())
-        }
-        if not chosen:
-            raise DestinationRefused("no database of the recovery point was chosen")
-        if self._rules.database and len(chosen) > 1:
-            raise DestinationRefused(
-                f"{len(chosen)} databases cannot all be called {self._rules.database}",
-                hint=f"choose one by --path: {', '.join(chosen)}",
-            )
-        tables = size = 0
-        fresh = {name: self._is_to_be_made(files, name) for name in chosen}
+        wanted = self._wanted(files)
+        for one in wanted:
+            one.make = self._is_to_be_made(files, one)
+            one.beside = not (one.whole or one.make or self._is_empty(one))
+            if one.beside:
+                self._refuse_tables(one)
         self._make_roles(files)
-        for name, one in chosen.items():
-            loaded = self._put(files, name, one, progress, make=fresh[name])
-            tables += len(loaded)
-            size += sum(table.size_bytes for table in loaded)
+        for one in wanted:
+            put = self._put_tables if one.beside else self._put_database
+            put(files, one, progress)
+        tables = [table for one in wanted for table in one.tables]
         return PutBack(
-            files=tables,
-            bytes_written=size,
-            contents=tables_in(tables, len(chosen)),
+            files=len(tables),
+            bytes_written=sum(table.size_bytes for table in tables),
+            contents=tables_in(len(tables), len(wanted)),
             notes=tuple(self._notes),
         )
 
-    def _put(
-        self,
-        files: StoredFiles,
-        name: str,
-        described: dict[str, Any],
-        progress: Callable[[int], None],
-        *,
-        make: bool,
-    ) -> list[Table]:
-        folder = manifest.escaped(name).encode()
-        address = self._address.of_database(self._target_name(name))
-        owner = self._rules.owner
-        if int(described["server_version"]) // 10_000 > self._version // 10_000:
-            self._notes.append(
-                Note(path=name, what="the server is older than the one it was taken from")
+    def _wanted(self, files: StoredFiles) -> list[Wanted]:
+        """What of the recovery point is put back.
+
+        Raises:
+            DestinationRefused: nothing, or what cannot be put there.
+        """
+        document = manifest.decode(files.about(manifest.MANIFEST))
+        if document.get("kind") != "postgresql":
+            raise DestinationRefused(
+                "the recovery point holds no PostgreSQL databases", hint="restore it to a directory"
             )
-        if make:
+        wanted = []
+        for name, described in document["databases"].items():
+            folder = manifest.escaped(name).encode()
+            whole = self._rules.wanted(folder)
+            every = list(_tables(folder, described))
+            tables = every if whole else [one for one in every if self._rules.wanted(one.path)]
+            if whole or tables:
+                wanted.append(Wanted(name, folder, described, tables, whole=whole))
+        if not wanted:
+            raise DestinationRefused(
+                "nothing of the recovery point was chosen",
+                hint="patterns are as in DATABASE, or DATABASE/data/SCHEMA.TABLE.copy",
+            )
+        if self._rules.database and len(wanted) > 1:
+            raise DestinationRefused(
+                f"{len(wanted)} databases cannot all be called {self._rules.database}",
+                hint=f"choose one by --path: {', '.join(one.name for one in wanted)}",
+            )
+        return wanted
+
+    def _put_database(
+        self, files: StoredFiles, one: Wanted, progress: Callable[[int], None]
+    ) -> None:
+        """Put a database back: all of its definitions, and the rows that are wanted."""
+        address, owner = self._address_of(one), self._rules.owner
+        if int(one.described["server_version"]) // 10_000 > self._version // 10_000:
+            self._note(one.name, "the server is older than the one it was taken from")
+        if one.make:
             making.make_database(
                 self._address,
                 address.database,
-                named=name,
-                definition=files.load(folder + b"/database.sql"),
+                named=one.name,
+                definition=files.load(one.folder + b"/database.sql"),
                 psql=self._psql,
                 owner=owner,
             )
-        tables = list(_tables(folder, described))
-        with making.archive_of(files.stream(folder + b"/schema.dump")) as archive:
-
-            def section(which: str, jobs: int = 1) -> None:
-                making.restore_section(
-                    address, self._pg_restore, archive, which, jobs=jobs, owner=owner
-                )
-
-            section("pre-data")
-            encoding = "SQL_ASCII" if described["encoding"] == "SQL_ASCII" else "UTF8"
-            Loading(
-                address, files, encoding=encoding, jobs=self._rules.jobs, progress=progress
-            ).load(tables)
+        with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
+            only = None
+            if not one.whole:
+                listed = making.listed(self._pg_restore, archive)
+                only = [line for line in listed if " FK CONSTRAINT " not in line]
+                self._note(one.name, "foreign keys were left out: not every table has its rows")
+            self._section(address, archive, "pre-data", only)
+            self._load(files, one, address, progress)
             for file in (b"/large_objects.sql", b"/sequences.sql"):
-                if files.find(folder + file) is not None:
-                    making.run_sql(address, self._psql, files.stream(folder + file))
-            section("post-data", self._rules.jobs)
-        making.run_sql(address, self._psql, files.stream(folder + b"/refresh.sql"))
+                if files.find(one.folder + file) is not None:
+                    making.run_sql(address, self._psql, files.stream(one.folder + file))
+            self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
+        if one.whole:
+            making.run_sql(address, self._psql, files.stream(one.folder + b"/refresh.sql"))
         making.run_sql(address, self._psql, [b"ANALYZE;\n"])
-        return tables
 
-    def _target_name(self, name: str) -> str:
-        return self._rules.database or name
+    def _put_tables(self, files: StoredFiles, one: Wanted, progress: Callable[[int], None]) -> None:
+        """Put some tables back into a database that has others.
 
-    def _is_to_be_made(self, files: StoredFiles, name: str) -> bool:
+        A table that is there keeps its definition, and gets other rows; one that is not is made,
+        with its indexes, constraints and triggers, in what is there of schemas and types.
+        """
+        address = self._address_of(one)
+        there = making.tables_there(address)
+        missing = [table for table in one.tables if table.sql not in there]
+        with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
+            listed = making.listed(self._pg_restore, archive)
+            only = list(lines_of(listed, missing))
+            self._section(address, archive, "pre-data", only)
+            self._load(files, one, address, progress)
+            making.run_sql(address, self._psql, self._sequences(files, one, missing))
+            self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
+        named = ", ".join(table.sql for table in one.tables)
+        making.run_sql(address, self._psql, [f"ANALYZE {named};\n".encode()])
+
+    def _refuse_tables(self, one: Wanted) -> None:
+        """Refuse to replace the rows of tables, unless that is wished.
+
+        Raises:
+            DestinationRefused.
+        """
+        address = self._address_of(one)
+        there = making.tables_there(address)
+        known = [table.label for table in one.tables if table.sql in there]
+        if known and not self._rules.overwrite:
+            raise DestinationRefused(
+                f"{address.shown} has {known[0]} already",
+                hint="restore to another database, or give --overwrite, which replaces its rows",
+            )
+
+    def _sequences(self, files: StoredFiles, one: Wanted, tables: list[Table]) -> list[bytes]:
+        """The lines of sequences.sql for the sequences that were made with their tables."""
+        wanted = [
+            f"setval({quote_text(f'{quote(table.schema)}.{quote(name)}')},"
+            for table in tables
+            for name in table.sequences
+        ]
+        lines = files.load(one.folder + b"/sequences.sql").splitlines(keepends=True)
+        return [line for line in lines if any(name.encode() in line for name in wanted)]
+
+    def _section(
+        self,
+        address: Address,
+        archive: int,
+        which: str,
+        only: list[str] | None,
+        jobs: int = 1,
+    ) -> None:
+        if only != []:
+            making.restore_section(
+                address, self._pg_restore, archive, which, jobs=jobs, owner=self._rules.owner,
+                only=only,
+            )  # fmt: skip
+
+    def _load(
+        self, files: StoredFiles, one: Wanted, address: Address, progress: Callable[[int], None]
+    ) -> None:
+        encoding = "SQL_ASCII" if one.described["encoding"] == "SQL_ASCII" else "UTF8"
+        loading = Loading(
+            address, files, encoding=encoding, jobs=self._rules.jobs, progress=progress
+        )
+        loading.load(one.tables)
+
+    def _address_of(self, one: Wanted) -> Address:
+        return self._address.of_database(self._rules.database or one.name)
+
+    def _is_empty(self, one: Wanted) -> bool:
+        return making.is_empty(self._address, self._address_of(one).database)
+
+    def _is_to_be_made(self, files: StoredFiles, one: Wanted) -> bool:
         """Whether a database has to be made; refuse to write over what somebody may need.
 
         Raises:
             RestoreRefused.
         """
-        target = self._target_name(name)
-        if not making.exists(self._address, target):
+        address = self._address_of(one)
+        if not making.exists(self._address, address.database):
             return True
-        where = self._address.of_database(target).shown
-        if not self._rules.into_source and self._is_source(files, name, target):
+        if not self._rules.into_source and self._is_source(files, one, address):
             raise DestinationRefused(
-                f"{where} is the database that the recovery point was taken from",
+                f"{address.shown} is the database that the recovery point was taken from",
                 hint="restore it under another name, or name its connection twice: "
                 "--into-source CONNECTION",
             )
-        if making.is_empty(self._address, target):
-            return False  # somebody made it for this: with the owner and the locale it shall have
+        # Somebody made an empty one for this: with the owner and the locale that it shall have.
+        if not one.whole or self._is_empty(one):
+            return False
         if not self._rules.overwrite:
             raise DestinationRefused(
-                f"{where} is not empty",
+                f"{address.shown} is not empty",
                 hint="restore under another name, or give --overwrite, which removes all that is "
                 "in it",
             )
-        making.drop_database(self._address, target)
+        making.drop_database(self._address, address.database)
         return True
 
-    def _is_source(self, files: StoredFiles, name: str, target: str) -> bool:
+    def _is_source(self, files: StoredFiles, one: Wanted, address: Address) -> bool:
         state = manifest.decode(files.about(manifest.STATE))
-        token = state.get("databases", {}).get(name, {}).get("token") or {}
-        with self._session(self._address.of_database(target)) as session:
+        token = state.get("databases", {}).get(one.name, {}).get("token") or {}
+        with self._session(address) as session:
             try:
                 row = session.execute(_IDENTITY).fetchone()
             except psycopg.Error:
@@ -188,11 +276,13 @@ class PostgresTarget:
         if self._rules.owner is not None:
             return
         made, failed = making.make_roles(self._address, files.load(b"roles.sql"))
-        self._notes += [
-            Note(path=name, what="a role that the server lacked was made, without a password")
-            for name in made
-        ]
-        self._notes += [Note(path=name, what="a role could not be made") for name in failed]
+        for name in made:
+            self._note(name, "a role that the server lacked was made, without a password")
+        for name in failed:
+            self._note(name, "a role could not be made")
+
+    def _note(self, path: str, what: str) -> None:
+        self._notes.append(Note(path=path, what=what))
 
     def _session(self, address: Address) -> psycopg.Connection[Any]:
         try:
@@ -209,6 +299,8 @@ def _tables(folder: bytes, described: dict[str, Any]) -> Iterator[Table]:
                 schema=one["schema"],
                 name=one["name"],
                 columns=tuple(one["columns"]),
+                indexes=tuple(one["indexes"]),
+                sequences=tuple(one["sequences"]),
                 path=folder + b"/" + one["file"].encode(),
                 rows=int(one["count"]),
                 size_bytes=int(one["bytes"]),
