@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from include.backup.errors import RestoreRefused
-from include.backup.sources.postgresql.address import refused
-from include.backup.sources.postgresql.catalog import quote
+from include.backup.errors import RestoreRefused, SourceError
+from include.backup.sources.postgresql.address import as_argument, refused
+from include.backup.sources.postgresql.catalog import quote, quote_text
+from include.backup.sources.postgresql.listing import PRIVILEGES, chosen
 from include.backup.sources.postgresql.programs import Feeding, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from include.backup.sources.postgresql.address import Address
 
@@ -35,7 +36,26 @@ SELECT pg_catalog.count(*) FROM (
   UNION ALL
   SELECT oid FROM pg_catalog.pg_largeobject_metadata) x
 """
-_CREATE_ROLE: Final = re.compile(r"^CREATE ROLE (?P<name>.+);$")
+_NAME: Final = r"(?:\"(?:[^\"]|\"\")*\"|[^\s\";]+)"
+_ABOUT_DATABASE: Final = (
+    r"((?:CREATE DATABASE|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL .*? ON DATABASE|"
+    rf"(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE|ALTER ROLE {_NAME} IN DATABASE) )"
+)
+# Which statement of roles.sql is about which role; of a membership it is the one who gets it.
+_ABOUT_ROLE: Final = re.compile(
+    rf"(?:(?P<verb>CREATE|ALTER) ROLE|COMMENT ON ROLE|GRANT {_NAME} TO) (?P<name>{_NAME})"
+)
+# A name, a text or something else; a semicolon outside of names and texts ends a statement.
+_STATEMENT: Final = re.compile(
+    r"""
+    ^(?:--|\\)[^\n]*$ |
+    (?P<sql>[A-Za-z](?:
+        (?<=\b[eE])'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | [^'";]
+    )*;)
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
+)
+_OF_OWNERS: Final = r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE "
 
 
 def exists(address: Address, database: str) -> bool:
@@ -79,26 +99,34 @@ def make_database(
     Raises:
         RestoreRefused.
     """
-    lines = []
-    for line in definition.decode().splitlines():
-        if line.startswith("\\connect "):
-            continue  # all of it can be said from elsewhere
-        if owner is not None and re.match(r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE ", line):
+    chosen = []
+    for statement in statements(definition.decode()):
+        if owner is not None and re.match(_OF_OWNERS, statement):
             continue
-        lines.append(_renamed(line, named, database))
+        chosen.append(_renamed(statement, named, database))
     if owner:
-        lines.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
-    run_sql(maintenance(address), psql, ["\n".join(lines).encode() + b"\n"])
+        chosen.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
+    run_sql(maintenance(address), psql, ["\n".join(chosen).encode() + b"\n"])
 
 
-def _renamed(line: str, old: str, new: str) -> str:
+def statements(text: str) -> list[str]:
+    r"""The statements of SQL that pg_dump wrote, without comments and psql's own commands.
+
+    All of them can be said from another database: ``\connect`` is left out as well.
+    """
+    return [found["sql"].strip() for found in _STATEMENT.finditer(text) if found["sql"]]
+
+
+def _renamed(statement: str, old: str, new: str) -> str:
     """A statement about a database, about the one of the new name."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", old)
+    plain = re.fullmatch(r"[a-z_][a-z0-9_$]*", old)
     spelled = "|".join(re.escape(form) for form in (quote(old), *([old] if plain else ())))
-    pattern = (
-        rf"^((?:CREATE|ALTER|COMMENT ON|GRANT .* ON|REVOKE .* ON) DATABASE )(?:{spelled})(?=[ ;])"
-    )
-    return re.sub(pattern, lambda found: found[1] + quote(new), line)
+    about = re.match(rf"{_ABOUT_DATABASE}(?:{spelled})(?=[ ;])", statement)
+    if about is not None:
+        return f"{about[1]}{quote(new)}{statement[about.end() :]}"
+    if statement.startswith("UPDATE pg_catalog.pg_database "):  # that it is a template
+        return statement.replace(quote_text(old), quote_text(new))
+    return statement
 
 
 def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str]]:
@@ -107,36 +135,39 @@ def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str
     Returns:
         Those that were made, and those that could not be.
     """
-    lines = definition.decode().splitlines()
+    told = [(_ABOUT_ROLE.match(one), one) for one in statements(definition.decode())]
     made: list[str] = []
     failed: list[str] = []
     try:
         session = maintenance(address).connect()
-    except Exception as error:
-        raise RestoreRefused(str(error)) from error
+    except SourceError as error:
+        raise RestoreRefused(error.message, hint=error.hint) from None
     with session:
         known = {row[0] for row in session.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
-        for line in lines:
-            found = _CREATE_ROLE.match(line)
-            if found is None or unquoted(found["name"]) in known:
+        for about, statement in told:
+            if about is None or unquoted(about["name"]) in known:
                 continue
-            name = unquoted(found["name"])
-            about = re.compile(rf"^ALTER ROLE {re.escape(found['name'])} (WITH|SET) ")
+            name = unquoted(about["name"])
             try:
-                session.execute(line)
-                for other in filter(about.match, lines):
-                    session.execute(other)
-                made.append(name)
+                session.execute(_without_defaults(statement))
             except psycopg.Error:
                 failed.append(name)
-        for line in lines:  # memberships, of those that are new
-            granted = re.match(r"^GRANT (.+) TO (\S+)", line)
-            if granted and unquoted(granted[2].rstrip(";")) in made:
-                try:
-                    session.execute(re.sub(r" GRANTED BY .*;$", ";", line))
-                except psycopg.Error:
-                    failed.append(line)
-    return made, failed
+            else:
+                if about["verb"] == "CREATE":
+                    made.append(name)
+    failed = list(dict.fromkeys(failed))
+    return [name for name in made if name not in failed], failed
+
+
+def _without_defaults(statement: str) -> str:
+    """Without what only a superuser may say, and is so of a new role anyway.
+
+    And without who granted a membership: it is whoever restores.
+    """
+    short = re.sub(r" GRANTED BY (\"(?:[^\"]|\"\")*\"|[^\s\"]+);$", ";", statement)
+    if re.match(rf"ALTER ROLE {_NAME} WITH ", short):
+        return re.sub(r" (NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b", "", short)
+    return short
 
 
 def unquoted(name: str) -> str:
@@ -164,23 +195,43 @@ def restore_section(
     Raises:
         RestoreRefused.
     """
-    arguments = [f"--section={section}", "--exit-on-error", f"--dbname={address.database}"]
+    arguments = [f"--section={section}", "--no-privileges"]
     if jobs > 1:
         arguments.append(f"--jobs={jobs}")
     if owner is not None:
-        arguments += ["--no-owner", "--no-privileges"]
+        arguments.append("--no-owner")
     if owner:
         arguments.append(f"--role={owner}")
+    _restore(address, pg_restore, [archive], arguments, what=section)
+
+
+def restore_privileges(address: Address, pg_restore: str, archive: int) -> None:
+    """Grant what was granted; see listing.PRIVILEGES.
+
+    Raises:
+        RestoreRefused.
+    """
+    with chosen(
+        pg_restore, archive, PRIVILEGES, environment=address.environment(), error=RestoreRefused
+    ) as entries:
+        arguments = ["-L", f"/proc/self/fd/{entries}"]
+        _restore(address, pg_restore, [archive, entries], arguments, what="privileges")
+
+
+def _restore(
+    address: Address, pg_restore: str, files: Sequence[int], arguments: Sequence[str], *, what: str
+) -> None:
     environment = address.environment()
     options = environment.get("PGOPTIONS", "")
     environment["PGOPTIONS"] = f"{options} -c maintenance_work_mem=256MB".strip()
     with Program(
-        [pg_restore, "--no-password", *arguments, f"/proc/self/fd/{archive}"],
-        what=f"{address.shown}: {section}",
+        [pg_restore, "--no-password", "--exit-on-error",
+         f"--dbname={as_argument(address.database)}", *arguments, f"/proc/self/fd/{files[0]}"],
+        what=f"{address.shown}: {what}",
         environment=environment,
-        open_files=[archive],
+        open_files=files,
         error=RestoreRefused,
-    ) as program:
+    ) as program:  # fmt: skip
         program.read()
 
 

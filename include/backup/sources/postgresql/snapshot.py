@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 _MOST_TRIES: Final = 5
 _LOCKED_AT_ONCE: Final = 200  # tables in one LOCK
 LOCK_SECONDS: Final = 30
-RAW: Final = "SQL_ASCII"  # the encoding of databases that know none
 # What makes COPY write the same bytes on every server and whatever the role's settings are.
 SETTINGS: Final = {
     "statement_timeout": "0",
@@ -95,6 +94,9 @@ class DatabaseSnapshot:
         self.taken_after = elapsed + timedelta(seconds=self._exported - begun)
 
     def _begin(self) -> None:
+        # What the database or the role has set must not reach the listing either.
+        for name, value in _named(self.session.info.server_version).items():
+            self.session.execute(f"SET {name} = '{value}'")
         about = self.session.execute(_ABOUT).fetchone()
         assert about is not None
         self.version, self.encoding, self.in_recovery, self.user, self.superuser = about
@@ -187,26 +189,31 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             raise refused(error, self.address) from None
 
+    def copy(self, query: str) -> str:
+        """The statement that reads rows: as the server has them, of which none is unknown to it.
+
+        Not every byte that a server keeps as WIN1252, say, is a character of Unicode.
+        """
+        return f"COPY ({query}) TO STDOUT (ENCODING '{self.encoding}')"
+
     def copied(self, query: str) -> Iterator[bytes]:
-        """The pieces of ``COPY (query) TO STDOUT``, read in this very session.
+        """The pieces that `copy` writes, read in this very session.
 
         Nothing else can be asked of it until the iterator is closed.
 
         Raises:
             SourceError.
         """
-        raw = self.encoding == RAW
         try:
-            with self._lock:
-                if raw:
-                    self.session.execute(f"SET LOCAL client_encoding = '{RAW}'")
-                with self.session.cursor().copy(f"COPY ({query}) TO STDOUT") as stream:
-                    for piece in stream:
-                        yield bytes(piece)
-                if raw:
-                    self.session.execute("SET LOCAL client_encoding = 'UTF8'")
+            with self._lock, self.session.cursor().copy(self.copy(query)) as stream:
+                for piece in stream:
+                    yield bytes(piece)
         except psycopg.Error as error:
             raise refused(error, self.address) from None
+
+    def is_waited_for(self) -> bool:
+        """Whether another session waits for what this one has locked."""
+        return bool(self.run(_WAITING))
 
     def close(self) -> None:
         """Let go of the snapshot and the locks."""
@@ -215,10 +222,13 @@ class DatabaseSnapshot:
 
 def settings_of(version: int) -> list[str]:
     """The statements that a session needs which reads rows."""
-    named = dict(SETTINGS)
-    if version >= _TRANSACTION_TIMEOUT_SINCE:
-        named["transaction_timeout"] = "0"
-    return [f"SET LOCAL {name} = '{value}'" for name, value in named.items()]
+    return [f"SET LOCAL {name} = '{value}'" for name, value in _named(version).items()]
+
+
+def _named(version: int) -> dict[str, str]:
+    if version < _TRANSACTION_TIMEOUT_SINCE:
+        return SETTINGS
+    return SETTINGS | {"transaction_timeout": "0"}
 
 
 _ABOUT: Final = """
@@ -229,8 +239,12 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
 _IDENTITY: Final = """
 SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
-       pg_catalog.pg_postmaster_start_time(),
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text,
        (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+_WAITING: Final = """
+SELECT 1 FROM pg_catalog.pg_locks
+ WHERE NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))
 """
 _SNAPSHOT: Final = """
 SELECT pg_catalog.pg_export_snapshot(),

@@ -83,9 +83,12 @@ class PostgresTarget:
                 hint=f"choose one by --path: {', '.join(chosen)}",
             )
         tables = size = 0
+        self._refuse_newer(chosen)
         fresh = {name: self._is_to_be_made(files, name) for name in chosen}
         self._make_roles(files)
         for name, one in chosen.items():
+            if fresh[name] and making.exists(self._address, self._target_name(name)):
+                making.drop_database(self._address, self._target_name(name))
             loaded = self._put(files, name, one, progress, make=fresh[name])
             tables += len(loaded)
             size += sum(table.size_bytes for table in loaded)
@@ -109,10 +112,6 @@ class PostgresTarget:
         folder = manifest.escaped(name).encode()
         address = self._address.of_database(self._target_name(name))
         owner = self._rules.owner
-        if int(described["server_version"]) // 10_000 > self._version // 10_000:
-            self._notes.append(
-                Note(path=name, what="the server is older than the one it was taken from")
-            )
         if make:
             making.make_database(
                 self._address,
@@ -131,23 +130,40 @@ class PostgresTarget:
                 )
 
             section("pre-data")
-            encoding = "SQL_ASCII" if described["encoding"] == "SQL_ASCII" else "UTF8"
             Loading(
-                address, files, encoding=encoding, jobs=self._rules.jobs, progress=progress
+                address,
+                files,
+                encoding=described["encoding"],
+                jobs=self._rules.jobs,
+                progress=progress,
             ).load(tables)
             for file in (b"/large_objects.sql", b"/sequences.sql"):
                 if files.find(folder + file) is not None:
                     making.run_sql(address, self._psql, files.stream(folder + file))
             section("post-data", self._rules.jobs)
+            if owner is None:
+                making.restore_privileges(address, self._pg_restore, archive)
         making.run_sql(address, self._psql, files.stream(folder + b"/refresh.sql"))
-        making.run_sql(address, self._psql, [b"ANALYZE;\n"])
+        try:
+            making.run_sql(address, self._psql, [b"ANALYZE;\n"])
+        except RestoreRefused as error:  # all is there; the server gathers them in its own time
+            self._notes.append(Note(path=name, what=f"no statistics: {error.message}"))
         return tables
+
+    def _refuse_newer(self, chosen: dict[str, Any]) -> None:
+        for name, one in chosen.items():
+            taken_from, major = int(one["server_version"]) // 10_000, self._version // 10_000
+            if taken_from > major:
+                raise DestinationRefused(
+                    f"{name} is from a server of version {taken_from}, and this one is {major}",
+                    hint=f"restore to a server of version {taken_from} or newer",
+                )
 
     def _target_name(self, name: str) -> str:
         return self._rules.database or name
 
     def _is_to_be_made(self, files: StoredFiles, name: str) -> bool:
-        """Whether a database has to be made; refuse to write over what somebody may need.
+        """Whether a database has to be made anew; refuse to write over what somebody may need.
 
         Raises:
             RestoreRefused.
@@ -170,7 +186,6 @@ class PostgresTarget:
                 hint="restore under another name, or give --overwrite, which removes all that is "
                 "in it",
             )
-        making.drop_database(self._address, target)
         return True
 
     def _is_source(self, files: StoredFiles, name: str, target: str) -> bool:
@@ -212,6 +227,7 @@ def _tables(folder: bytes, described: dict[str, Any]) -> Iterator[Table]:
                 path=folder + b"/" + one["file"].encode(),
                 rows=int(one["count"]),
                 size_bytes=int(one["bytes"]),
+                shared=bool(one.get("extension")),
             )
 
 
