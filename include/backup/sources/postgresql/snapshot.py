@@ -87,6 +87,8 @@ class DatabaseSnapshot:
             self._begin()
         except psycopg.Error as error:
             self.session.close()
+            if error.sqlstate in {_LOCK_TIMEOUT, _DEADLOCK}:
+                raise self._not_to_be_locked() from None
             raise refused(error, address) from None
         except BaseException:
             self.session.close()
@@ -138,15 +140,16 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             if error.sqlstate in _VANISHED:
                 return False
-            if error.sqlstate not in {_LOCK_TIMEOUT, _DEADLOCK}:
-                raise
-            raise SourceError(
-                f"{self.address.shown}: a table could not be locked within {LOCK_SECONDS} s: "
-                "another session is changing its definition",
-                hint="select pid, query from pg_stat_activity where state <> 'idle'",
-            ) from None
+            raise
         self._exported = time.monotonic()
         return True
+
+    def _not_to_be_locked(self) -> SourceError:
+        return SourceError(
+            f"{self.address.shown}: a table could not be locked within {LOCK_SECONDS} s: "
+            "another session is changing its definition",
+            hint="select pid, query from pg_stat_activity where state <> 'idle'",
+        )
 
     def _settled(self) -> bool:
         """Export the snapshot; say whether all that it shows was locked before."""
@@ -167,14 +170,12 @@ class DatabaseSnapshot:
         """A position in the log, in bytes; 0 on a standby, which replays only what is durable."""
         if self.in_recovery:
             return 0
-        row = self.session.execute(f"SELECT {function} - '0/0'::pg_lsn").fetchone()
-        assert row is not None
-        return int(row[0])
+        [(position,)] = self.run(f"SELECT {function} - '0/0'::pg_lsn")
+        return int(position)
 
     def is_durable(self) -> bool:
         """Whether everything that the snapshot shows survives a crash of the server."""
-        with self._lock:
-            return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
+        return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
 
     def run(self, statement: str) -> list[Any]:
         """Run a statement inside the snapshot; return its rows.
