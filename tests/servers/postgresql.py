@@ -99,6 +99,7 @@ class Postgres:
             "password": PASSWORD,
             "dbname": database,
             "autocommit": True,
+            "client_encoding": "utf8",
         }
         return psycopg.connect(**{**settings, **options})
 
@@ -122,7 +123,7 @@ class Postgres:
             [str(self.binaries / name), "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",
              "-d", database, *arguments],
             env={**os.environ, "PGPASSWORD": PASSWORD},
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, errors="surrogateescape",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

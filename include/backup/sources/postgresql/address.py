@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 DEFAULT_PORT: Final = 5432
 _CONNECT_SECONDS: Final = 15
 _TLS_KEYS: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+# A client's own settings come before those of roles and databases: nobody's `statement_timeout` or
+# `default_transaction_read_only` shall end a backup or a restore.
+_OPTIONS: Final = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "default_transaction_read_only=off",
+        "statement_timeout=0",
+        "idle_in_transaction_session_timeout=0",
+    )
+)
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZDIR", "LD_LIBRARY_PATH")
 
 
@@ -82,6 +92,10 @@ class Address:
             return given or "prefer"
         return "require" if self.insecure_reason else "verify-full"
 
+    @property
+    def _options(self) -> str:
+        return f"{_OPTIONS} {self.connection.extra.get('options', '')}".strip()
+
     def _require_safe(self) -> None:
         if self.is_local or self.insecure_reason:
             return
@@ -126,7 +140,7 @@ class Address:
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "holdfast",
             "keepalives_idle": 30,
-            "options": str(extra.get("options", "")) or None,
+            "options": self._options,
             "autocommit": True,
             **tls,
             **options,
@@ -148,11 +162,19 @@ class Address:
             "PGSSLMODE": self.sslmode,
             "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS),
             "PGAPPNAME": "holdfast",
-            "PGOPTIONS": str(extra.get("options", "")),
+            "PGOPTIONS": self._options,
             **{f"PG{key.upper()}": str(extra[key]) for key in _TLS_KEYS if extra.get(key)},
         }
         kept = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
         return kept | {key: value for key, value in named.items() if value}
+
+
+def as_argument(database: str) -> str:
+    """The name of a database as programs take it, to whom ``a=b`` is a connection string."""
+    if "=" not in database and not database.startswith(("postgres://", "postgresql://")):
+        return database
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
 
 
 def refused(error: psycopg.Error, address: Address) -> SourceError:

@@ -29,7 +29,7 @@ class Rows(StrEnum):
     FOREIGN = "left out: they are another server's"
     EXTENSION = "left out: the extension makes them"
     SCHEMA_ONLY = "left out: schema_only"
-    UNLOGGED = "left out: the table is unlogged"
+    UNLOGGED = "left out: it is unlogged"
     REFRESHED = "none: refreshed when it is restored"
     SEQUENCE = "its value is in sequences.sql"
 
@@ -119,10 +119,12 @@ def rows_of(
         "f": Rows.FOREIGN,
         "S": Rows.SEQUENCE,
     }
+    if relation.extension and relation.condition is None and relation.kind in {"r", "S"}:
+        return Rows.EXTENSION
+    if relation.kind == "S" and relation.persistence == "u" and in_recovery:
+        return Rows.UNLOGGED
     if relation.kind in by_kind:
         return by_kind[relation.kind]
-    if relation.extension and relation.condition is None:
-        return Rows.EXTENSION
     if any(fnmatchcase(relation.label, pattern) for pattern in schema_only):
         return Rows.SCHEMA_ONLY
     if relation.persistence == "u" and (in_recovery or not unlogged):
@@ -193,7 +195,8 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpersistence::tex
            AND o.classid = 'pg_catalog.pg_class'::regclass AND o.deptype IN ('a', 'i')
            AND s.relkind = 'S'),
        CASE WHEN c.relkind = 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
-            ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END,
+            ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END
+         AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
        c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

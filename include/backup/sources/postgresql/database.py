@@ -10,16 +10,18 @@ post-data.sql       indexes, constraints, triggers              refresh.sql     
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from include.backup.errors import SourceError
 from include.backup.sources.postgresql import ranges
 from include.backup.sources.postgresql.catalog import Relation, Rows, quote_text, rows_of
+from include.backup.sources.postgresql.listing import OF_DATABASE, PRIVILEGES, chosen
 from include.backup.sources.postgresql.manifest import escaped, file_name
 from include.backup.sources.postgresql.preflight import require_rights
 from include.backup.sources.postgresql.programs import Program
@@ -28,6 +30,7 @@ from include.backup.sources.postgresql.refreshing import refresh_order
 from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
     from include.backup.policy.source_model import PostgresqlSettings
@@ -35,11 +38,18 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
 _SEQUENCES_AT_ONCE: Final = 200
+_LOCK_SECONDS: Final = 10  # pg_dump's: nobody but who waits for us can be in its way
 # Blobs alone: with a table chosen pg_dump leaves out everything else, and this one is left out too.
 _NOTHING_ELSE: Final = ("--blobs", "-t", "pg_catalog.pg_am", "-T", "pg_catalog.pg_am")
-_OF_DATABASE: Final = re.compile(
-    r"\d+; \d+ \d+ (DATABASE|(ACL|COMMENT|SECURITY LABEL) - DATABASE)( |$)"
-)
+# What a role or a database may have set otherwise, and must not when rows are loaded.
+_LOADING: Final = {
+    "row_security": "off",
+    "search_path": "",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "xmloption": "content",
+    "lc_monetary": "C",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,10 @@ class FileResult:
     rows: int | None = None
     sha256: str = ""  # empty: some of it was taken over from the parent
     blobs_sha256: str = ""  # of the ids of its blobs, which are SHA-256 themselves
+
+
+class DefinitionsLocked(SourceError):
+    """Somebody waits to change a table, and pg_dump waits for him."""
 
 
 class Database:
@@ -147,11 +161,10 @@ class Database:
             return self._texts[name]
 
     def _make(self, name: str) -> bytes:
-        if name in {"pre-data.sql", "post-data.sql"}:
-            section = name.removesuffix(".sql")
-            return self._from_archive(f"--section={section}")
         makers = {
-            "database.sql": self._database_sql,
+            "database.sql": lambda: self._from_archive("--create", wanted=OF_DATABASE),
+            "pre-data.sql": lambda: self._from_archive("--section=pre-data", "--no-privileges"),
+            "post-data.sql": self._post_data_sql,
             "load.sql": self._load_sql,
             "sequences.sql": self._sequences_sql,
             "refresh.sql": self._refresh_sql,
@@ -171,13 +184,16 @@ class Database:
 
     def _made_archive(self) -> int:
         if self._archive is None:
-            archive = os.memfd_create("holdfast-schema", os.MFD_CLOEXEC)
-            with (
-                self.dump("--schema-only", "--format=custom") as program,
-                os.fdopen(os.dup(archive), "wb") as file,
-            ):
-                file.write(program.read())
-            self._archive = archive
+            try:
+                with self.dump("--schema-only", "--format=custom") as program:
+                    data = program.read()
+            except SourceError as error:
+                if self.snapshot.is_waited_for():
+                    raise DefinitionsLocked(error.message, hint=error.hint) from None
+                raise
+            self._archive = os.memfd_create("holdfast-schema", os.MFD_CLOEXEC)
+            with os.fdopen(os.dup(self._archive), "wb") as file:
+                file.write(data)
         return self._archive
 
     def dump(self, *arguments: str) -> Program:
@@ -187,7 +203,7 @@ class Database:
                 self._pg_dump,
                 f"--snapshot={self.snapshot.id}",
                 "--encoding=" + ("SQL_ASCII" if self.snapshot.encoding == "SQL_ASCII" else "UTF8"),
-                "--lock-wait-timeout=30s",
+                f"--lock-wait-timeout={_LOCK_SECONDS}s",
                 "--no-password",
                 *self._restricted(self._pg_dump, *arguments),
                 *arguments,
@@ -205,58 +221,59 @@ class Database:
             return []
         return [f"--restrict-key={self.restrict_key}"]
 
-    def _from_archive(self, *arguments: str) -> bytes:
+    def _from_archive(self, *arguments: str, wanted: re.Pattern[str] | None = None) -> bytes:
         archive = self._made_archive()
-        path = f"/proc/self/fd/{archive}"
-        with Program(
-            [self._pg_restore, *self._restricted(self._pg_restore), *arguments, "-f", "-", path],
-            what=f"{self.snapshot.address.shown}: pg_restore",
-            environment=self.snapshot.address.environment(),
-            open_files=[archive],
-        ) as program:
+        environment = self.snapshot.address.environment()
+        with ExitStack() as opened:
+            files = [archive]
+            if wanted is not None:
+                files.append(
+                    opened.enter_context(
+                        chosen(self._pg_restore, archive, wanted, environment=environment)
+                    )
+                )
+                arguments = (*arguments, "-L", f"/proc/self/fd/{files[-1]}")
+            program = opened.enter_context(
+                Program(
+                    [self._pg_restore, *self._restricted(self._pg_restore), *arguments,
+                     "-f", "-", f"/proc/self/fd/{archive}"],
+                    what=f"{self.snapshot.address.shown}: pg_restore",
+                    environment=environment,
+                    open_files=files,
+                )
+            )  # fmt: skip
             return program.read()
 
-    def _database_sql(self) -> bytes:
-        archive = self._made_archive()
-        path = f"/proc/self/fd/{archive}"
-        with Program(
-            [self._pg_restore, "--create", "--list", path],
-            what="pg_restore --list",
-            environment=self.snapshot.address.environment(),
-            open_files=[archive],
-        ) as program:
-            listed = program.read().decode(errors="replace").splitlines()
-        chosen = os.memfd_create("holdfast-list", os.MFD_CLOEXEC)
-        try:
-            os.write(chosen, "\n".join(filter(_is_of_database, listed)).encode())
-            with Program(
-                [self._pg_restore, *self._restricted(self._pg_restore), "--create", "-L",
-                 f"/proc/self/fd/{chosen}", "-f", "-", path],
-                what="pg_restore",
-                environment=self.snapshot.address.environment(),
-                open_files=[archive, chosen],
-            ) as program:  # fmt: skip
-                return program.read()
-        finally:
-            os.close(chosen)
+    def _post_data_sql(self) -> bytes:
+        rest = self._from_archive("--section=post-data", "--no-privileges")
+        return rest + self._from_archive(wanted=PRIVILEGES)
 
     def _load_sql(self) -> bytes:
         lines = [
             "-- Loads what lies in data/; run it by psql from the directory that this file is in.",
             "\\set ON_ERROR_STOP on",
-            f"\\encoding {'SQL_ASCII' if self.snapshot.encoding == 'SQL_ASCII' else 'UTF8'}",
-            "SET row_security = off;",
+            "\\encoding UTF8",
+            *(f"SET {name} = '{value}';" for name, value in _LOADING.items()),
         ]
         for file, relation in self.tables.items():
-            lines.append(f"\\copy {relation.target} FROM {quote_text(f'data/{file}')}")
+            if copied_by_shell(relation):
+                lines.append(f"-- data/{file} has a line of its own in RESTORE.md")
+                continue
+            name = f"data/{file}".replace("'", "''")
+            copied = self.copy_from(relation, f"'{name}'")
+            lines.append(f"\\copy {copied}")
         return ("\n".join(lines) + "\n").encode()
+
+    def copy_from(self, relation: Relation, where: str) -> str:
+        """COPY FROM as load.sql has it, without its first word."""
+        return f"{relation.target} FROM {where} (ENCODING '{self.snapshot.encoding}')"
 
     def _sequences_sql(self) -> bytes:
         """Values read after all rows: whatever a row has got from a sequence is behind it."""
         wanted = [
             one
             for one in self.snapshot.relations
-            if one.kind == "S" and (not one.extension or one.condition is not None)
+            if one.kind == "S" and self.rows[one.oid] is Rows.SEQUENCE
         ]
         lines = []
         for start in range(0, len(wanted), _SEQUENCES_AT_ONCE):
@@ -271,14 +288,11 @@ class Database:
         return "".join(f"{line}\n" for line in lines).encode()
 
     def _refresh_sql(self) -> bytes:
-        populated = {
-            one.oid: one for one in self.snapshot.relations if one.kind == "m" and one.populated
-        }
-        ordered = dict.fromkeys([*refresh_order(self.snapshot), *populated])
+        views = {one.oid: one for one in self.snapshot.relations if one.kind == "m"}
+        filled = {oid for oid, one in views.items() if one.populated}
         return "".join(
-            f"REFRESH MATERIALIZED VIEW {populated[oid].sql};\n"
-            for oid in ordered
-            if oid in populated
+            f"REFRESH MATERIALIZED VIEW {views[oid].sql};\n"
+            for oid in refresh_order(self.snapshot, views, filled)
         ).encode()
 
     def state(self) -> DatabaseState:
@@ -313,6 +327,7 @@ class Database:
                     "name": one.name,
                     "kind": one.kind,
                     "rows": str(self.rows[one.oid]),
+                    **({"extension": one.extension} if one.extension else {}),
                     **self._described_rows(one, files.get(one.oid)),
                 }
                 for one in snapshot.relations
@@ -338,6 +353,11 @@ class Database:
         self.snapshot.close()
 
 
+def copied_by_shell(relation: Relation) -> bool:
+    r"""Whether psql's ``\copy``, which is one line, cannot name a table or its columns."""
+    return any(char in relation.target for char in "\n\r")
+
+
 def _described(result: FileResult) -> dict[str, Any]:
     found: dict[str, Any] = {"bytes": result.bytes}
     if result.rows is not None:
@@ -347,11 +367,6 @@ def _described(result: FileResult) -> dict[str, Any]:
     if result.blobs_sha256:
         found["blobs_sha256"] = result.blobs_sha256
     return found
-
-
-def _is_of_database(line: str) -> bool:
-    """Whether a line of pg_restore's list is about the database: ``12; 1262 5 DATABASE …``."""
-    return _OF_DATABASE.match(line) is not None
 
 
 _EXTENSIONS: Final = "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1"

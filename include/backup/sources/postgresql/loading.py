@@ -26,10 +26,16 @@ _SETTINGS: Final = (
     "SET synchronous_commit = off",
     "SET statement_timeout = 0",
     "SET row_security = off",
+    "SET lock_timeout = 0",
+    "SET idle_in_transaction_session_timeout = 0",
+    "SET search_path = ''",
     "SET datestyle = 'ISO'",
     "SET intervalstyle = 'postgres'",
     "SET xmloption = 'content'",
+    "SET lc_monetary = 'C'",
 )
+
+_DATA_EXCEPTION: Final = "22"  # whose messages are about values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class Table:
     path: bytes  # of its file in the dataset
     rows: int
     size_bytes: int
+    shared: bool = False  # with rows that its extension has made, and that stay
 
     @property
     def label(self) -> str:
@@ -114,17 +121,19 @@ class Loading:
         session = self._session()
         try:
             with session.transaction():
-                session.execute(f"TRUNCATE ONLY {table.sql}")
+                options = [f"ENCODING '{self._encoding}'"]
+                if not table.shared:
+                    session.execute(f"TRUNCATE ONLY {table.sql}")
+                    options.append("FREEZE")
                 cursor = session.cursor()
-                with cursor.copy(f"COPY {table.target} FROM STDIN WITH (FREEZE)") as copy:
+                with cursor.copy(f"COPY {table.target} FROM STDIN ({', '.join(options)})") as copy:
                     for piece in self._files.stream(table.path):
                         if self._stop.is_set():
                             raise RestoreRefused("another table failed")
                         copy.write(piece)
                         self._progress(len(piece))
         except psycopg.Error as error:
-            told = " ".join(str(error).split())
-            raise RestoreRefused(f"{self._address.shown} {table.label}: {told}") from None
+            raise RestoreRefused(f"{self._address.shown} {table.label}: {_told(error)}") from None
         if cursor.rowcount != table.rows:
             raise RestoreRefused(
                 f"{table.label} has {cursor.rowcount} rows now, and had {table.rows}"
@@ -133,9 +142,20 @@ class Loading:
     def _session(self) -> psycopg.Connection[Any]:
         session: psycopg.Connection[Any] | None = getattr(self._sessions, "session", None)
         if session is None:
-            session = self._address.connect(client_encoding=self._encoding)
+            session = self._address.connect(client_encoding="UTF8")
             for statement in _SETTINGS:
                 session.execute(statement)
             self._sessions.session = session
             self._opened.append(session)
         return session
+
+
+def _told(error: psycopg.Error) -> str:
+    """What the server said, without what it quotes from the rows."""
+    said, state = error.diag, error.sqlstate or ""
+    if said.message_primary is None:  # the connection broke
+        return " ".join(str(error).split())
+    if state.startswith(_DATA_EXCEPTION):
+        column = f", column {said.column_name}" if said.column_name else ""
+        return f"it does not take the rows: {type(error).__name__} ({state}){column}"
+    return f"{said.message_primary} ({state})"

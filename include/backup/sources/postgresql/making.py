@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from include.backup.errors import RestoreRefused
-from include.backup.sources.postgresql.address import refused
-from include.backup.sources.postgresql.catalog import quote
+from include.backup.errors import RestoreRefused, SourceError
+from include.backup.sources.postgresql.address import as_argument, refused
+from include.backup.sources.postgresql.catalog import quote, quote_text
+from include.backup.sources.postgresql.listing import PRIVILEGES, entries_file, listed
 from include.backup.sources.postgresql.programs import Feeding, Program
 
 if TYPE_CHECKING:
@@ -40,7 +41,26 @@ SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
-_CREATE_ROLE: Final = re.compile(r"^CREATE ROLE (?P<name>.+);$")
+_NAME: Final = r"(?:\"(?:[^\"]|\"\")*\"|[^\s\";]+)"
+_ABOUT_DATABASE: Final = (
+    r"((?:CREATE DATABASE|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL .*? ON DATABASE|"
+    rf"(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE|ALTER ROLE {_NAME} IN DATABASE) )"
+)
+# Which statement of roles.sql is about which role; of a membership it is the one who gets it.
+_ABOUT_ROLE: Final = re.compile(
+    rf"(?:(?P<verb>CREATE|ALTER) ROLE|COMMENT ON ROLE|GRANT {_NAME} TO) (?P<name>{_NAME})"
+)
+# A name, a text or something else; a semicolon outside of names and texts ends a statement.
+_STATEMENT: Final = re.compile(
+    r"""
+    ^(?:--|\\)[^\n]*$ |
+    (?P<sql>[A-Za-z](?:
+        (?<=\b[eE])'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | [^'";]
+    )*;)
+    """,
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
+)
+_OF_OWNERS: Final = r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE "
 
 
 def exists(address: Address, database: str) -> bool:
@@ -93,26 +113,34 @@ def make_database(
     Raises:
         RestoreRefused.
     """
-    lines = []
-    for line in definition.decode().splitlines():
-        if line.startswith("\\connect "):
-            continue  # all of it can be said from elsewhere
-        if owner is not None and re.match(r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE ", line):
+    chosen = []
+    for statement in statements(definition.decode()):
+        if owner is not None and re.match(_OF_OWNERS, statement):
             continue
-        lines.append(_renamed(line, named, database))
+        chosen.append(_renamed(statement, named, database))
     if owner:
-        lines.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
-    run_sql(maintenance(address), psql, ["\n".join(lines).encode() + b"\n"])
+        chosen.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
+    run_sql(maintenance(address), psql, ["\n".join(chosen).encode() + b"\n"])
 
 
-def _renamed(line: str, old: str, new: str) -> str:
+def statements(text: str) -> list[str]:
+    r"""The statements of SQL that pg_dump wrote, without comments and psql's own commands.
+
+    All of them can be said from another database: ``\connect`` is left out as well.
+    """
+    return [found["sql"].strip() for found in _STATEMENT.finditer(text) if found["sql"]]
+
+
+def _renamed(statement: str, old: str, new: str) -> str:
     """A statement about a database, about the one of the new name."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", old)
+    plain = re.fullmatch(r"[a-z_][a-z0-9_$]*", old)
     spelled = "|".join(re.escape(form) for form in (quote(old), *([old] if plain else ())))
-    pattern = (
-        rf"^((?:CREATE|ALTER|COMMENT ON|GRANT .* ON|REVOKE .* ON) DATABASE )(?:{spelled})(?=[ ;])"
-    )
-    return re.sub(pattern, lambda found: found[1] + quote(new), line)
+    about = re.match(rf"{_ABOUT_DATABASE}(?:{spelled})(?=[ ;])", statement)
+    if about is not None:
+        return f"{about[1]}{quote(new)}{statement[about.end() :]}"
+    if statement.startswith("UPDATE pg_catalog.pg_database "):  # that it is a template
+        return statement.replace(quote_text(old), quote_text(new))
+    return statement
 
 
 def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str]]:
@@ -121,36 +149,39 @@ def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str
     Returns:
         Those that were made, and those that could not be.
     """
-    lines = definition.decode().splitlines()
+    told = [(_ABOUT_ROLE.match(one), one) for one in statements(definition.decode())]
     made: list[str] = []
     failed: list[str] = []
     try:
         session = maintenance(address).connect()
-    except Exception as error:
-        raise RestoreRefused(str(error)) from error
+    except SourceError as error:
+        raise RestoreRefused(error.message, hint=error.hint) from None
     with session:
         known = {row[0] for row in session.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
-        for line in lines:
-            found = _CREATE_ROLE.match(line)
-            if found is None or unquoted(found["name"]) in known:
+        for about, statement in told:
+            if about is None or unquoted(about["name"]) in known:
                 continue
-            name = unquoted(found["name"])
-            about = re.compile(rf"^ALTER ROLE {re.escape(found['name'])} (WITH|SET) ")
+            name = unquoted(about["name"])
             try:
-                session.execute(line)
-                for other in filter(about.match, lines):
-                    session.execute(other)
-                made.append(name)
+                session.execute(_without_defaults(statement))
             except psycopg.Error:
                 failed.append(name)
-        for line in lines:  # memberships, of those that are new
-            granted = re.match(r"^GRANT (.+) TO (\S+)", line)
-            if granted and unquoted(granted[2].rstrip(";")) in made:
-                try:
-                    session.execute(re.sub(r" GRANTED BY .*;$", ";", line))
-                except psycopg.Error:
-                    failed.append(line)
-    return made, failed
+            else:
+                if about["verb"] == "CREATE":
+                    made.append(name)
+    failed = list(dict.fromkeys(failed))
+    return [name for name in made if name not in failed], failed
+
+
+def _without_defaults(statement: str) -> str:
+    """Without what only a superuser may say, and is so of a new role anyway.
+
+    And without who granted a membership: it is whoever restores.
+    """
+    short = re.sub(r" GRANTED BY (\"(?:[^\"]|\"\")*\"|[^\s\"]+);$", ";", statement)
+    if re.match(rf"ALTER ROLE {_NAME} WITH ", short):
+        return re.sub(r" (NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b", "", short)
+    return short
 
 
 def unquoted(name: str) -> str:
@@ -170,20 +201,13 @@ def archive_of(pieces: Iterable[bytes]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def listed(pg_restore: str, archive: int) -> list[str]:
-    """The lines of pg_restore's list.
+def entries(address: Address, pg_restore: str, archive: int) -> list[str]:
+    """The entries of an archive; see listing.listed.
 
     Raises:
         RestoreRefused.
     """
-    with Program(
-        [pg_restore, "--list", f"/proc/self/fd/{archive}"],
-        what="pg_restore --list",
-        environment={},
-        open_files=[archive],
-        error=RestoreRefused,
-    ) as program:
-        return program.read().decode(errors="replace").splitlines()
+    return listed(pg_restore, archive, environment=address.environment(), error=RestoreRefused)
 
 
 def restore_section(
@@ -199,51 +223,64 @@ def restore_section(
     """Restore the definitions of one section; the first error ends it.
 
     Args:
-        only: lines of the list; None: all.
+        only: entries of the archive; None: all.
 
     Raises:
         RestoreRefused.
     """
-    with ExitStack() as opened:
-        descriptors = [archive]
-        arguments = []
-        if only is not None:
-            chosen = opened.enter_context(archive_of([f"{line}\n".encode() for line in only]))
-            descriptors.append(chosen)
-            arguments.append(f"--use-list=/proc/self/fd/{chosen}")
-        _restore_section(
-            address, pg_restore, descriptors, section, arguments, jobs=jobs, owner=owner
-        )
-
-
-def _restore_section(
-    address: Address,
-    pg_restore: str,
-    descriptors: Sequence[int],
-    section: str,
-    more: Sequence[str],
-    *,
-    jobs: int,
-    owner: str | None,
-) -> None:
-    arguments = [f"--section={section}", "--exit-on-error", f"--dbname={address.database}", *more]
+    arguments = [f"--section={section}", "--no-privileges"]
     if jobs > 1:
         arguments.append(f"--jobs={jobs}")
     if owner is not None:
-        arguments += ["--no-owner", "--no-privileges"]
+        arguments.append("--no-owner")
     if owner:
         arguments.append(f"--role={owner}")
+    _restore(address, pg_restore, archive, arguments, what=section, only=only)
+
+
+def restore_privileges(
+    address: Address, pg_restore: str, archive: int, *, only: Sequence[str] | None = None
+) -> None:
+    """Grant what was granted; see listing.PRIVILEGES.
+
+    Args:
+        only: entries of the archive; None: all.
+
+    Raises:
+        RestoreRefused.
+    """
+    lines = entries(address, pg_restore, archive) if only is None else only
+    wanted = list(filter(PRIVILEGES.match, lines))
+    _restore(address, pg_restore, archive, [], what="privileges", only=wanted)
+
+
+def _restore(
+    address: Address,
+    pg_restore: str,
+    archive: int,
+    arguments: Sequence[str],
+    *,
+    what: str,
+    only: Sequence[str] | None,
+) -> None:
     environment = address.environment()
     options = environment.get("PGOPTIONS", "")
     environment["PGOPTIONS"] = f"{options} -c maintenance_work_mem=256MB".strip()
-    with Program(
-        [pg_restore, "--no-password", *arguments, f"/proc/self/fd/{descriptors[0]}"],
-        what=f"{address.shown}: {section}",
-        environment=environment,
-        open_files=descriptors,
-        error=RestoreRefused,
-    ) as program:
-        program.read()
+    with ExitStack() as opened:
+        files, chosen = [archive], []
+        if only is not None:
+            files.append(opened.enter_context(entries_file(only)))
+            chosen = ["-L", f"/proc/self/fd/{files[1]}"]
+        program = Program(
+            [pg_restore, "--no-password", "--exit-on-error",
+             f"--dbname={as_argument(address.database)}", *arguments, *chosen,
+             f"/proc/self/fd/{archive}"],
+            what=f"{address.shown}: {what}",
+            environment=environment,
+            open_files=files,
+            error=RestoreRefused,
+        )  # fmt: skip
+        opened.enter_context(program).read()
 
 
 def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 from contextlib import suppress
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
 _LONGEST_MESSAGE: Final = 500
+_TELLING: Final = re.compile(r"\b(error|fatal|panic|hint): ", re.IGNORECASE)
+_QUOTING: Final = re.compile(
+    r"\s*(\S+: )?(detail|context|query|statement|location|line \d+|command was)\b", re.IGNORECASE
+)
 
 
 class Program:
@@ -148,6 +153,15 @@ class Feeding:
 
 def complaint(errors: int, process: subprocess.Popen[bytes]) -> str:
     """What a program wrote to its standard error, on one line."""
-    told = os.pread(errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
-    text = " ".join(told.split())[:_LONGEST_MESSAGE]
-    return text or f"it ended with {process.returncode}"
+    told = os.pread(errors, 16 * _LONGEST_MESSAGE, 0).decode(errors="replace")
+    return essence(told)[:_LONGEST_MESSAGE] or f"it ended with {process.returncode}"
+
+
+def essence(told: str) -> str:
+    """The errors and hints among what a program or a server said, on one line.
+
+    Not the details: they may quote rows (``DETAIL: Key (email)=(…) is duplicated``).
+    """
+    lines = [line for line in told.split("\n") if line.strip() and not _QUOTING.match(line)]
+    telling = [line for line in lines if _TELLING.search(line)]
+    return " ".join(" ".join(telling or lines[:1]).split())

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from include.backup.errors import BackupError, SourceError
-from include.backup.sources.postgresql.snapshot import RAW, settings_of
+from include.backup.sources.postgresql.programs import essence
+from include.backup.sources.postgresql.snapshot import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,11 @@ _PIPE_BYTES: Final = 1 << 20
 _MARK: Final = b"\\.\n"
 STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
 _LONGEST_MESSAGE: Final = 500
+# The code of an error is the same in every language that a server speaks.
+_ARGUMENTS: Final = (
+    "-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-f", "-",
+)  # fmt: skip
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class LockRefused(BackupError):
@@ -53,11 +59,9 @@ class Pump:
         with os.fdopen(os.dup(self._script), "wb") as script:
             script.writelines(_script(snapshot, relation, queries))
         os.lseek(self._script, 0, os.SEEK_SET)
-        environment = snapshot.address.environment() | {
-            "PGCLIENTENCODING": RAW if snapshot.encoding == RAW else "UTF8"
-        }
+        environment = snapshot.address.environment() | {"PGCLIENTENCODING": "UTF8"}
         self._process = subprocess.Popen(
-            [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-"],
+            [psql, *_ARGUMENTS],
             stdin=self._script,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -69,6 +73,7 @@ class Pump:
         self._buffer = bytearray(_PIPE_BYTES)
         self._start = self._end = 0  # what of the buffer has not been handed out
         self._at_line = True  # whether what comes next begins a line
+        self._begun = False  # whether anything was handed out, or a range ended
         self.rows = 0  # of the range that is read
 
     def __enter__(self) -> Self:
@@ -97,6 +102,7 @@ class Pump:
                 self._hand_out(target, count)
                 return count
             if marked:
+                self._begun = True
                 self._start += len(_MARK)
                 return 0
             if not self._refill():
@@ -130,6 +136,7 @@ class Pump:
         return self._end, False
 
     def _hand_out(self, target: memoryview, count: int) -> None:
+        self._begun = True
         until = self._start + count
         target[:count] = memoryview(self._buffer)[self._start : until]
         self.rows += self._buffer.count(b"\n", self._start, until)
@@ -153,10 +160,9 @@ class Pump:
     def _failure(self) -> SourceError | LockRefused:
         code = self._process.wait()
         told = os.pread(self._errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
-        lines = [line for line in told.splitlines() if line.strip()]
-        if any("could not obtain lock" in line for line in lines):
+        if _LOCK_NOT_AVAILABLE in told and not self._begun:
             return LockRefused(f"{self._what}: another session waits for it")
-        text = " ".join(" ".join(lines).split())[:_LONGEST_MESSAGE]
+        text = essence(told)[:_LONGEST_MESSAGE]
         return SourceError(f"{self._what}: psql ended with {code} in the middle: {text}")
 
 
@@ -178,5 +184,5 @@ def _script(
         yield f"{statement};\n".encode()
     yield f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT;\n".encode()
     for query in queries:
-        yield f"COPY ({query}) TO STDOUT;\n\\echo '\\\\.'\n".encode()
+        yield f"{snapshot.copy(query)};\n\\echo '\\\\.'\n".encode()
     yield b"COMMIT;\n"

@@ -8,24 +8,40 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
 
-def refresh_order(snapshot: DatabaseSnapshot) -> list[int]:
-    """The oids of all views, plain ones included, each after what it reads.
+def refresh_order(
+    snapshot: DatabaseSnapshot, views: Collection[int], filled: Collection[int]
+) -> list[int]:
+    """The materialized views to refresh, each after those that it reads.
+
+    One that has rows, and reads another that was emptied since, cannot be refreshed: it comes back
+    empty, as pg_restore leaves it.
+
+    Args:
+        views: the oids of all materialized views.
+        filled: of these, the ones that have rows.
 
     Raises:
         SourceError.
     """
-    reads: dict[int, set[int]] = {}
+    reads: dict[int, set[int]] = {oid: set() for oid in views}
     for view, read in snapshot.run(_READS):
         reads.setdefault(view, set()).add(read)
     try:
-        return list(TopologicalSorter(reads).static_order())
+        order = list(TopologicalSorter(reads).static_order())
     except CycleError as error:  # views in a circle cannot be made, or the catalog is damaged
         raise SourceError(
             f"{snapshot.address.shown}: views read one another in a circle"
         ) from error
+    empty: set[int] = set()
+    for oid in order:
+        if (oid in views and oid not in filled) or reads.get(oid, set()) & empty:
+            empty.add(oid)
+    return [oid for oid in order if oid in views and oid not in empty]
 
 
 _READS: Final = """

@@ -38,7 +38,6 @@ _MOST_TRIES: Final = 5
 _LOCKED_AT_ONCE: Final = 200  # tables in one LOCK
 LOCK_SECONDS: Final = 30
 _FLUSH_SECONDS: Final = 5
-RAW: Final = "SQL_ASCII"  # the encoding of databases that know none
 # What makes COPY write the same bytes on every server and whatever the role's settings are.
 SETTINGS: Final = {
     "statement_timeout": "0",
@@ -90,6 +89,8 @@ class DatabaseSnapshot:
             self._begin()
         except psycopg.Error as error:
             self.session.close()
+            if error.sqlstate in {_LOCK_TIMEOUT, _DEADLOCK}:
+                raise self._not_to_be_locked() from None
             raise refused(error, address) from None
         except BaseException:
             self.session.close()
@@ -97,6 +98,9 @@ class DatabaseSnapshot:
         self.taken_after = elapsed + timedelta(seconds=self._exported - begun)
 
     def _begin(self) -> None:
+        # What the database or the role has set must not reach the listing either.
+        for name, value in _named(self.session.info.server_version).items():
+            self.session.execute(f"SET {name} = '{value}'")
         about = self.session.execute(_ABOUT).fetchone()
         assert about is not None
         self.version, self.encoding, self.in_recovery, self.user, self.superuser = about
@@ -138,15 +142,16 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             if error.sqlstate in _VANISHED:
                 return False
-            if error.sqlstate not in {_LOCK_TIMEOUT, _DEADLOCK}:
-                raise
-            raise SourceError(
-                f"{self.address.shown}: a table could not be locked within {LOCK_SECONDS} s: "
-                "another session is changing its definition",
-                hint="select pid, query from pg_stat_activity where state <> 'idle'",
-            ) from None
+            raise
         self._exported = time.monotonic()
         return True
+
+    def _not_to_be_locked(self) -> SourceError:
+        return SourceError(
+            f"{self.address.shown}: a table could not be locked within {LOCK_SECONDS} s: "
+            "another session is changing its definition",
+            hint="select pid, query from pg_stat_activity where state <> 'idle'",
+        )
 
     def _settled(self) -> bool:
         """Export the snapshot; say whether all that it shows was locked before."""
@@ -167,9 +172,8 @@ class DatabaseSnapshot:
         """A position in the log, in bytes; 0 on a standby, which replays only what is durable."""
         if self.in_recovery:
             return 0
-        row = self.session.execute(f"SELECT {function} - '0/0'::pg_lsn").fetchone()
-        assert row is not None
-        return int(row[0])
+        [(position,)] = self.run(f"SELECT {function} - '0/0'::pg_lsn")
+        return int(position)
 
     def is_durable(self) -> bool:
         """Whether everything that the snapshot shows survives a crash of the server.
@@ -191,8 +195,7 @@ class DatabaseSnapshot:
         return True
 
     def _is_flushed(self) -> bool:
-        with self._lock:
-            return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
+        return self._lsn("pg_current_wal_flush_lsn()") >= self.insert_lsn
 
     def run(self, statement: str) -> list[Any]:
         """Run a statement inside the snapshot; return its rows.
@@ -207,26 +210,31 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             raise refused(error, self.address) from None
 
+    def copy(self, query: str) -> str:
+        """The statement that reads rows: as the server has them, of which none is unknown to it.
+
+        Not every byte that a server keeps as WIN1252, say, is a character of Unicode.
+        """
+        return f"COPY ({query}) TO STDOUT (ENCODING '{self.encoding}')"
+
     def copied(self, query: str) -> Iterator[bytes]:
-        """The pieces of ``COPY (query) TO STDOUT``, read in this very session.
+        """The pieces that `copy` writes, read in this very session.
 
         Nothing else can be asked of it until the iterator is closed.
 
         Raises:
             SourceError.
         """
-        raw = self.encoding == RAW
         try:
-            with self._lock:
-                if raw:
-                    self.session.execute(f"SET LOCAL client_encoding = '{RAW}'")
-                with self.session.cursor().copy(f"COPY ({query}) TO STDOUT") as stream:
-                    for piece in stream:
-                        yield bytes(piece)
-                if raw:
-                    self.session.execute("SET LOCAL client_encoding = 'UTF8'")
+            with self._lock, self.session.cursor().copy(self.copy(query)) as stream:
+                for piece in stream:
+                    yield bytes(piece)
         except psycopg.Error as error:
             raise refused(error, self.address) from None
+
+    def is_waited_for(self) -> bool:
+        """Whether another session waits for what this one has locked."""
+        return bool(self.run(_WAITING))
 
     def close(self) -> None:
         """Let go of the snapshot and the locks."""
@@ -235,10 +243,13 @@ class DatabaseSnapshot:
 
 def settings_of(version: int) -> list[str]:
     """The statements that a session needs which reads rows."""
-    named = dict(SETTINGS)
-    if version >= _TRANSACTION_TIMEOUT_SINCE:
-        named["transaction_timeout"] = "0"
-    return [f"SET LOCAL {name} = '{value}'" for name, value in named.items()]
+    return [f"SET LOCAL {name} = '{value}'" for name, value in _named(version).items()]
+
+
+def _named(version: int) -> dict[str, str]:
+    if version < _TRANSACTION_TIMEOUT_SINCE:
+        return SETTINGS
+    return SETTINGS | {"transaction_timeout": "0"}
 
 
 _ABOUT: Final = """
@@ -249,8 +260,12 @@ SELECT current_setting('server_version_num')::int, current_setting('server_encod
 _IDENTITY: Final = """
 SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
-       pg_catalog.pg_postmaster_start_time(),
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text,
        (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+_WAITING: Final = """
+SELECT 1 FROM pg_catalog.pg_locks
+ WHERE NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))
 """
 _SNAPSHOT: Final = """
 SELECT pg_catalog.pg_export_snapshot(),

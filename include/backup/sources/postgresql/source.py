@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from time import monotonic
@@ -11,7 +12,7 @@ from include.backup.errors import SourceError
 from include.backup.format.times import datetime_of_text
 from include.backup.policy.source_model import EVERY, PostgresqlSettings
 from include.backup.sources.postgresql import manifest
-from include.backup.sources.postgresql.database import Database
+from include.backup.sources.postgresql.database import Database, DefinitionsLocked
 from include.backup.sources.postgresql.programs import Program
 from include.backup.sources.postgresql.reading import PostgresReading
 from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
     from include.backup.sources.base import Parent
     from include.backup.sources.postgresql.address import Address
+    from include.backup.sources.postgresql.ranges import DatabaseState
+
+log = logging.getLogger(__name__)
+
+_MOST_TRIES: Final = 3
 
 
 class PostgresSource:
@@ -54,13 +60,10 @@ class PostgresSource:
         with ExitStack() as opened:
             databases = []
             for name in self._names():
-                elapsed = timedelta(seconds=monotonic() - begun)
-                snapshot = DatabaseSnapshot(self._address.of_database(name), elapsed=elapsed)
-                opened.callback(snapshot.close)
                 described = known.get("databases", {}).get(name, {})
-                one = Database(
-                    snapshot,
-                    self._settings,
+                one = self._begun(
+                    name,
+                    begun,
                     before=manifest.state_of(state, name),
                     restrict_key=str(described.get("restrict_key", "")),
                 )
@@ -76,6 +79,33 @@ class PostgresSource:
                 roles=lambda: self._roles(first),
                 slot=self._slot,
             )
+
+    def _begun(
+        self, name: str, begun: float, *, before: DatabaseState | None, restrict_key: str
+    ) -> Database:
+        """A database with its snapshot and its definitions.
+
+        pg_dump locks the tables in a session of its own. Whoever came to change one after it was
+        locked here waits for us, and pg_dump for him: then all is let go of, and begun anew.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            elapsed = timedelta(seconds=monotonic() - begun)
+            snapshot = DatabaseSnapshot(self._address.of_database(name), elapsed=elapsed)
+            try:
+                one = Database(snapshot, self._settings, before=before, restrict_key=restrict_key)
+                one.archive()
+            except DefinitionsLocked as error:
+                snapshot.close()
+                if tries == _MOST_TRIES:
+                    raise
+                log.info("%s: begun anew: %s", name, error.message)
+            except BaseException:
+                snapshot.close()
+                raise
+            else:
+                return one
 
     def preflight(self) -> str:
         """See that everything could be read; say what there is. Nothing is read.
@@ -127,6 +157,7 @@ def _dated(state: dict[str, object]) -> datetime | None:
 
 _DATABASES: Final = """
 SELECT datname::text FROM pg_catalog.pg_database
- WHERE datallowconn AND NOT datistemplate AND pg_catalog.has_database_privilege(oid, 'CONNECT')
+ WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2
+   AND pg_catalog.has_database_privilege(oid, 'CONNECT')
  ORDER BY datname COLLATE "C"
 """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from include.backup.sources.postgresql.address import as_argument
+from include.backup.sources.postgresql.database import copied_by_shell
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from include.backup.sources.postgresql.database import Database
 
@@ -19,11 +23,12 @@ def restore_steps(databases: Sequence[Database]) -> str:
         told.append(
             _DATABASE.format(
                 name=one.name,
-                shown=shlex.quote(one.name),
-                folder=shlex.quote(one.folder),
+                shown=_word(as_argument(one.name)),
+                folder=_word(one.folder),
                 major=one.snapshot.version // 10_000,
                 tables=len(one.tables),
                 objects=objects,
+                others="".join(_by_shell(one)),
             )
         )
     return "\n".join(told)
@@ -35,13 +40,37 @@ def tables_in(tables: int, databases: int) -> str:
     return some if databases == 1 else f"{some} in {databases} databases"
 
 
+def _by_shell(one: Database) -> Iterator[str]:
+    """The lines for tables that load.sql cannot name."""
+    for file, relation in one.tables.items():
+        if copied_by_shell(relation):
+            command = f"COPY {one.copy_from(relation, 'STDIN')}"
+            yield (
+                f"    psql -X -v ON_ERROR_STOP=1 -d {_word(as_argument(one.name))} "
+                f"-c {_word(command)} <data/{_word(file)}\n"
+            )
+
+
+def _word(text: str) -> str:
+    """A word of a command for bash, on one line."""
+    if not re.search(r"[\x00-\x1f\x7f]", text):
+        return shlex.quote(text)
+    escaped = re.sub(r"[\x00-\x1f\x7f'\\]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return f"$'{escaped}'"
+
+
 _FETCH: Final = """\
 Fetch the files, which are plain SQL and the text of COPY:
 
     restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET"
     cd "$TARGET/$DATASET"
 
-Everything below is run by psql as a superuser, or as the owner of all; PGHOST and so on say where.
+Everything below is run in bash, and by psql as a superuser, or as the owner of all; PGHOST and so
+on say where. What a database has set for its sessions must not stop it:
+
+    export PGOPTIONS="-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
+    export PGCLIENTENCODING=UTF8
+
 Stop at the first error: what is incomplete is no restore.
 """
 _ROLES: Final = """\
@@ -57,8 +86,8 @@ makes it; to give it another name, change that in database.sql and in the lines 
     cd "$TARGET/$DATASET"/{folder}
     psql -X -v ON_ERROR_STOP=1 -d postgres -f database.sql
     psql -X -v ON_ERROR_STOP=1 -d {shown} -f pre-data.sql -f load.sql{objects}
-    psql -X -v ON_ERROR_STOP=1 -d {shown} -f sequences.sql -f post-data.sql -f refresh.sql
-    psql -X -d {shown} -c ANALYZE
+{others}    psql -X -v ON_ERROR_STOP=1 -d {shown} -f sequences.sql -f post-data.sql -f refresh.sql
+    psql -X -d {shown} -c ANALYZE || echo "without statistics; nothing else is missing"
 
 One table alone, without its definition: the line of load.sql that names it.
 """

@@ -57,6 +57,7 @@ class Wanted:
     tables: list[Table]
     whole: bool
     make: bool = False  # whether the database has to be made
+    drop: bool = False  # whether one of its name has to go before
     beside: bool = False  # whether tables are put beside others that are there
 
 
@@ -81,6 +82,7 @@ class PostgresTarget:
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""
         wanted = self._wanted(files)
+        self._refuse_newer(wanted)
         for one in wanted:
             one.make = self._is_to_be_made(files, one)
             one.beside = not (one.whole or one.make or self._is_empty(one))
@@ -88,6 +90,8 @@ class PostgresTarget:
                 self._refuse_tables(one)
         self._make_roles(files)
         for one in wanted:
+            if one.drop:
+                making.drop_database(self._address, self._address_of(one).database)
             put = self._put_tables if one.beside else self._put_database
             put(files, one, progress)
         tables = [table for one in wanted for table in one.tables]
@@ -134,8 +138,6 @@ class PostgresTarget:
     ) -> None:
         """Put a database back: all of its definitions, and the rows that are wanted."""
         address, owner = self._address_of(one), self._rules.owner
-        if int(one.described["server_version"]) // 10_000 > self._version // 10_000:
-            self._note(one.name, "the server is older than the one it was taken from")
         if one.make:
             making.make_database(
                 self._address,
@@ -148,8 +150,8 @@ class PostgresTarget:
         with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
             only = None
             if not one.whole:
-                listed = making.listed(self._pg_restore, archive)
-                only = [line for line in listed if " FK CONSTRAINT " not in line]
+                every = making.entries(address, self._pg_restore, archive)
+                only = [line for line in every if " FK CONSTRAINT " not in line]
                 self._note(one.name, "foreign keys were left out: not every table has its rows")
             self._section(address, archive, "pre-data", only)
             self._load(files, one, address, progress)
@@ -157,9 +159,11 @@ class PostgresTarget:
                 if files.find(one.folder + file) is not None:
                     making.run_sql(address, self._psql, files.stream(one.folder + file))
             self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
+            if owner is None:
+                making.restore_privileges(address, self._pg_restore, archive)
         if one.whole:
             making.run_sql(address, self._psql, files.stream(one.folder + b"/refresh.sql"))
-        making.run_sql(address, self._psql, [b"ANALYZE;\n"])
+        self._analyze(address, one, "ANALYZE")
 
     def _put_tables(self, files: StoredFiles, one: Wanted, progress: Callable[[int], None]) -> None:
         """Put some tables back into a database that has others.
@@ -171,14 +175,21 @@ class PostgresTarget:
         there = making.tables_there(address)
         missing = [table for table in one.tables if table.sql not in there]
         with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
-            listed = making.listed(self._pg_restore, archive)
-            only = list(lines_of(listed, missing))
+            every = making.entries(address, self._pg_restore, archive)
+            only = list(lines_of(every, missing))
             self._section(address, archive, "pre-data", only)
             self._load(files, one, address, progress)
             making.run_sql(address, self._psql, self._sequences(files, one, missing))
             self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
-        named = ", ".join(table.sql for table in one.tables)
-        making.run_sql(address, self._psql, [f"ANALYZE {named};\n".encode()])
+            if self._rules.owner is None:
+                making.restore_privileges(address, self._pg_restore, archive, only=only)
+        self._analyze(address, one, f"ANALYZE {', '.join(table.sql for table in one.tables)}")
+
+    def _analyze(self, address: Address, one: Wanted, statement: str) -> None:
+        try:
+            making.run_sql(address, self._psql, [f"{statement};\n".encode()])
+        except RestoreRefused as error:  # all is there; the server gathers them in its own time
+            self._note(one.name, f"no statistics: {error.message}")
 
     def _refuse_tables(self, one: Wanted) -> None:
         """Refuse to replace the rows of tables, unless that is wished.
@@ -222,11 +233,23 @@ class PostgresTarget:
     def _load(
         self, files: StoredFiles, one: Wanted, address: Address, progress: Callable[[int], None]
     ) -> None:
-        encoding = "SQL_ASCII" if one.described["encoding"] == "SQL_ASCII" else "UTF8"
         loading = Loading(
-            address, files, encoding=encoding, jobs=self._rules.jobs, progress=progress
+            address,
+            files,
+            encoding=one.described["encoding"],
+            jobs=self._rules.jobs,
+            progress=progress,
         )
         loading.load(one.tables)
+
+    def _refuse_newer(self, wanted: list[Wanted]) -> None:
+        for one in wanted:
+            taken_from = int(one.described["server_version"]) // 10_000
+            if taken_from > (major := self._version // 10_000):
+                raise DestinationRefused(
+                    f"{one.name} is from a server of version {taken_from}, and this one is {major}",
+                    hint=f"restore to a server of version {taken_from} or newer",
+                )
 
     def _address_of(self, one: Wanted) -> Address:
         return self._address.of_database(self._rules.database or one.name)
@@ -235,7 +258,7 @@ class PostgresTarget:
         return making.is_empty(self._address, self._address_of(one).database)
 
     def _is_to_be_made(self, files: StoredFiles, one: Wanted) -> bool:
-        """Whether a database has to be made; refuse to write over what somebody may need.
+        """Whether a database has to be made anew; refuse to write over what somebody may need.
 
         Raises:
             RestoreRefused.
@@ -258,7 +281,7 @@ class PostgresTarget:
                 hint="restore under another name, or give --overwrite, which removes all that is "
                 "in it",
             )
-        making.drop_database(self._address, address.database)
+        one.drop = True
         return True
 
     def _is_source(self, files: StoredFiles, one: Wanted, address: Address) -> bool:
@@ -304,6 +327,7 @@ def _tables(folder: bytes, described: dict[str, Any]) -> Iterator[Table]:
                 path=folder + b"/" + one["file"].encode(),
                 rows=int(one["count"]),
                 size_bytes=int(one["bytes"]),
+                shared=bool(one.get("extension")),
             )
 
 

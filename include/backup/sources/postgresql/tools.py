@@ -20,13 +20,11 @@ def find_tool(name: str, *, at_least: int) -> str:
     Raises:
         ToolMissing: there is none, or only older ones.
     """
-    found = {}
-    for path in _candidates(name):
-        version = _version(path)
-        if version >= at_least:
-            return path
-        found[path] = version
-    newest = max(found.values(), default=0)
+    found = [(_version(path), place, path) for place, path in enumerate(_candidates(name))]
+    # The nearest version: what a newer one writes or sets, an older server may not know.
+    for _, _, path in sorted(one for one in found if one[0] >= at_least):
+        return path
+    newest = max((version for version, _, _ in found), default=0)
     what = f"{name} is of version {newest}" if newest else f"{name} is not on this machine"
     raise ToolMissing(
         f"{what}, and the server is of version {at_least}",
