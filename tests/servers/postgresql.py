@@ -196,6 +196,33 @@ def make_server(binaries: Path, *, tls: bool = False, **settings: str) -> Postgr
     return server
 
 
+def wind_forward(server: Postgres, *, left: int) -> None:
+    """Let a new server's next transaction id be that far from where they begin anew (2^32)."""
+    databases = ("template1", "postgres")
+    for database in databases:
+        server.run("VACUUM FREEZE", database=database)
+    server.run("CHECKPOINT")
+    server.stop()
+    following = (1 << 32) - left
+    oldest = following - 100_000
+    subprocess.run(
+        [server.binaries / "pg_resetwal", "-D", server.data, "-x", str(following),
+         "-u", str(oldest)],
+        check=True, capture_output=True, **_as_user(),
+    )  # fmt: skip
+    log = server.data / "pg_xact" / f"{following // (32768 * 32):04X}"
+    log.write_bytes(bytes(8192 * 32))
+    _give(log.parent)
+    server.start()
+    # All is frozen; said as of now, so that nothing seems to be of the future.
+    server.run(f"UPDATE pg_database SET datfrozenxid = '{oldest}'")
+    for database in databases:
+        server.run(
+            f"UPDATE pg_class SET relfrozenxid = '{oldest}' WHERE relfrozenxid <> '0'",
+            database=database,
+        )
+
+
 def free_port() -> int:
     """A port on loopback that nobody uses now."""
     with socket.socket() as probe:

@@ -21,7 +21,12 @@ from include.backup.sources.postgresql import manifest, ranges, rows
 from include.backup.sources.postgresql.address import Address
 from include.backup.sources.postgresql.source import PostgresSource
 from tests.integration.postgresql.busy import TABLES, Busy
-from tests.servers.postgresql import postgres  # noqa: F401 a fixture
+from tests.servers.postgresql import (
+    debian_binaries,
+    make_server,
+    postgres,  # noqa: F401 a fixture
+    wind_forward,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,6 +140,31 @@ def test_every_recovery_point_is_what_a_full_read_gives(
             assert wrong == [], f"round {number}, HOLDFAST_SEED={SEED}"
     assert store.reused_ranges > ROUNDS
     assert {name.decode().split(".")[1] for name in _names(store)} == set(TABLES)
+
+
+def test_transaction_ids_that_begin_anew(small_ranges: None) -> None:
+    """Across 2^32 an old id is larger than a new one; nothing is lost by that."""
+    binaries = debian_binaries()
+    assert binaries is not None
+    server = make_server(binaries)
+    try:
+        wind_forward(server, left=6000)
+        store = Store()
+        Busy.prepare(server, "busy")
+        before = after = 0
+        with Busy(server, "busy", seed=SEED):
+            for number, wrong in enumerate(rounds(server, "busy", store, 60)):
+                assert wrong == [], f"round {number}, HOLDFAST_SEED={SEED}"
+                [(xmin,)] = server.run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8")
+                before += xmin < 1 << 32
+                after += xmin >= 1 << 32
+                if after >= ROUNDS // 4:
+                    break
+        assert before
+        assert after
+        assert store.reused_ranges > before + after
+    finally:
+        server.remove()
 
 
 def test_an_idle_database_is_not_read_but_for_the_audit(
