@@ -148,7 +148,7 @@ def test_transaction_ids_that_begin_anew(small_ranges: None) -> None:
     assert binaries is not None
     server = make_server(binaries)
     try:
-        wind_forward(server, left=6000)
+        wind_forward(server, left=2500)
         store = Store()
         Busy.prepare(server, "busy")
         before = after = 0
