@@ -46,6 +46,7 @@ class Site:
         self.memory = MemoryStorage(self.clock)
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
+        self.s3: Any = None  # a client for datasets in buckets
         self.source_options = ""
         self.entry_options = ""
         self.policy_change = ("rpo:", "rpo:")
@@ -87,6 +88,7 @@ class Site:
             datasets=load_datasets(names, config / "datasets.yaml"),
             connection=lambda name: Connection(password=self.keys[name]),
             open_storage=lambda _: storage or self.storage,
+            s3_client=lambda _: self.s3,
             state_folder=self.folder / "state",
             clock=self.clock,
             owner="tests",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.source_model import FilesystemSettings
+from include.backup.policy.source_model import FilesystemSettings, S3Settings
 from include.backup.sources.filesystem import FilesystemSource
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from include.backup.policy.dataset_model import Dataset
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
+    from include.backup.sources.s3.source import S3Source
 
 
 def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> Source:
@@ -21,9 +22,10 @@ def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> S
     Raises:
         ConfigurationInvalid: a connection that it needs is not configured.
     """
-    del setting  # directories need no connection
     if isinstance(source, FilesystemSettings):
         return _filesystem(source)
+    if isinstance(source, S3Settings):
+        return _s3(setting, dataset, source)
     raise ConfigurationInvalid(f"{dataset.name}: sources of type {source.kind} are not built yet")
 
 
@@ -35,4 +37,18 @@ def _filesystem(source: FilesystemSettings) -> FilesystemSource:
         exclude_caches=source.exclude_caches,
         keep_changing=source.changing == "keep",
         skip_unreadable=source.unreadable == "skip",
+    )
+
+
+def _s3(setting: Setting, dataset: Dataset, source: S3Settings) -> S3Source:
+    from include.backup.sources.s3.source import S3Source  # noqa: PLC0415  boto3 is heavy
+
+    return S3Source(
+        setting.s3_client(source),
+        source.bucket,
+        source.prefix,
+        exclude=source.exclude,
+        with_tags=source.tags == "read",
+        jobs=source.jobs,
+        insecure_reason=dataset.insecure_reason,
     )

@@ -15,7 +15,7 @@ either raises, or notes where the dataset's settings allow that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -176,6 +176,14 @@ class Reading(Protocol):
 
         `$SNAPSHOT` is the id of the snapshot, `$TARGET` an empty directory.
         """
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A reading whose files come from far away: it gains from knowing early what will be read."""
+
+    def expect(self, path: bytes, entry: Node) -> None:
+        """Learn that `read_small` will be asked for this file soon."""
 
 
 class Source(Protocol):

@@ -130,7 +130,7 @@ datasets:
         (entry(source="{path: /x}"), "source.type", "is missing"),
         (entry(source="{type: postgresql, connection: c}"), "source.type", "are not built yet"),
         (entry(source="{type: mariadb, connection: c}"), "source.type", "are not built yet"),
-        (entry(source="{type: s3, url: 's3://b'}"), "source.type", "are not built yet"),
+        (entry(source="{type: s3, url: 's3://b'}"), "source.url", "is no place in a bucket"),
         (entry(source="{type: filesytem}"), "source.type", "did you mean filesystem?"),
         (entry(source="{type: filesystem, path: srv}"), "source.path", "is no absolute path"),
         (entry(source="{type: filesystem, path: ~/x}"), "source.path", "is no absolute path"),
