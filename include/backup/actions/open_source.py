@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.source_model import FilesystemSettings, S3Settings
 from include.backup.sources.filesystem import FilesystemSource
+from include.backup.sources.s3.source import S3Source
 
 if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
     from include.backup.policy.dataset_model import Dataset
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
-    from include.backup.sources.s3.source import S3Source
 
 
 def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> Source:
@@ -41,8 +41,6 @@ def _filesystem(source: FilesystemSettings) -> FilesystemSource:
 
 
 def _s3(setting: Setting, dataset: Dataset, source: S3Settings) -> S3Source:
-    from include.backup.sources.s3.source import S3Source  # noqa: PLC0415  boto3 is heavy
-
     return S3Source(
         setting.s3_client(source),
         source.bucket,

@@ -138,7 +138,7 @@ class SourceBucket:
         Raises:
             SourceGone, SourceError.
         """
-        page = next(self.pages(key, MaxKeys=1))  # itself comes before what begins with it
+        page = next(self.pages(key))  # itself comes before what begins with it
         for entry in page.get("Contents", ()):
             if entry["Key"] == key:
                 return stored(entry)
@@ -181,7 +181,7 @@ class SourceBucket:
             answer = self._ask(what, lambda: self.client.get_object_tagging(**self._named(of)))
             if not of.version_id:
                 self._ask(what, lambda: self.client.head_object(**self._named(of), IfMatch=of.etag))
-        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", ())}
 
     def _named(self, of: Stored) -> dict[str, str]:
         named = {"Bucket": self.name, "Key": of.key}

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 # Older stores do not take the checksums that boto3 adds of itself.
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
@@ -55,7 +55,7 @@ def main() -> None:
             path = os.path.join(above, name)  # noqa: PTH118  a script for whatever Python is there
             extra = attribute(path, "user.s3.headers")
             if tags := attribute(path, "user.s3.tags"):
-                extra["Tagging"] = urlencode(tags)
+                extra["Tagging"] = urlencode(tags, quote_via=quote)
             key = prefix + key_of(os.path.relpath(path, folder))
             client.upload_file(path, bucket, key, ExtraArgs=extra)
             done += 1

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from include.backup.storage.s3_client import S3Client
 
 _MOST_NOTES: Final = 10_000
-_SECOND: Final = timedelta(seconds=1)
+_BETWEEN_LOOKS_SECONDS: Final = 0.1  # at the store's clock, which shows whole seconds
+_MOST_LOOKS: Final = 50
 PATIENCE: Final = Patience(deadline=timedelta(minutes=5))
 
 _Small = tuple["Node", bytes | None] | None
@@ -98,12 +99,7 @@ class S3Source:
     def read(self, *, now: datetime, parent: Parent | None) -> Iterator[S3Reading]:
         """See Source.read."""
         keeps_versions, there = self.bucket.versioning()
-        instant = None
-        if keeps_versions:
-            if there is None:
-                raise SourceError(f"{self.bucket.url('')}: the store does not say what time it is")
-            time.sleep(_SECOND.total_seconds())
-            instant = there + _SECOND
+        instant = self._next_second(there) if keeps_versions else None
         horizon = ""
         if parent is not None:
             # Times of objects are the store's, so the parent's is put on its clock: by the
@@ -117,6 +113,19 @@ class S3Source:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         self.bucket.versioning()  # what was read does not count if the bucket is gone
+
+    def _next_second(self, begun: datetime | None) -> datetime:
+        """Wait until the store's clock shows another second; return which.
+
+        Raises:
+            SourceGone, SourceError.
+        """
+        for _ in range(_MOST_LOOKS):
+            time.sleep(_BETWEEN_LOOKS_SECONDS)
+            _, there = self.bucket.versioning()
+            if begun is not None and there is not None and there > begun:
+                return there
+        raise SourceError(f"{self.bucket.url('')}: the store does not say what time it is")
 
 
 class S3Reading:

@@ -1,7 +1,7 @@
 """A bucket that a recovery point of a bucket is put back into: keys, bytes, metadata, tags.
 
 Paths become keys again (names.py), below whatever prefix was named. Several objects are under way
-at a time; memory holds so many parts of 16 MiB, whatever the sizes of the objects. Uploading the
+at a time; memory holds eight parts of 8 MiB, whatever the sizes of the objects. Uploading the
 same again leads to the same objects, so a restore that failed is begun anew with `overwrite`.
 
 Never into the place that the objects came from, unless that is meant: a restore is no repair.
@@ -148,7 +148,6 @@ class _Putting:
                 self._target.bucket,
                 patience=self._target.patience,
                 pool=parts,
-                room=threading.Semaphore(max(jobs, 8)),
             )
             under_way: set[Future[None]] = set()
             try:
@@ -214,11 +213,16 @@ class _Putting:
         except DamageFound as damage:
             self._damage(path, damage)
             return
+        if not key:  # of the prefix itself, as consoles make it
+            self._note(path, "left out: without a prefix there is no key for it", lost=True)
+            return
         arguments = {**self._accepted(path, headers), **tagging(tags)}
         try:
             try:
                 self._send(key, path, node, arguments)
             except ClassUnknown:
+                if "StorageClass" not in arguments:
+                    raise
                 self._note(path, f"storage class {arguments.pop('StorageClass')} not restored")
                 self._send(key, path, node, arguments)
         except DamageFound as damage:

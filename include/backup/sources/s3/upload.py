@@ -14,7 +14,7 @@ import re
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from include.backup.errors import (
     AccessRefused,
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PART_BYTES: Final = 16 << 20
+PART_BYTES: Final = 8 << 20  # of the largest objects larger: there may be 10,000
 SINGLE_BYTES: Final = 64 << 20  # larger objects go in parts
+ROOM: Final = 8  # so many parts of that size are in memory at a time
 _MOST_PARTS: Final = 10_000
 _HINTS: Final = {
     "NoSuchBucket": "make the bucket, or correct its name",
@@ -45,7 +46,7 @@ _HINTS: Final = {
     "SignatureDoesNotMatch": "correct the credentials of the connection",
 }
 _PLAIN_MD5: Final = re.compile(r'"?[0-9a-f]{32}(-\d+)?"?').fullmatch
-_UNKNOWN_CLASS: Final = "InvalidStorageClass"
+_UNKNOWN_CLASS: Final = frozenset({"InvalidStorageClass", "InvalidArgument"})
 
 
 class Uploads:
@@ -53,7 +54,6 @@ class Uploads:
 
     Args:
         pool: sends parts; a pool of its own, for whoever waits for them is in another.
-        room: how many parts may be in memory; an object sent whole counts as up to four.
     """
 
     def __init__(
@@ -63,13 +63,12 @@ class Uploads:
         *,
         patience: Patience,
         pool: Executor,
-        room: threading.Semaphore,
     ) -> None:
         self.client = client
         self.bucket = bucket
         self._patience = patience
         self._pool = pool
-        self._room = room
+        self._room = threading.Semaphore(ROOM)
         self._taking = threading.Lock()
 
     def put(
@@ -92,7 +91,7 @@ class Uploads:
         if size_bytes > SINGLE_BYTES:
             self._put_parts(key, size_bytes, content, arguments, progress)
             return
-        permits = max(1, -(-size_bytes // PART_BYTES))
+        permits = _permits(size_bytes)
         self._take(permits)
         try:
             body = bytearray()
@@ -119,6 +118,7 @@ class Uploads:
         progress: Callable[[int], None],
     ) -> None:
         part_bytes = max(PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        permits = _permits(part_bytes)
         begun = self._ask(
             key, lambda: self.client.create_multipart_upload(**self._named(key), **arguments)
         )
@@ -139,7 +139,7 @@ class Uploads:
                 progress(len(body))
                 return str(answer["ETag"]), md5
             finally:
-                self._give(1)
+                self._give(permits)
 
         try:
             for body in self._parts(content, part_bytes):
@@ -156,12 +156,28 @@ class Uploads:
         except BaseException:
             for one in coming:
                 if one.cancel():
-                    self._give(1)
+                    self._give(permits)
                 else:
                     one.exception()  # an abort must not overtake a part
             self._abort(key, upload)
             raise
         self._compare(key, answer, tag, length, ask_size=True)
+        self._see_tags(key, arguments.get("Tagging", ""))
+
+    def _see_tags(self, key: str, wanted: str) -> None:
+        """Set the tags of an object that was sent in parts, if the store has dropped them."""
+        tags = dict(parse_qsl(wanted, keep_blank_values=True))
+        if not tags:
+            return
+        told = self._ask(key, lambda: self.client.get_object_tagging(**self._named(key)))
+        if {one["Key"]: one["Value"] for one in told.get("TagSet", ())} != tags:
+            listed = [{"Key": name, "Value": value} for name, value in tags.items()]
+            self._ask(
+                key,
+                lambda: self.client.put_object_tagging(
+                    **self._named(key), Tagging={"TagSet": listed}
+                ),
+            )
 
     def _complete(
         self, key: str, upload: Mapping[str, str], parts: list[dict[str, Any]], tag: str
@@ -183,26 +199,29 @@ class Uploads:
         return answer
 
     def _parts(self, content: Iterator[bytes], part_bytes: int) -> Iterator[bytes]:
-        """A content in parts of one size, each with a permit of the room."""
+        """A content in parts of one size, each with its permits of the room."""
+        permits = _permits(part_bytes)
         held = bytearray()
-        self._take(1)
-        ours = True  # whoever gets a part gives its permit back
+        self._take(permits)
+        ours = True  # whoever gets a part gives its permits back
         try:
             for piece in content:
                 held += piece
                 while len(held) >= part_bytes:
-                    part = bytes(held[:part_bytes])
+                    with memoryview(held) as view:
+                        part = bytes(view[:part_bytes])
                     del held[:part_bytes]
                     ours = False
                     yield part
-                    self._take(1)
+                    del part
+                    self._take(permits)
                     ours = True
             if held:
                 ours = False
                 yield bytes(held)
         finally:
             if ours:
-                self._give(1)
+                self._give(permits)
 
     def _compare(
         self, key: str, answer: Mapping[str, Any], tag: str, length: int, *, ask_size: bool = False
@@ -252,7 +271,7 @@ class Uploads:
 
 
 class ClassUnknown(RestoreRefused):
-    """The store has no such storage class."""
+    """The store may have no such storage class: it says only that an argument is wrong."""
 
 
 def ask(what: str, operation: Callable[[], Result], patience: Patience) -> Result:
@@ -273,13 +292,18 @@ def ask(what: str, operation: Callable[[], Result], patience: Patience) -> Resul
         raise
     except StorageError as error:
         code = _code(error)
-        kind = ClassUnknown if code == _UNKNOWN_CLASS else RestoreRefused
+        kind = ClassUnknown if code in _UNKNOWN_CLASS else RestoreRefused
         raise kind(error.message, hint=_HINTS.get(code, "")) from error
+
+
+def _permits(size_bytes: int) -> int:
+    """How much of the room so many bytes take."""
+    return min(ROOM, max(1, -(-size_bytes // PART_BYTES)))
 
 
 def tagging(tags: Mapping[str, str]) -> dict[str, str]:
     """The argument of an upload that sets tags."""
-    return {"Tagging": urlencode(tags)} if tags else {}
+    return {"Tagging": urlencode(tags, quote_via=quote)} if tags else {}  # "+" stays a "+"
 
 
 def _code(error: StorageError) -> str:
