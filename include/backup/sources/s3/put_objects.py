@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlencode
 
 # Older stores do not take the checksums that boto3 adds of itself.
@@ -41,26 +42,40 @@ def attribute(path: str, name: str) -> dict[str, object]:
     return dict(json.loads(found))
 
 
-def main() -> None:
-    """Upload every file."""
+def arguments(path: str) -> dict[str, object]:
+    """What belongs to an object beside its bytes, named as boto3 names it."""
+    found = attribute(path, "user.s3.headers")
+    if tags := attribute(path, "user.s3.tags"):
+        found["Tagging"] = urlencode(tags, quote_via=quote)
+    try:
+        parsedate_to_datetime(str(found.get("Expires")))
+    except ValueError:  # boto3 takes dates only
+        found.pop("Expires", None)
+    return found
+
+
+def main() -> int:
+    """Upload every file; name those that fail."""
     import boto3  # noqa: PLC0415  key_of can be used without it
 
     folder, url = sys.argv[1:]
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     client = boto3.client("s3")
-    done = 0
+    done = failed = 0
     for above, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(above, name)  # noqa: PTH118  a script for whatever Python is there
-            extra = attribute(path, "user.s3.headers")
-            if tags := attribute(path, "user.s3.tags"):
-                extra["Tagging"] = urlencode(tags, quote_via=quote)
             key = prefix + key_of(os.path.relpath(path, folder))
-            client.upload_file(path, bucket, key, ExtraArgs=extra)
-            done += 1
-    print(f"{done} objects in s3://{bucket}/{prefix}")  # noqa: T201  it is a script
+            try:
+                client.upload_file(path, bucket, key, ExtraArgs=arguments(path))
+                done += 1
+            except Exception as error:  # noqa: BLE001  the others are wanted all the same
+                print(f"{path}: {error}", file=sys.stderr)  # noqa: T201  it is a script
+                failed += 1
+    print(f"{done} objects in s3://{bucket}/{prefix}, {failed} failed")  # noqa: T201  same
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
