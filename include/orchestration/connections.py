@@ -11,6 +11,7 @@ from include.backup.sources.connection import Connection
 if TYPE_CHECKING:
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.storage.base import Storage
+    from include.backup.storage.s3_client import S3Client, S3Place
     from include.backup.storage.s3_locks import LockMode
 
 _LOCK_MODES: Final[dict[str, LockMode]] = {
@@ -62,35 +63,45 @@ def open_storage(vault: VaultSettings) -> Storage:
 
         # The repository hashes what it stores just before; twice is no safer.
         return LocalStorage(Path(vault.local_path), check_sha256=False)
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415  heavy
-    from botocore.config import Config  # noqa: PLC0415  heavy
-
     from include.backup.storage.s3 import S3Storage  # noqa: PLC0415  heavy
 
-    if vault.connection:
-        connection(vault.connection)  # masks its secrets, and says so if it is not there
-    hook = S3Hook(aws_conn_id=vault.connection or None, region_name=vault.region or None)
-    endpoint = vault.endpoint_url or hook.conn_config.get_service_endpoint_url("s3")
-    config = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
-        max_pool_connections=16,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path"} if endpoint else None,
-    )
-    # Not hook.get_conn(): the hook knows the address of the connection only, not the vault's own.
-    client = hook.get_session(region_name=hook.region_name).client(
-        "s3", endpoint_url=endpoint, config=config, verify=hook.verify
-    )
     bucket, _, prefix = vault.url.removeprefix("s3://").partition("/")
     return S3Storage(
-        client,
+        s3_client(vault),
         bucket,
         prefix,
         lock_mode=_LOCK_MODES.get(vault.object_lock),
         insecure_reason=vault.insecure_reason,
+    )
+
+
+def s3_client(place: S3Place) -> S3Client:
+    """A client for a bucket, made by Airflow's own hook, with its roles.
+
+    Raises:
+        ConfigurationInvalid: Airflow has no such connection.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415  heavy
+    from botocore.config import Config  # noqa: PLC0415  heavy
+
+    from include.backup.storage.s3_client import MOST_CONNECTIONS  # noqa: PLC0415  not parsing
+
+    if place.connection:
+        connection(place.connection)  # masks its secrets, and says so if it is not there
+    hook = S3Hook(aws_conn_id=place.connection or None, region_name=place.region or None)
+    endpoint = place.endpoint_url or hook.conn_config.get_service_endpoint_url("s3")
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        max_pool_connections=MOST_CONNECTIONS,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if endpoint else None,
+    )
+    # Not hook.get_conn(): the hook knows the address of the connection only, not the place's own.
+    return hook.get_session(region_name=hook.region_name).client(
+        "s3", endpoint_url=endpoint, config=config, verify=hook.verify
     )
 
 

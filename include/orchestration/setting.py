@@ -10,7 +10,7 @@ from include.backup.actions.setting import Setting
 from include.backup.cli.environment import config_folder, now, state_folder
 from include.backup.cli.policy_in_force import policy_in_force
 from include.backup.policy.datasets import load_datasets
-from include.orchestration.connections import connection, open_storage
+from include.orchestration.connections import connection, open_storage, s3_client
 
 if TYPE_CHECKING:
     from include.backup.policy.model import Policy
@@ -46,6 +46,7 @@ def task_setting(owner: str) -> Setting:
         ),
         connection=connection,
         open_storage=open_storage,
+        s3_client=s3_client,
         state_folder=state_folder(),
         clock=now,
         owner=owner,

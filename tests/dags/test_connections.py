@@ -9,7 +9,10 @@ import pytest
 
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.dataset_model import VaultSettings
-from include.orchestration.connections import open_storage
+from include.backup.policy.source_model import S3Settings
+from include.backup.sources.s3.examine import examine
+from include.backup.sources.s3.source import S3Source
+from include.orchestration.connections import open_storage, s3_client
 from tests.servers.rgw import REGION, rgw  # noqa: F401 a fixture
 
 if TYPE_CHECKING:
@@ -60,3 +63,22 @@ def test_a_connection_in_clear_is_refused_wherever_its_address_stands(
     vault = VaultSettings(name="primary", url="s3://bucket/vault", connection="backup_vault")
     with pytest.raises(ConfigurationInvalid, match="in clear"):
         open_storage(vault)
+
+
+def test_a_bucket_that_is_read_is_reached_as_a_vault_is(
+    rgw: Rgw,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Through Airflow's connection, at the address that the dataset or the connection says."""
+    bucket = rgw.make_bucket()
+    rgw.client().put_object(Bucket=bucket, Key="p/one", Body=b"1")
+    for of_connection, of_dataset in (
+        ({"endpoint_url": rgw.endpoint}, ""),
+        ({}, rgw.endpoint),
+    ):
+        connect(monkeypatch, rgw, **of_connection)
+        settings = S3Settings(
+            url=f"s3://{bucket}/p", connection="backup_vault", endpoint_url=of_dataset
+        )
+        source = S3Source(s3_client(settings), settings.bucket, settings.prefix)
+        assert examine(source).startswith("listed and read, with tags")

@@ -46,6 +46,8 @@ class Site:
         self.memory = MemoryStorage(self.clock)
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
+        self.s3: Any = None  # a client for datasets in buckets
+        self.source = f"type: filesystem, path: {self.data}"
         self.source_options = ""
         self.entry_options = ""
         self.policy_change = ("rpo:", "rpo:")
@@ -73,7 +75,7 @@ class Site:
             "  crm:\n"
             "    class: critical\n"
             "    owner: crm-team@example.com\n"
-            f"    source: {{type: filesystem, path: {self.data}{self.source_options}}}\n"
+            f"    source: {{{self.source}{self.source_options}}}\n"
             f"{self.entry_options}"
         )
         path = config / "datasets.yaml"
@@ -87,6 +89,7 @@ class Site:
             datasets=load_datasets(names, config / "datasets.yaml"),
             connection=lambda name: Connection(password=self.keys[name]),
             open_storage=lambda _: storage or self.storage,
+            s3_client=lambda _: self.s3,
             state_folder=self.folder / "state",
             clock=self.clock,
             owner="tests",

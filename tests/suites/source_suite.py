@@ -2,6 +2,11 @@
 
 A tenant is one source with a dataset that the test changes from outside, also between two steps
 of a reading: that is when sources go wrong.
+
+    SourceSuite       every source
+    ChangingSuite     besides, those that read each entry as it is when its turn comes
+    InstantSuite      besides, those that read everything as it was at one instant
+    GrowingSuite      besides, those whose entries can be changed in place
 """
 
 from __future__ import annotations
@@ -44,14 +49,14 @@ class SourceTenant:
         put: make an entry with this content, or give it another; with what is above it.
         remove: an entry, with all below.
         destroy: the dataset itself.
-        keeping: the same source, allowed to take what never holds still.
+        keeping: the same source, allowed to take what never holds still; None if it never is.
     """
 
     source: Source
-    keeping: Source
     put: Callable[[bytes, bytes], None]
     remove: Callable[[bytes], None]
     destroy: Callable[[], None]
+    keeping: Source | None = None
 
     @contextmanager
     def read(
@@ -174,6 +179,50 @@ class SourceSuite:
             read = pool.map(lambda path: content_of(reading, path, nodes[path]), jobs)
             assert list(read) == [CONTENTS[path] for path in jobs]
 
+    def test_only_what_is_the_same_is_unchanged(self, dataset: SourceTenant) -> None:
+        """An entry that is what it was in the parent, not one with another content."""
+        dataset.fill()
+        with dataset.read() as reading:
+            before = walk(reading)
+        dataset.put(b"one", b"2")  # of the same size
+        late = datetime.now(UTC) + timedelta(seconds=5)
+        with dataset.read(parent=Before(late)) as reading:
+            after = walk(reading)
+            same = {path for path in after if reading.unchanged(after[path], before[path])}
+            assert b"one" not in same
+            assert set(after) - {b"one"} <= same
+
+    def test_a_dataset_that_is_gone_is_no_empty_one(self, dataset: SourceTenant) -> None:
+        """Nor one that goes while it is read: what was read of it does not count."""
+        dataset.fill()
+        with pytest.raises(SourceGone), dataset.read() as reading:  # noqa: PT012  its end raises
+            walk(reading)
+            dataset.destroy()
+        with pytest.raises(SourceGone), dataset.read() as reading:
+            walk(reading)
+
+    def test_a_dataset_that_goes_cannot_be_listed(self, dataset: SourceTenant) -> None:
+        """An empty list of what is in it would be a lie."""
+        dataset.fill()
+        with pytest.raises(SourceGone), dataset.read() as reading:  # noqa: PT012  listing raises
+            dataset.destroy()
+            reading.list(b"")
+
+
+class ChangingSuite:
+    """Each entry is read as it is when its turn comes."""
+
+    def test_what_may_have_changed_since_is_not_unchanged(self, dataset: SourceTenant) -> None:
+        """An entry that is not older than the parent's consistency point is read again."""
+        dataset.fill()
+        early = datetime.now(UTC) - timedelta(days=1)
+        with dataset.read(parent=Before(early)) as reading:
+            assert not any(
+                reading.unchanged(node, node)
+                for node in walk(reading).values()
+                if node.type == NodeType.FILE
+            )
+
     @pytest.mark.parametrize("path", [b"one", b"large", b"folder/inner/deep"])
     def test_what_vanished_is_told(self, dataset: SourceTenant, path: bytes) -> None:
         """A file that goes between listing and reading is passed over, and noted by its name."""
@@ -224,22 +273,6 @@ class SourceSuite:
             assert noted(reading, "folder/inner")
             assert noted(reading, "folder/inner/deep")
 
-    def test_what_grows_is_read_to_its_first_size(self, dataset: SourceTenant) -> None:
-        """A log file that is written to is read as it was when it was opened, and noted."""
-        dataset.fill()
-        with dataset.read() as reading:
-            with reading.open(b"large", node_at(reading, b"large"), None) as content:
-                assert content is not None
-                [part] = parts_of(content)
-                dataset.put(b"large", LARGE + b"more")
-                buffer, read = memoryview(bytearray(2 * len(LARGE))), 0
-                while count := part.readinto(buffer[read:]):
-                    read += count
-                node = content.settle(last=False)
-            assert node is not None
-            assert (read, node.size, bytes(buffer[:read])) == (len(LARGE), len(LARGE), LARGE)
-            assert any("grown" in what for what in noted(reading, "large"))
-
     def test_what_changed_since_listing_is_read_as_it_is(self, dataset: SourceTenant) -> None:
         """The node tells of the content that was read, not of what was listed."""
         dataset.fill()
@@ -274,38 +307,73 @@ class SourceSuite:
 
         with dataset.read() as reading, pytest.raises(EntryUnreadable, match="large"):
             read_changing(reading)
+        if dataset.keeping is None:
+            return
         dataset.put(b"large", LARGE)
         with dataset.read(dataset.keeping) as reading:
             assert read_changing(reading) is not None
             assert noted(reading, "large")
 
-    def test_only_what_is_certain_is_unchanged(self, dataset: SourceTenant) -> None:
-        """An entry from before the parent's consistency point, not one changed while it was."""
+
+class InstantSuite:
+    """Everything is read as it was when the reading began."""
+
+    def test_what_goes_is_read_as_it_was(self, dataset: SourceTenant) -> None:
+        """Removed or replaced after the instant, before it is listed or before it is read."""
         dataset.fill()
         with dataset.read() as reading:
+            nodes = {path: node_at(reading, path) for path in (b"one", b"large")}
+            dataset.put(b"one", b"another")
+            dataset.remove(b"large")
+            dataset.remove(b"folder")
+            assert reading.read_small(b"one", nodes[b"one"]) == (nodes[b"one"], b"1")
+            assert content_of(reading, b"large", nodes[b"large"]) == LARGE
+            found = walk(reading)
+            assert CONTENTS.keys() <= found.keys()
+            for path, content in CONTENTS.items():
+                assert content_of(reading, path, found[path]) == content
+            assert not reading.notes
+
+    def test_what_comes_is_not_there(self, dataset: SourceTenant) -> None:
+        """Made after the instant: an entry, a directory, one where another was before."""
+        dataset.fill()
+        dataset.put(b"had been", b"here")
+        dataset.remove(b"had been")
+        with dataset.read() as reading:
             before = walk(reading)
-        dataset.put(b"one", b"2")  # of the same size
-        late = datetime.now(UTC) + timedelta(seconds=5)
-        with dataset.read(parent=Before(late)) as reading:
-            after = walk(reading)
-            same = {path for path in after if reading.unchanged(after[path], before[path])}
-            assert b"one" not in same
-            assert set(after) - {b"one"} <= same
-        with dataset.read(parent=Before(late - timedelta(days=1))) as reading:
-            assert not any(reading.unchanged(node, node) for node in walk(reading).values())
+            for path in (b"had been", b"new", b"one/inner", b"folder/new", b"new folder/new"):
+                dataset.put(path, b"new")
+            assert walk(reading) == before
+            assert b"had been" not in before
 
-    def test_a_dataset_that_is_gone_is_no_empty_one(self, dataset: SourceTenant) -> None:
-        """Nor one that goes while it is read: what was read of it does not count."""
+    def test_the_next_reading_finds_what_came(self, dataset: SourceTenant) -> None:
+        """What one leaves out is the next one's, never nobody's."""
         dataset.fill()
-        with pytest.raises(SourceGone), dataset.read() as reading:  # noqa: PT012  its end raises
-            walk(reading)
-            dataset.destroy()
-        with pytest.raises(SourceGone), dataset.read() as reading:
-            walk(reading)
+        with dataset.read() as reading:
+            dataset.put(b"new", b"new")
+            dataset.remove(b"folder")
+            assert b"new" not in walk(reading)
+        with dataset.read() as reading:
+            found = walk(reading)
+            assert b"new" in found
+            assert not any(path.startswith(b"folder") for path in found)
 
-    def test_a_dataset_that_goes_cannot_be_listed(self, dataset: SourceTenant) -> None:
-        """An empty list of what is in it would be a lie."""
+
+class GrowingSuite:
+    """Entries can be changed in place, and so grow while they are read."""
+
+    def test_what_grows_is_read_to_its_first_size(self, dataset: SourceTenant) -> None:
+        """A log file that is written to is read as it was when it was opened, and noted."""
         dataset.fill()
-        with pytest.raises(SourceGone), dataset.read() as reading:  # noqa: PT012  listing raises
-            dataset.destroy()
-            reading.list(b"")
+        with dataset.read() as reading:
+            with reading.open(b"large", node_at(reading, b"large"), None) as content:
+                assert content is not None
+                [part] = parts_of(content)
+                dataset.put(b"large", LARGE + b"more")
+                buffer, read = memoryview(bytearray(2 * len(LARGE))), 0
+                while count := part.readinto(buffer[read:]):
+                    read += count
+                node = content.settle(last=False)
+            assert node is not None
+            assert (read, node.size, bytes(buffer[:read])) == (len(LARGE), len(LARGE), LARGE)
+            assert any("grown" in what for what in noted(reading, "large"))

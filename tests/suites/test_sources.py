@@ -1,4 +1,4 @@
-"""Every source under the laws of the suite, and what only directories can do to a source."""
+"""Every source under the laws of the suites, and what only directories can do to a source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import pytest
 from include.backup.errors import EntryUnreadable, SourceGone
 from include.backup.format.tree import NodeType
 from include.backup.sources.filesystem import FilesystemSource
+from include.backup.sources.s3.source import S3Source
 from tests.suites.source_suite import (
+    ChangingSuite,
+    GrowingSuite,
+    InstantSuite,
     SourceSuite,
     SourceTenant,
     content_of,
@@ -25,6 +29,8 @@ from tests.suites.source_suite import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.servers.rgw import BucketKind, Rgw
 
 NOBODY = 65534
 SECRET = b"not of this dataset"
@@ -68,16 +74,40 @@ def filesystem_tenant(root: Path) -> SourceTenant:
     )
 
 
+def s3_tenant(server: Rgw, kind: BucketKind) -> SourceTenant:
+    bucket, client, prefix = server.make_bucket(kind), server.client(), "some/prefix"
+    client.put_object(Bucket=bucket, Key="some/other", Body=b"beside the prefix")
+
+    def put(path: bytes, content: bytes) -> None:
+        client.put_object(Bucket=bucket, Key=f"{prefix}/{path.decode()}", Body=content)
+
+    def remove(path: bytes) -> None:
+        key = f"{prefix}/{path.decode()}"
+        listed = client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ())
+        for entry in listed:
+            if entry["Key"] == key or entry["Key"].startswith(f"{key}/"):
+                client.delete_object(Bucket=bucket, Key=entry["Key"])
+
+    def destroy() -> None:
+        listed = client.list_object_versions(Bucket=bucket)
+        for entry in (*listed.get("Versions", ()), *listed.get("DeleteMarkers", ())):
+            client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+        client.delete_bucket(Bucket=bucket)
+
+    source = S3Source(client, bucket, prefix)
+    return SourceTenant(source=source, put=put, remove=remove, destroy=destroy)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Where a dataset of files lies."""
     return tmp_path / "dataset"
 
 
-@pytest.fixture(params=["filesystem"])
-def dataset(request: pytest.FixtureRequest, root: Path) -> SourceTenant:
-    """Each kind of dataset in turn, empty."""
-    return {"filesystem": filesystem_tenant}[request.param](root)
+@pytest.fixture
+def dataset(root: Path) -> SourceTenant:
+    """A directory, empty."""
+    return filesystem_tenant(root)
 
 
 @pytest.fixture
@@ -91,8 +121,28 @@ def outside(tmp_path: Path) -> Path:
     return folder
 
 
-class TestSources(SourceSuite):
+class TestDirectories(SourceSuite, ChangingSuite, GrowingSuite):
     """Directories."""
+
+
+@pytest.mark.integration
+class TestBuckets(SourceSuite, ChangingSuite):
+    """Buckets that keep one version of each object."""
+
+    @pytest.fixture
+    def dataset(self, rgw: Rgw) -> SourceTenant:
+        """A prefix, empty, in a bucket of its own."""
+        return s3_tenant(rgw, "plain")
+
+
+@pytest.mark.integration
+class TestBucketsWithVersions(SourceSuite, InstantSuite):
+    """Buckets that keep every version."""
+
+    @pytest.fixture
+    def dataset(self, rgw: Rgw) -> SourceTenant:
+        """As above."""
+        return s3_tenant(rgw, "versioned")
 
 
 def test_links_are_read_and_not_followed(dataset: SourceTenant, root: Path, outside: Path) -> None:

@@ -20,7 +20,7 @@ from include.backup.actions.counts import Counts
 from include.backup.actions.cutting import Cutter
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType, encode_tree
-from include.backup.sources.base import MOST_TRIES, SMALL_BYTES
+from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, ReadsAhead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -94,6 +94,7 @@ class Archive:
         self._room = threading.Semaphore(2 * reading.jobs)
         self._failure: BaseException | None = None
         self._cutter = Cutter(repository, session, progress=progress, go_on=self._go_on)
+        self._ahead = reading if isinstance(reading, ReadsAhead) else None
         self._late: list[_Job] = []
         self._batch: list[_Job] = []
         self._batch_bytes = 0
@@ -181,6 +182,8 @@ class Archive:
         if size > SMALL_BYTES:
             self._submit(pool, partial(self._read_large, job))
             return
+        if self._ahead is not None:
+            self._ahead.expect(folder.inner(entry.name), entry)
         self._batch.append(job)
         self._batch_bytes += size
         if len(self._batch) >= BATCH_ENTRIES or self._batch_bytes >= BATCH_BYTES:

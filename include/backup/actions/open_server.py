@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from include.backup.actions.choosing import checked_pattern
 from include.backup.errors import ConfigurationInvalid
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "connection:"
 _POSTGRESQL: Final = frozenset({"postgres", "postgresql", "pgsql"})
+_S3: Final = frozenset({"aws", "s3"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class ServerOrder:
     """Where a dataset is put back to, and what may be done there."""
 
     connection: str
-    place: str = ""  # a database; empty: called as it was
+    place: str = ""  # a database; empty: called as it was. Of a bucket: its name, and a prefix
     pattern: str = ""
     overwrite: bool = False
     into_source: str = ""  # the connection once more, if it is the one that the data is from
@@ -42,7 +43,8 @@ class ServerOrder:
         name, _, place = text.removeprefix(PREFIX).partition("/")
         if not name:
             raise ConfigurationInvalid(
-                f"{text!r} names no connection", hint=f"--to {PREFIX}ID or {PREFIX}ID/DATABASE"
+                f"{text!r} names no connection",
+                hint=f"--to {PREFIX}ID, {PREFIX}ID/DATABASE or {PREFIX}ID/BUCKET/PREFIX",
             )
         return cls(connection=name, place=place)
 
@@ -67,10 +69,12 @@ def open_server(place: DatasetVault, order: ServerOrder) -> Server:
     connection = place.setting.connection(order.connection)
     if connection.conn_type in _POSTGRESQL:
         return _postgresql(place, connection, order)
+    if connection.conn_type in _S3:
+        return _s3(place, order)
     raise ConfigurationInvalid(
         f"nothing can be restored to connection {order.connection} of type "
         f"{connection.conn_type or 'unknown'}",
-        hint='its conn_type must be "postgres"',
+        hint='its conn_type must be "postgres" or "aws"',
     )
 
 
@@ -92,6 +96,37 @@ def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder)
             jobs=order.jobs,
             wanted=_matching(order.pattern),
         ),
+    )
+
+
+class _Bucket(NamedTuple):
+    """See storage.s3_client.S3Place."""
+
+    connection: str
+    region: str = ""
+    endpoint_url: str = ""
+
+
+def _s3(place: DatasetVault, order: ServerOrder) -> Server:
+    from include.backup.sources.s3.target import S3Target  # noqa: PLC0415  heavy
+
+    bucket, _, prefix = order.place.partition("/")
+    if not bucket:
+        raise ConfigurationInvalid(
+            "a bucket to restore to has to be named",
+            hint=f"--to {PREFIX}{order.connection}/BUCKET/PREFIX",
+        )
+    if order.owner is not None:
+        raise ConfigurationInvalid("--owner and --no-owner have no meaning for a bucket")
+    return S3Target(
+        place.setting.s3_client(_Bucket(order.connection)),
+        bucket,
+        prefix,
+        overwrite=order.overwrite,
+        into_source=bool(order.into_source),
+        wanted=_matching(order.pattern),
+        jobs=order.jobs,
+        insecure_reason=place.dataset.insecure_reason,
     )
 
 

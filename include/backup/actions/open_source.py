@@ -6,7 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.source_model import FilesystemSettings, PostgresqlSettings
+from include.backup.policy.source_model import (
+    FilesystemSettings,
+    PostgresqlSettings,
+    S3Settings,
+)
 from include.backup.sources.filesystem import FilesystemSource
 from include.backup.sources.slots import slot
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
     from include.backup.sources.postgresql.source import PostgresSource
+    from include.backup.sources.s3.source import S3Source
 
 
 def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> Source:
@@ -28,6 +33,8 @@ def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> S
         return _filesystem(source)
     if isinstance(source, PostgresqlSettings):
         return open_postgresql(setting, dataset, source)
+    if isinstance(source, S3Settings):
+        return _s3(setting, dataset, source)
     raise ConfigurationInvalid(f"{dataset.name}: sources of type {source.kind} are not built yet")
 
 
@@ -58,4 +65,18 @@ def _filesystem(source: FilesystemSettings) -> FilesystemSource:
         exclude_caches=source.exclude_caches,
         keep_changing=source.changing == "keep",
         skip_unreadable=source.unreadable == "skip",
+    )
+
+
+def _s3(setting: Setting, dataset: Dataset, source: S3Settings) -> S3Source:
+    from include.backup.sources.s3.source import S3Source  # noqa: PLC0415  heavy
+
+    return S3Source(
+        setting.s3_client(source),
+        source.bucket,
+        source.prefix,
+        exclude=source.exclude,
+        with_tags=source.tags == "read",
+        jobs=source.jobs,
+        insecure_reason=dataset.insecure_reason,
     )

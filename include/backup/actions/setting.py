@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from include.backup.policy.model import Policy
     from include.backup.sources.connection import Connection
     from include.backup.storage.base import Storage
+    from include.backup.storage.s3_client import S3Client, S3Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Setting:
     datasets: Datasets
     connection: Callable[[str], Connection]  # raises ConfigurationInvalid when there is none
     open_storage: Callable[[VaultSettings], Storage]
+    s3_client: Callable[[S3Place], S3Client]  # same; of a bucket that is read, or restored to
     state_folder: Path  # on this machine: records that wait for the vault
     clock: Callable[[], datetime]  # aware, UTC
     owner: str  # who acts, as in "cli/anna" or "airflow/holdfast_back_up_critical_full/…"

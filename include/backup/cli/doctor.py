@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.open_source import open_source
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
+from include.backup.cli.doctor_sources import try_bucket
 from include.backup.cli.doctor_vaults import try_keys, try_vault
 from include.backup.cli.environment import (
     config_folder,
@@ -25,6 +26,7 @@ from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import count
 from include.backup.format.chunker import require_compiled_chunker
 from include.backup.policy.proof import prove
+from include.backup.policy.source_model import S3Settings
 from include.backup.vault.keyring import LocalKey
 
 if TYPE_CHECKING:
@@ -145,6 +147,8 @@ def _signing_key(setting: Setting) -> str:
 
 def _try_source(setting: Setting, dataset: Dataset) -> str:
     assert dataset.source is not None
+    if isinstance(dataset.source, S3Settings):
+        return try_bucket(dataset, dataset.source)  # with less patience than at night
     return open_source(setting, dataset, dataset.source).preflight()
 
 

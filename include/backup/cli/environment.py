@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
-    from include.backup.storage.s3_client import S3Access
+    from include.backup.storage.s3_client import S3Access, S3Client, S3Place
     from include.backup.storage.s3_locks import LockMode
 
 CONFIG_VARIABLE: Final = "HOLDFAST_CONFIG"
@@ -83,6 +83,7 @@ def load_setting(
         datasets=datasets,
         connection=connection,
         open_storage=open_storage,
+        s3_client=s3_client,
         state_folder=state_folder(),
         clock=now,
         owner=owner or f"cli/{user()}",
@@ -127,24 +128,44 @@ def open_storage(vault: VaultSettings, *, hurried: bool = False) -> Storage:
     from include.backup.storage.s3 import open_s3  # noqa: PLC0415  boto3 is heavy
 
     modes: dict[str, LockMode] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
-    access = s3_access(vault, connection(vault.connection) if vault.connection else Connection())
-    if hurried:
-        access = replace(
-            access,
-            attempts=1,
-            connect_seconds=_HURRIED_CONNECT_SECONDS,
-            read_seconds=_HURRIED_READ_SECONDS,
-        )
     return open_s3(
         vault.url,
-        access,
+        _access(vault, hurried=hurried),
         lock_mode=modes.get(vault.object_lock),
         insecure_reason=vault.insecure_reason,
-        patience=Patience(deadline=_HURRIED_PATIENCE if hurried else _PATIENCE),
+        patience=patience(hurried=hurried),
     )
 
 
-def s3_access(vault: VaultSettings, of: Connection) -> S3Access:
+def patience(*, hurried: bool = False) -> Patience:
+    """How long a bucket is waited for that does not answer."""
+    return Patience(deadline=_HURRIED_PATIENCE if hurried else _PATIENCE)
+
+
+def s3_client(place: S3Place, *, hurried: bool = False) -> S3Client:
+    """A client for a bucket, with the credentials of its connection.
+
+    Raises:
+        ConfigurationInvalid: the connection cannot be used.
+    """
+    from include.backup.storage.s3_client import make_client  # noqa: PLC0415  see above
+
+    return make_client(_access(place, hurried=hurried))
+
+
+def _access(place: S3Place, *, hurried: bool) -> S3Access:
+    access = s3_access(place, connection(place.connection) if place.connection else Connection())
+    if not hurried:
+        return access
+    return replace(
+        access,
+        attempts=1,
+        connect_seconds=_HURRIED_CONNECT_SECONDS,
+        read_seconds=_HURRIED_READ_SECONDS,
+    )
+
+
+def s3_access(place: S3Place, of: Connection) -> S3Access:
     """How a connection of Airflow's type ``aws`` reaches a store."""
     from include.backup.storage.s3_client import S3Access  # noqa: PLC0415  see above
 
@@ -153,11 +174,11 @@ def s3_access(vault: VaultSettings, of: Connection) -> S3Access:
         access_key=of.login,
         secret_key=of.password,
         session_token=str(extra.get("aws_session_token", "")),
-        region=vault.region or str(extra.get("region_name", "")),
-        endpoint_url=vault.endpoint_url or str(extra.get("endpoint_url", "")),
+        region=place.region or str(extra.get("region_name", "")),
+        endpoint_url=place.endpoint_url or str(extra.get("endpoint_url", "")),
         verify=_verify(extra.get("verify", True)),
         profile=str(extra.get("profile_name", "")),
-        addressing_style="path" if extra.get("endpoint_url") or vault.endpoint_url else "auto",
+        addressing_style="path" if extra.get("endpoint_url") or place.endpoint_url else "auto",
     )
 
 

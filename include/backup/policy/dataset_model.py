@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from include.backup.policy.source_model import FilesystemSettings
+from include.backup.policy.source_model import FilesystemSettings, S3Settings
 
 if TYPE_CHECKING:
     from datetime import date
@@ -40,6 +40,11 @@ class VaultSettings:
         """The folder of a local vault; empty for a bucket."""
         split = urlsplit(self.url)
         return unquote(split.path) if split.scheme == "file" else ""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as a path to be compared with those of datasets."""
+        return self.local_path or _place_in_bucket(self.url, self.endpoint_url)
 
     @property
     def insecure(self) -> bool:
@@ -78,9 +83,21 @@ class Dataset:
         return self.source.path if isinstance(self.source, FilesystemSettings) else ""
 
     @property
+    def place(self) -> str:
+        """Where it lies, as a path to be compared with those of others; empty for a database."""
+        if isinstance(self.source, S3Settings):
+            return _place_in_bucket(self.source.url, self.source.endpoint_url)
+        return self.path
+
+    @property
     def address(self) -> str:
         """Where the data lies, for people; empty if nobody knows."""
         return "" if self.source is None else self.source.address
+
+
+def _place_in_bucket(url: str, endpoint: str) -> str:
+    """A path that no directory has. Buckets of one name at two addresses are two."""
+    return f"/s3:{endpoint.replace('/', '|')}/{url.removeprefix('s3://')}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -166,9 +166,14 @@ class Listing:
 
     def refuse_overlaps(self) -> None:
         """Take out what lies inside one another. Retired datasets are read no more."""
-        local = {name: vault.local_path for name, vault in self.vaults.items() if vault.local_path}
-        for overlap in list(entangled(self._paths(), local)):
-            self._refuse_overlap(overlap, f"vault {overlap.other}", "move the vault elsewhere")
+        for in_buckets in (False, True):
+            vaults = {
+                name: vault.place
+                for name, vault in self.vaults.items()
+                if bool(vault.local_path) != in_buckets
+            }
+            for overlap in list(entangled(self._places(in_buckets=in_buckets), vaults)):
+                self._refuse_overlap(overlap, f"vault {overlap.other}", "move the vault elsewhere")
         for overlap in self._nested():
             other = self.good[overlap.other]
             where = f"dataset {other.name} ({other.address}, {other.file} line {other.line})"
@@ -176,7 +181,8 @@ class Listing:
 
     def _nested(self) -> list[Overlap]:
         """What lies inside another dataset. A new entry does not stop what has recovery points."""
-        found = list(nested(list(self._paths())))
+        directories = list(self._places(in_buckets=False))
+        found = [*nested(directories), *nested(list(self._places(in_buckets=True)))]
         if not found:
             return []
         old = self.established()
@@ -190,15 +196,15 @@ class Listing:
             self._refuse_overlap(turned, where, _ONE_OF_THEM)
         return self._nested()
 
-    def _paths(self) -> Iterator[tuple[str, str]]:
+    def _places(self, *, in_buckets: bool) -> Iterator[tuple[str, str]]:
         for name, dataset in self.good.items():
-            if dataset.retired is None and dataset.path:
-                yield name, dataset.path
+            if dataset.retired is None and dataset.place and bool(dataset.path) != in_buckets:
+                yield name, dataset.place
 
     def _refuse_overlap(self, overlap: Overlap, other: str, hint: str) -> None:
         dataset = self.good[overlap.name]
         problem = Problem(
-            path=f"datasets.{dataset.name}.source.path",
+            path=f"datasets.{dataset.name}.source.{'path' if dataset.path else 'url'}",
             message=f"{dataset.address} {overlap.relation} {other}",
             file=dataset.file,
             line=dataset.line,

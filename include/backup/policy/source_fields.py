@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-NOT_BUILT: Final = ("mariadb", "s3")
+NOT_BUILT: Final = ("mariadb",)
 MOST_JOBS: Final = 64
 
 
@@ -190,6 +190,11 @@ KINDS: Final = {
                     default=None,
                 ),
                 "exclude": READING["exclude"],
+                "tags": Field(
+                    kind=choice("read", "skip"),
+                    meaning="whether the tags of objects are backed up",
+                    default=None,
+                ),
                 "jobs": _JOBS,
             },
         ),

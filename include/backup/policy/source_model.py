@@ -75,7 +75,18 @@ class S3Settings:
     region: str = ""
     endpoint_url: str = ""  # empty: that of the connection, or of AWS
     exclude: tuple[str, ...] = ()  # patterns of keys, relative to the prefix
-    jobs: int = 8
+    tags: str = "read"  # or "skip": one request less for each object that has some
+    jobs: int = 8  # requests at a time
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+        return self.url.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """What the keys begin with, without a "/" at its end."""
+        return self.url.removeprefix("s3://").partition("/")[2]
 
     @property
     def address(self) -> str:

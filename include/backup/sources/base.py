@@ -186,6 +186,14 @@ class Reading(Protocol):
         """
 
 
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A reading whose files come from far away: it gains from knowing early what will be read."""
+
+    def expect(self, path: bytes, entry: Node) -> None:
+        """Learn that `read_small` will be asked for this file soon."""
+
+
 class Source(Protocol):
     """Reads datasets of one kind."""
 

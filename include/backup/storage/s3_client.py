@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from include.backup.errors import ConfigurationInvalid
@@ -21,7 +21,24 @@ S3Client: TypeAlias = Any  # boto3 makes its clients at run time; they have no t
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 
+MOST_CONNECTIONS = 64  # kept open at most; as many as a dataset may have jobs
 _PREHASHED = "holdfast-s3v4-prehashed"
+
+
+class S3Place(Protocol):
+    """What the configuration says about reaching a bucket: of a vault, or of a dataset."""
+
+    @property
+    def connection(self) -> str:
+        """The name of the connection that holds the credentials; empty: as boto3 finds them."""
+
+    @property
+    def region(self) -> str:
+        """Of the bucket; empty: that of the connection."""
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address of the store; empty: that of the connection, or AWS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +87,7 @@ def make_client(access: S3Access) -> S3Client:
                 connect_timeout=access.connect_seconds,
                 read_timeout=access.read_seconds,
                 retries={"mode": "standard", "total_max_attempts": access.attempts},
-                max_pool_connections=16,
+                max_pool_connections=MOST_CONNECTIONS,
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 s3={"addressing_style": access.addressing_style},
@@ -80,7 +97,7 @@ def make_client(access: S3Access) -> S3Client:
         raise ConfigurationInvalid(f"no S3 client can be made: {error}") from error
 
 
-def checked_transport(client: S3Client, *, insecure_reason: str) -> str:
+def checked_transport(client: S3Client, *, insecure_reason: str, whose: str = "vault") -> str:
     """Refuse a client whose requests could be read or answered by strangers on the way.
 
     Servers on this machine's loopback may be talked to in clear.
@@ -105,7 +122,7 @@ def checked_transport(client: S3Client, *, insecure_reason: str) -> str:
     if insecure_reason:
         return f"{transport} (accepted: {insecure_reason})"
     raise ConfigurationInvalid(
-        f"the vault's connection to {endpoint.hostname} {flaw}",
+        f"the {whose}'s connection to {endpoint.hostname} {flaw}",
         hint="use https:// with a verified certificate, or state a reason in the configuration",
     )
 

@@ -21,7 +21,7 @@ from include.backup.policy.datasets import (
     team_file_schema,
 )
 from include.backup.policy.load import load_policy
-from include.backup.policy.source_model import FilesystemSettings
+from include.backup.policy.source_model import FilesystemSettings, S3Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,39 @@ def entry(**changes: str) -> str:
         "source": "{type: filesystem, path: /srv/one}",
     }
     return "{" + ", ".join(f"{key}: {value}" for key, value in (keys | changes).items()) + "}"
+
+
+def bucket(url: str) -> str:
+    return f"{{type: s3, url: '{url}', connection: c}}"
+
+
+def test_a_bucket_is_read_whole(tmp_path: Path) -> None:
+    """Bucket and prefix are told apart, and whatever was left out has its default."""
+    more = "{type: s3, url: s3://other/p/q/, connection: c, tags: skip, jobs: 3}"
+    found = load(
+        tmp_path,
+        f"defaults: {{exclude: [a]}}\ndatasets:\n  one: {entry(source=bucket('s3://one'))}\n"
+        f"  two: {entry(source=more)}\n",
+    )
+    one, two = found.good["one"].source, found.good["two"].source
+    assert isinstance(one, S3Settings)
+    assert isinstance(two, S3Settings)
+    assert (one.bucket, one.prefix, one.tags, one.jobs) == ("one", "", "read", 8)
+    assert one.exclude == ("a",)
+    assert (two.bucket, two.prefix, two.tags, two.jobs) == ("other", "p/q", "skip", 3)
+    assert found.good["two"].address == "s3://other/p/q"
+
+
+def test_a_prefix_inside_another_is_backed_up_once(tmp_path: Path) -> None:
+    """Of two datasets in one bucket the outer one goes on; the same name elsewhere is another."""
+    elsewhere = "{type: s3, url: s3://one/p, connection: c, endpoint_url: 'https://s3.example.com'}"
+    found = load(
+        tmp_path,
+        f"datasets:\n  whole: {entry(source=bucket('s3://one'))}\n"
+        f"  part: {entry(source=bucket('s3://one/p'))}\n  other: {entry(source=elsewhere)}\n",
+    )
+    assert set(found.good) == {"whole", "other"}
+    assert "lies inside dataset whole (s3://one" in str(found.bad["part"])
 
 
 def test_a_complete_entry_is_read_whole(tmp_path: Path) -> None:
@@ -130,7 +163,8 @@ datasets:
         (entry(source="{path: /x}"), "source.type", "is missing"),
         (entry(source="{type: postgresql, conection: c}"), "source.conection", "has no key"),
         (entry(source="{type: mariadb, connection: c}"), "source.type", "are not built yet"),
-        (entry(source="{type: s3, url: 's3://b'}"), "source.type", "are not built yet"),
+        (entry(source=bucket("s3://b")), "source.url", "is no place in a bucket"),
+        (entry(source="{type: s3, url: s3://one}"), "source.connection", "is missing"),
         (entry(source="{type: filesytem}"), "source.type", "did you mean filesystem?"),
         (entry(source="{type: filesystem, path: srv}"), "source.path", "is no absolute path"),
         (entry(source="{type: filesystem, path: ~/x}"), "source.path", "is no absolute path"),
@@ -153,6 +187,8 @@ datasets:
         (entry(source="{type: filesystem, path: /srv/vault}"), "source.path", "is the same as"),
         (entry(source="{type: filesystem, path: /}"), "source.path", "/ holds vault primary"),
         (entry(source="{type: filesystem, path: /srv/good/x}"), "source.path", "dataset good (/"),
+        (entry(source=bucket("s3://bucket")), "source.url", "s3://bucket holds vault cloud"),
+        (entry(source=bucket("s3://bucket/a/b/c")), "source.url", "lies inside vault cloud"),
         ("", "", "is nothing, not a dataset"),
         ("[1]", "", "is a list, not a dataset"),
     ],

@@ -1,0 +1,1 @@
+"""Buckets: reading the objects below a prefix, and putting them back."""

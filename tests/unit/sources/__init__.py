@@ -1,0 +1,1 @@
+"""Sources: what needs no server."""
