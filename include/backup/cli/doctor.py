@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions.open_source import open_mariadb
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_vaults import try_keys, try_vault
 from include.backup.cli.environment import (
@@ -25,6 +26,7 @@ from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import count
 from include.backup.format.chunker import require_compiled_chunker
 from include.backup.policy.proof import prove
+from include.backup.policy.source_model import MariadbSettings
 from include.backup.vault.keyring import LocalKey
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from include.backup.actions.setting import Setting
-    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.dataset_model import Dataset, VaultSettings
 
 _PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", "apache-airflow")
 
@@ -117,7 +119,7 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
     for name, dataset in datasets.good.items():
         patient.examine(
             f"dataset {name}",
-            lambda path=dataset.address: _try_source(path),  # type: ignore[misc]
+            lambda one=dataset: _try_source(setting, one),  # type: ignore[misc]
         )
 
 
@@ -143,7 +145,13 @@ def _signing_key(setting: Setting) -> str:
     return Signer.of_text(connection(setting.datasets.signing_key).password).key_id
 
 
-def _try_source(path: str) -> str:
+def _try_source(setting: Setting, dataset: Dataset) -> str:
+    if isinstance(source := dataset.source, MariadbSettings):
+        return open_mariadb(source, setting.connection(source.connection)).examine()
+    return _try_folder(dataset.address)
+
+
+def _try_folder(path: str) -> str:
     try:
         with os.scandir(path) as found:
             entries = sum(1 for _ in found)

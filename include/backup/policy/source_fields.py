@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-NOT_BUILT: Final = ("postgresql", "mariadb", "s3")
+NOT_BUILT: Final = ("postgresql", "s3")
 _MOST_JOBS: Final = 64
 
 

@@ -129,7 +129,6 @@ datasets:
         (entry(source="{type: filesystem}"), "source.path", "is missing"),
         (entry(source="{path: /x}"), "source.type", "is missing"),
         (entry(source="{type: postgresql, connection: c}"), "source.type", "are not built yet"),
-        (entry(source="{type: mariadb, connection: c}"), "source.type", "are not built yet"),
         (entry(source="{type: s3, url: 's3://b'}"), "source.type", "are not built yet"),
         (entry(source="{type: filesytem}"), "source.type", "did you mean filesystem?"),
         (entry(source="{type: filesystem, path: srv}"), "source.path", "is no absolute path"),
