@@ -17,6 +17,7 @@ Tables of engines without transactions are read first, and the lock is held unti
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 _MOST_TOGETHER_BYTES: Final = 16 << 20  # of a dump of small tables, should they not be small
 _CHANGED: Final = "1412"
+_GONE: Final = "Couldn't find table"
+_DUMPING: Final = re.compile(r"dumping table `(.*?)` at row")
 _ROOT: Final = folder_of(b"root")
 
 
@@ -251,7 +254,7 @@ class MariadbReading:
                     else:
                         pieces.append(piece)
             except ProgramFailed as error:
-                raise _unreadable(f"{tables[0].database}: small tables", error) from None
+                raise _unreadable(tables[0].database, error) from None
             finally:
                 program.close()
             self._give_up_locks(lane)
@@ -286,8 +289,15 @@ class MariadbReading:
 
 def _unreadable(what: str, error: ProgramFailed) -> EntryUnreadable:
     if _CHANGED in error.told:
+        named = _DUMPING.search(error.told)
         return EntryUnreadable(
-            f"{what} was changed while it was read (ALTER, TRUNCATE, RENAME, DROP)",
+            f"{what}{f': {named[1]}' if named else ''} changed while it was read "
+            "(ALTER, TRUNCATE, RENAME, DROP)",
             hint="back up again, at a time without changes of definitions",
+        )
+    if _GONE in error.told:
+        return EntryUnreadable(
+            f"{what}: {error.told}",
+            hint="it was dropped or renamed while it was read: back up again",
         )
     return EntryUnreadable(f"{what}: {error.told}")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import SourceError
+from include.backup.evidence.wording import count
 from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.catalog import Catalog, choose, read_catalog, refuse_changes
 from include.backup.sources.mariadb.grants import Grants, grants_of, require
@@ -90,7 +91,7 @@ class MariadbSource:
             users = "" if grants.of_users() else "; accounts are left out (no SELECT on mysql.*)"
             return (
                 f"{session.version.removeprefix('5.5.5-')} at {session.address.shown} ({how}): "
-                f"{', '.join(catalog.databases) or 'no database'}; {tables} tables{users}"
+                f"{', '.join(catalog.databases) or 'no database'}; {count(tables, 'table')}{users}"
             )
 
     def _session(self) -> Session:

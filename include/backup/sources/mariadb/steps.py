@@ -24,17 +24,14 @@ The databases, as their directories are called:
 A byte that a file name cannot hold is written `%XX`, as in `a%2Eb` for `a.b`. For each of them,
 into a new database of the same name or of another:
 
-    FOLDER="$TARGET/$DATASET/{first}"
+    FOLDER="$TARGET/$DATASET/"{first}
     DATABASE={first_quoted}
-    mariadb -e "CREATE DATABASE \`$DATABASE\`"
-    {{
-      cat "$FOLDER/schema.sql"
-      echo "SET unique_checks=0, foreign_key_checks=0;"
-      [ ! -d "$FOLDER/data" ] || find "$FOLDER/data" -name '*.sql' -exec cat {{}} +
-      for FILE in routines views triggers; do
-        [ ! -e "$FOLDER/$FILE.sql" ] || cat "$FOLDER/$FILE.sql"
-      done
-    }} | mariadb --default-character-set=utf8mb4 "$DATABASE"
+    mariadb --execute "CREATE DATABASE \`${{DATABASE//\`/\`\`}}\`"
+    load() {{ mariadb --binary-mode --comments --default-character-set=utf8mb4 "$DATABASE"; }}
+    load < "$FOLDER/schema.sql"
+    HEAD='SET unique_checks=0, system_versioning_insert_history=1;'
+    find "$FOLDER/data" -name '*.sql' -exec cat {{}} + | (echo "$HEAD"; cat) | load || echo FAILED
+    for FILE in routines views triggers; do cat "$FOLDER/$FILE.sql" | load || echo FAILED; done
 
 Add the options of your server to `mariadb` (`--host`, `--user`, …). It stops at the first error;
 then the restore has failed. One table alone: `schema.sql`, then its file below `data`. How many
@@ -51,8 +48,8 @@ def restore_steps(version: str, databases: Sequence[str], *, is_mariadb: bool) -
     return STEPS.format(
         kind="MariaDB" if is_mariadb else "MySQL",
         version=version.removeprefix("5.5.5-"),
-        names="\n".join(f"    {file_name(name).decode()}" for name in databases),
-        first=file_name(first).decode(),
+        names="\n".join(f"* `{file_name(name).decode()}`" for name in databases),
+        first=_shell(file_name(first).decode()),
         first_quoted=_shell(first),
     )
 
