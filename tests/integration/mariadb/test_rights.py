@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,3 +210,23 @@ def test_a_server_without_tls_gets_no_password(site: MariadbSite, filled: str) -
             read(site)
     finally:
         plain.remove()
+
+
+def test_what_the_readme_grants_is_enough(site: MariadbSite, mariadb: Mariadb, filled: str) -> None:
+    """Its SQL is run as it stands, but for the name of the database."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    [sql] = re.findall(r"^```sql\n(CREATE USER.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    mariadb.run("DROP USER IF EXISTS 'holdfast'@'%'")
+    mariadb.feed(sql.replace("`shop`", f"`{filled}`"), database="mysql")
+    site.connection = mariadb.connection(
+        filled,
+        login="holdfast",
+        password="a long password",
+        extra={"ssl_ca": str(mariadb.certificate)},
+    )
+    files = read(site)
+    mariadb.run("DROP USER 'holdfast'@'%'")
+    assert b"PROCEDURE `p`" in files[f"{filled}/routines.sql"]
+    position = json.loads(files[".holdfast/position.json"])
+    assert position["lock"] == "FLUSH TABLES WITH READ LOCK"
+    assert position["binary_log"]["file"].startswith("binlog.")
