@@ -15,7 +15,7 @@ either raises, or notes where the dataset's settings allow that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -176,6 +176,14 @@ class Reading(Protocol):
 
         `$SNAPSHOT` is the id of the snapshot, `$TARGET` an empty directory.
         """
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A reading whose readers may wait long for something: a server, another reader."""
+
+    def stop(self) -> None:
+        """Wake them, with an error: the run has failed, or was cancelled. From any thread."""
 
 
 class Source(Protocol):

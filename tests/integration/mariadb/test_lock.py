@@ -15,8 +15,11 @@ import psutil
 import pymysql
 import pytest
 
+from include.backup.actions.archive import Archive
 from include.backup.errors import SourceError
+from include.backup.repository.progress import Progress
 from tests.integration.mariadb.site import MariadbSite, read_all, read_one, reading_of
+from tests.unit.repository.samples import bare, memory, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +59,11 @@ def left_over(server: Mariadb) -> list[tuple[object, ...]]:
     return [row for row in rows if row[1] == "admin" and row[0] not in {me, me - 1}]
 
 
+def dumps() -> list[psutil.Process]:
+    """Children of ours that are still at work."""
+    return [child for child in psutil.Process().children() if child.name() == "mariadb-dump"]
+
+
 def until(true: Callable[[], bool], seconds: float = 10) -> bool:
     """Wait for something to be so."""
     deadline = time.monotonic() + seconds
@@ -93,6 +101,25 @@ def test_a_long_transaction_gets_us_out_of_the_way(
             pass
         cursor.execute("UNLOCK TABLES")
     assert writes(mariadb, filled)
+
+
+def test_a_long_statement_gets_us_out_of_the_way(
+    mariadb: Mariadb, site: MariadbSite, filled: str
+) -> None:
+    """One that reads for long would make us wait, and us every writer."""
+    mariadb.run("INSERT INTO small VALUES (5)", database=filled)
+    with closing(mariadb.connect(filled)) as session, session.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE small SET id = 6")  # a transaction alone is in nobody's way
+        with reading_of(site.source()):
+            pass
+        cursor.execute("COMMIT")
+        thread = threading.Thread(target=cursor.execute, args=("UPDATE small SET id = SLEEP(4)",))
+        thread.start()
+        time.sleep(0.3)
+        with pytest.raises(SourceError, match="no read lock"), reading_of(site.source()):
+            pass
+        thread.join()
 
 
 def test_the_lock_is_had_after_a_pause(mariadb: Mariadb, site: MariadbSite, filled: str) -> None:
@@ -152,9 +179,48 @@ def test_a_cancelled_run_leaves_nothing(mariadb: Mariadb, site: MariadbSite, fil
     assert until(lambda: not left_over(mariadb))
     with pytest.raises(KeyboardInterrupt):
         _begin(site, _interrupt)
-    assert not [child for child in psutil.Process().children() if "mariadb-dump" in child.name()]
+    assert not dumps()
     assert writes(mariadb, filled)
     assert until(lambda: not left_over(mariadb))
+
+
+@pytest.mark.parametrize("tables", [1, 12])
+def test_a_cancelled_run_does_not_wait_for_the_server(
+    mariadb: Mariadb, site: MariadbSite, filled: str, tables: int
+) -> None:
+    """Dumps wait for tables that somebody has locked; who presses Ctrl-C need not.
+
+    With one table the walk is done and waits for the workers, with many it waits for room.
+    """
+    names = [f"t{n}" for n in range(tables)]
+    mariadb.run(*(f"CREATE TABLE {name} (id INT, f FLOAT)" for name in names), database=filled)
+    lock = f"LOCK TABLES {', '.join(f'{name} WRITE' for name in names)}"
+    with closing(mariadb.connect(filled)) as session, session.cursor() as cursor:
+        timer = threading.Timer(1, os.kill, args=(os.getpid(), signal.SIGINT))
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            _archive(site, lambda: cursor.execute(lock), timer)
+        assert time.monotonic() - begun < 6
+        cursor.execute("UNLOCK TABLES")
+    assert until(lambda: not dumps())
+    assert until(lambda: not [one for one in threading.enumerate() if "archive" in one.name])
+    assert until(lambda: not left_over(mariadb))
+
+
+def _archive(site: MariadbSite, lock: Callable[[], object], timer: threading.Timer) -> None:
+    """Begin; after the consistency point somebody locks the tables, and later presses Ctrl-C."""
+    repository = bare(memory())
+    with writing(repository) as session, reading_of(site.source()) as reading:
+        lock()
+        timer.start()
+        Archive(
+            repository,
+            session,
+            reading,
+            parent_tree=None,
+            progress=Progress(),
+            guard=lambda: None,
+        ).run()
 
 
 def _begin(site: MariadbSite, then: Callable[[], None]) -> None:
@@ -168,7 +234,7 @@ def _begin(site: MariadbSite, then: Callable[[], None]) -> None:
 
 
 def _interrupt() -> None:
-    assert psutil.Process().children()
+    assert dumps()
     raise KeyboardInterrupt
 
 
@@ -212,12 +278,12 @@ def test_a_slow_vault_loses_no_session(mariadb: Mariadb, site: MariadbSite, fill
             nodes = {one.name: one for one in reading.list(path.rpartition(b"/")[0])}
             with reading.open(path, nodes[b"large.sql"], None) as content:
                 content.readinto(memoryview(bytearray(1000)))
-                time.sleep(3)
+                time.sleep(2.2)
                 buffer = memoryview(bytearray(1 << 20))
                 while content.readinto(buffer):
                     pass
                 content.settle(last=True)
-            time.sleep(3)  # between two tables
+            time.sleep(2.5)  # between two tables
             read_all(reading)
     finally:
         mariadb.run("SET GLOBAL net_write_timeout = 60", "SET GLOBAL wait_timeout = 28800",

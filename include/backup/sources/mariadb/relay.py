@@ -56,6 +56,7 @@ _OK: Final = b"\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"
 _QUIT: Final = b"\x01"
 _QUERY: Final = 3
 _BLOCK: Final = 256 << 10
+_MOST_PATH: Final = 80
 _ACCEPT_SECONDS: Final = 60
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
@@ -81,7 +82,7 @@ class Relay:
     ) -> None:
         self._session = session
         self._rewrite = rewrite
-        self._folder = tempfile.TemporaryDirectory(prefix="holdfast-")  # for this user alone
+        self._folder = _private_folder()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         path = Path(self._folder.name) / "s"
         self._listener.bind(str(path))
@@ -128,8 +129,10 @@ class Relay:
             self.clean = False  # the program, or the session, tells its own story of it
 
     def _accept(self, child: Child) -> socket.socket | None:
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
         for _ in range(_ACCEPT_SECONDS * 20):
-            if select.select([self._listener], [], [], 0.05)[0]:
+            if waiting.poll(50):
                 client, _ = self._listener.accept()
                 told = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
                 if _CREDENTIALS.unpack(told)[0] == child.pid:
@@ -159,9 +162,12 @@ class Relay:
     def _join(self, client: socket.socket, server: socket.socket) -> None:
         """Carry commands and answers until the program says good-bye."""
         buffer = memoryview(bytearray(_BLOCK))
+        waiting = select.poll()  # `select` knows no descriptor above 1023
+        for end in (client, server):
+            waiting.register(end, select.POLLIN)
         while True:
-            ready, _, _ = select.select([client, server], [], [])
-            if server in ready:
+            ready = {fd for fd, _ in waiting.poll()}
+            if server.fileno() in ready:
                 more = True
                 while more:
                     count = server.recv_into(buffer)
@@ -169,7 +175,7 @@ class Relay:
                         return  # the server is gone: closing tells the program
                     client.sendall(buffer[:count])
                     more = isinstance(server, ssl.SSLSocket) and server.pending() > 0
-            if client in ready:
+            if client.fileno() in ready:
                 header, payload = _packet(client)
                 if not header:
                     return  # gone without a good-bye: whatever it asked may still be answered
@@ -181,6 +187,15 @@ class Relay:
                     header = _header(len(payload), 0)
                 server.sendall(header + payload)
                 self.given += len(payload)
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for this user alone, whose name leaves room: an address of a socket is short."""
+    folder = tempfile.gettempdir()
+    return tempfile.TemporaryDirectory(
+        prefix="holdfast-",
+        dir=folder if len(os.fsencode(folder)) < _MOST_PATH else "/tmp",  # noqa: S108
+    )
 
 
 def _header(length: int, sequence: int) -> bytes:

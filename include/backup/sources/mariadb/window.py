@@ -14,6 +14,7 @@ the wait is short, ends with an error, and is tried again after a pause in which
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -95,9 +96,10 @@ def open_window(
         window.position = _position(coordinator)
         _compare(coordinator, catalog)
     except BaseException:
-        coordinator.query("UNLOCK TABLES")
-        for lane in lanes:
-            lane.query("ROLLBACK")
+        undo = [(coordinator, "UNLOCK TABLES"), *((lane, "ROLLBACK") for lane in lanes)]
+        for session, statement in undo:
+            with suppress(SqlFailed):  # the first error is the one to tell
+                session.query(statement)
         raise
     return window
 
