@@ -79,7 +79,8 @@ def total(text: str) -> int:
 def test_transfers_are_whole_in_every_backup(
     mariadb: Mariadb, site: MariadbSite, database: str, locking: str
 ) -> None:
-    """Ten backups with 1 to 8 lanes: not one amount is seen twice or not at all."""
+    """Fifteen backups with 1 to 8 lanes: not one amount is seen twice or not at all."""
+    lanes_of_backups = (1, 2, 2, 3, 4, 5, 6, 7, 8, 8)
     if locking == "each table":  # as on managed services, which give nobody RELOAD
         mariadb.run(
             "CREATE OR REPLACE USER narrow IDENTIFIED BY 'pw'",
@@ -87,8 +88,9 @@ def test_transfers_are_whole_in_every_backup(
             "GRANT SELECT ON mysql.proc TO narrow",
         )
         site.connection = mariadb.connection(database, login="narrow", password="pw")
+        lanes_of_backups = lanes_of_backups[::2]
     with transfers(mariadb, database) as moved:
-        for lanes in (1, 2, 2, 3, 4, 5, 6, 7, 8, 8):
+        for lanes in lanes_of_backups:
             before = sum(moved)
             with reading_of(site.source(jobs=lanes)) as reading:
                 time.sleep(0.02)  # the writers are at it again
@@ -110,11 +112,11 @@ def test_two_dumps_on_their_own_are_torn(mariadb: Mariadb, database: str) -> Non
             stdout=subprocess.PIPE,
         )  # fmt: skip
 
-    sums = set()
     with transfers(mariadb, database):
-        for _ in range(10):
+        for _ in range(40):
             first = dump("a0", "a1", "a2")
             second = dump("a3", "a4", "a5")
             texts = [process.communicate()[0].decode() for process in (first, second)]
-            sums.add(total("".join(texts)))
-    assert sums - {SUM}
+            if total("".join(texts)) != SUM:
+                return
+    pytest.fail("the harness does not see what it is there to see")

@@ -103,6 +103,11 @@ def test_the_source_is_left_alone(
     source = site.connection
     with pytest.raises(RestoreRefused, match="is the server that the dataset is read from"):
         put(site, site.stored(point), f"{filled}_back", source=source)
+    aliased = replace(source, host="localhost")  # the same, by another name
+    with pytest.raises(RestoreRefused, match="is the server that the dataset is read from"):
+        put(site, site.stored(point), f"{filled}_back", source=aliased)
+    gone = replace(source, port=1)
+    put(site, site.stored(point), f"{filled}_gone", source=gone)  # that one is lost
     put(site, site.stored(point), f"{filled}_back", source=source, into_source=True)
 
 
@@ -180,6 +185,12 @@ def test_rights_to_define_for_others_are_asked_for(
     target = mariadb.connection(login="narrow", password="pw")
     with pytest.raises(RestoreRefused, match=r"1227.*SET USER"):
         site.put_back(point, f"{filled}_back", connection=target)
+    mariadb.run("GRANT SET USER ON *.* TO narrow", f"DROP DATABASE {filled}_back")
+    with pytest.raises(RestoreRefused, match=r"1419.*log_bin_trust_function_creators=1"):
+        site.put_back(point, f"{filled}_back", connection=target)
+    mariadb.run("GRANT SUPER ON *.* TO narrow", f"DROP DATABASE {filled}_back")
+    [note] = site.put_back(point, f"{filled}_back", connection=target).notes
+    assert "no SELECT on mysql.user" in note.what
 
 
 def test_a_wrong_password_and_a_missing_program(

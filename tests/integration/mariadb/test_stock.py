@@ -71,6 +71,7 @@ def test_every_relation_is_in_the_manifest(
     """With its engine, its rows counted and hashed, or why they were not read (I4)."""
     nasty.fill(mariadb, database)
     stored = site.stored(site.back_up())
+    assert all(node.size == 0 for node in stored.list(b"") if node.type == "dir")
     [about] = stored.manifest()["databases"]
     found = {one["name"]: one for one in about["relations"]}
     assert found.keys() == {row[0] for row in mariadb.run("SHOW TABLES", database=database)}

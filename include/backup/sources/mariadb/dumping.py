@@ -147,10 +147,10 @@ class Reader:
     """Reads what a program writes, and gives up when nothing comes for hours.
 
     Args:
-        stopped: whether the whole reading has been given up.
+        stopped: why the whole reading has been given up, if it has.
     """
 
-    def __init__(self, program: Program, stopped: Callable[[], bool]) -> None:
+    def __init__(self, program: Program, stopped: Callable[[], EntryUnreadable | None]) -> None:
         self._program = program
         self._stopped = stopped
         self._poll = select.poll()
@@ -165,8 +165,8 @@ class Reader:
         """
         deadline = time.monotonic() + STALL_SECONDS
         while not self._poll.poll(_LOOK_SECONDS * 1000):
-            if self._stopped():
-                raise EntryUnreadable("the reading was given up")
+            if (why := self._stopped()) is not None:
+                raise why
             if time.monotonic() > deadline:
                 raise EntryUnreadable(f"{self._program.name} has written nothing for hours")
         count = os.readv(self._program.fd, [buffer])
@@ -211,7 +211,7 @@ class DumpContent:
         self,
         begin: Callable[[], Program | None],
         done: Callable[[Figures, tuple[bytes, ...]], Node],
-        stopped: Callable[[], bool],
+        stopped: Callable[[], EntryUnreadable | None],
         fail: Callable[[ProgramFailed], EntryUnreadable],
     ) -> None:
         self._begin = begin

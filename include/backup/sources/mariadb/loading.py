@@ -27,6 +27,7 @@ _OPTIONS: Final = (
 _SETTINGS: Final = ("foreign_key_checks=0", "unique_checks=0", "system_versioning_insert_history=1")
 _TOO_LARGE: Final = ("1153", "max_allowed_packet")
 _DEFINER: Final = "1227"
+_DISTRUST: Final = "1419"
 _BEGINNING: Final = re.compile(
     rb"^DROP (?:TABLE|SEQUENCE) IF EXISTS (`(?:[^`]|``)*`);$", re.MULTILINE
 )
@@ -86,6 +87,11 @@ def refused(what: str, told: str) -> RestoreRefused:
         hint = (
             "only an account with SET USER (MySQL: SET_ANY_DEFINER) may define objects in the "
             "name of another: restore with one that has it"
+        )
+    elif _DISTRUST in told:
+        hint = (
+            "the server writes a binary log: restore with an account that has SUPER, or "
+            "SET GLOBAL log_bin_trust_function_creators=1 meanwhile"
         )
     return RestoreRefused(f"{what} was not restored: {told}", hint=hint)
 

@@ -107,8 +107,10 @@ class Program:
         """
         code = self._process.wait()
         clean = self._relay.finish()
-        if code or not clean:
+        if code:
             raise ProgramFailed(self.name, self._said() or f"ended with {code}")
+        if not clean:
+            raise ProgramFailed(self.name, "the connection to the server was lost")
 
     def close(self) -> None:
         """End it if it still runs; whatever it was told is lost."""

@@ -22,7 +22,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import EntryUnreadable
+from include.backup.errors import BackupError, EntryUnreadable
 from include.backup.format.times import text_of_datetime
 from include.backup.sources.base import SMALL_BYTES, Note
 from include.backup.sources.mariadb import dumping
@@ -93,12 +93,21 @@ class MariadbReading:
         self._lock = threading.Lock()
         self._left_locked = self._tree.locked
         self._stopped = threading.Event()
+        self._cause: BaseException | None = None  # what failed first
         if not self._left_locked:
             self._window.release()
 
     def stop(self) -> None:
-        """Wake whoever waits, with an error."""
+        """See Stoppable."""
         self._stopped.set()
+
+    def _given_up(self) -> EntryUnreadable | None:
+        """The error for whoever waits; where another reader has failed, it is that one's."""
+        if not self._stopped.is_set():
+            return None
+        if isinstance(self._cause, BackupError):
+            return EntryUnreadable(self._cause.message, hint=self._cause.hint)
+        return EntryUnreadable("the reading was given up")
 
     def list(self, path: bytes) -> builtins.list[Node]:
         """See Reading.list."""
@@ -145,7 +154,7 @@ class MariadbReading:
 
         with self._lane() as lane:
             begin, fail = self._reading_of(file, lane)
-            content = DumpContent(begin, done, self._stopped.is_set, fail)
+            content = DumpContent(begin, done, self._given_up, fail)
             try:
                 yield content
             finally:
@@ -172,8 +181,8 @@ class MariadbReading:
     def _lane(self) -> Iterator[Session]:
         """A lane that is free. One in which something failed is not used again."""
         while True:
-            if self._stopped.is_set():
-                raise EntryUnreadable("the reading was given up")
+            if (why := self._given_up()) is not None:
+                raise why
             try:
                 lane = self._free.get(timeout=1.0)
             except queue.Empty:
@@ -181,7 +190,8 @@ class MariadbReading:
             break
         try:
             yield lane
-        except BaseException:
+        except BaseException as error:
+            self._cause = self._cause or error
             self.stop()
             raise
         self._free.put(lane)
@@ -247,7 +257,7 @@ class MariadbReading:
         with self._lane() as lane:
             program, _ = dumping.rows_program(lane, tables)
             try:
-                for piece in Reader(program, self._stopped.is_set).all():
+                for piece in Reader(program, self._given_up).all():
                     size += len(piece)
                     if size > _MOST_TOGETHER_BYTES:
                         pieces = []  # read on: what is half read would spoil the lane

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import DamageFound, RestoreRefused, SourceError
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
     from include.backup.sources.base import StoredFiles
     from include.backup.sources.connection import Connection
+    from include.backup.sources.mariadb.address import Address
 
 _MOST_NAMED: Final = 10
+_IDENTITY: Final = ("server_uuid", "server_uid", "hostname", "port", "datadir", "server_id")
 _DEFINERS: Final = """\
 SELECT definer, CONCAT('view ', table_name) FROM information_schema.views WHERE table_schema = {0}
 UNION SELECT definer, CONCAT('trigger ', trigger_name) FROM information_schema.triggers
@@ -87,19 +89,12 @@ class MariadbTarget:
         """See Server.prepare."""
         find(CLIENT)
         address = address_of("target", self._connection)
-        if self._source is not None and not self._into_source:
-            source = address_of("source", self._source)
-            if (source.host, source.port, source.unix_socket) == (
-                address.host, address.port, address.unix_socket,
-            ):  # fmt: skip
-                raise RestoreRefused(
-                    f"{address.shown} is the server that the dataset is read from",
-                    hint="restore into another server; into this one only if it is named twice",
-                )
         if self._database in SYSTEM:
             raise RestoreRefused(f"{self._database} is the server's own database")
         try:
             with closing(Session(address)) as session:
+                if self._source is not None and not self._into_source:
+                    _refuse_source(session, address_of("source", self._source))
                 if self._database:
                     self._require_empty(session, self._database)
         except SourceError as error:
@@ -184,6 +179,29 @@ class MariadbTarget:
     def overwrites(self) -> bool:
         """Whether what is there may be replaced."""
         return self._overwrite
+
+
+def _refuse_source(session: Session, source: Address) -> None:
+    """Refuse a server that is the one the dataset is read from, by whatever name it is reached.
+
+    A source that does not answer is not this server, which does.
+    """
+    target = session.address
+    same = (source.host, source.port, source.unix_socket) == (
+        target.host, target.port, target.unix_socket,
+    )  # fmt: skip
+    if not same:
+        with suppress(SourceError), closing(Session(source)) as other:
+            same = _identity(other) == _identity(session)
+    if same:
+        raise RestoreRefused(
+            f"{target.shown} is the server that the dataset is read from",
+            hint="restore into another server; into this one only if it is named twice",
+        )
+
+
+def _identity(session: Session) -> list[str]:
+    return [session.variable(name) for name in _IDENTITY]
 
 
 class _Part:
@@ -278,7 +296,10 @@ class _Part:
                 for name, host in session.query("SELECT user, host FROM mysql.user")
             }
         except SqlFailed:
-            return []
+            if not self._others or self._others == [SCHEMA]:
+                return []
+            what = "whether the definers of views and routines exist was not looked at"
+            return [Note(path=self.target, what=f"{what}: no SELECT on mysql.user")]
         orphans: dict[str, list[str]] = {}
         for definer, what in session.query(_DEFINERS.format(text(self.target))):
             if definer not in users and not str(definer).endswith("@"):  # that is a role
