@@ -192,6 +192,8 @@ def test_a_cancelled_run_does_not_wait_for_the_server(
 
     With one table the walk is done and waits for the workers, with many it waits for room.
     """
+    if tables > 1:
+        site.connection = mariadb.connection(filled, extra={"ssl_ca": str(mariadb.certificate)})
     names = [f"t{n}" for n in range(tables)]
     mariadb.run(*(f"CREATE TABLE {name} (id INT, f FLOAT)" for name in names), database=filled)
     lock = f"LOCK TABLES {', '.join(f'{name} WRITE' for name in names)}"

@@ -87,6 +87,12 @@ def test_floats_are_asked_for_in_full() -> None:
         b"CAST(`we``ird` AS DOUBLE) AS `we``ird`, `ff` FROM `f` ORDER BY `f`"
     )
     assert rewriter.applied
+    versioned = (
+        b"SELECT /*!40001 SQL_NO_CACHE */ `f`, row_start, row_end FROM `t` FOR SYSTEM_TIME ALL"
+    )
+    assert rewriter(versioned).startswith(
+        b"SELECT /*!40001 SQL_NO_CACHE */ CAST(`f` AS DOUBLE) AS `f`, row_start, row_end FROM"
+    )
 
 
 @pytest.mark.parametrize(

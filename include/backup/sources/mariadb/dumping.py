@@ -54,8 +54,10 @@ _ROUTINES: Final = (
     "--no-data", "--no-create-info", "--skip-triggers", "--routines", "--events",
 )  # fmt: skip
 _MOST_NAMES: Final = 1000  # in one command
+_COLUMN: Final = rb"(?:`(?:[^`]|``)*`|\w+)"  # the periods of versioned tables have no ticks
 _COLUMNS: Final = re.compile(
-    rb"(?P<before>SELECT (?:/\*.*?\*/ )?)(?P<columns>(?:`(?:[^`]|``)*`(?:, )?)+)"
+    rb"(?P<before>SELECT (?:/\*.*?\*/ )?)"
+    rb"(?P<columns>" + _COLUMN + rb"(?:, ?" + _COLUMN + rb")*)"
     rb"(?P<after> FROM .*)",
     re.DOTALL,
 )

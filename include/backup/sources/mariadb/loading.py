@@ -25,7 +25,14 @@ _OPTIONS: Final = (
 )
 # Each is tried by itself: a server that has no such variable does without.
 _SETTINGS: Final = ("foreign_key_checks=0", "unique_checks=0", "system_versioning_insert_history=1")
-_TOO_LARGE: Final = ("1153", "max_allowed_packet")
+# The server says so, or hangs up in the midst of a statement that is too large for it.
+_TOO_LARGE: Final = (
+    "1153",
+    "max_allowed_packet",
+    "2006",
+    "2013",
+    "connection to the server was lost",
+)
 _DEFINER: Final = "1227"
 _DISTRUST: Final = "1419"
 _BEGINNING: Final = re.compile(
@@ -82,7 +89,10 @@ def refused(what: str, told: str) -> RestoreRefused:
     """The error for what a server said."""
     hint = ""
     if any(mark in told for mark in _TOO_LARGE):
-        hint = "SET GLOBAL max_allowed_packet=1073741824 on the server, then restore again"
+        hint = (
+            "if a row is too large for the server: SET GLOBAL max_allowed_packet=1073741824 there, "
+            "then restore again"
+        )
     elif _DEFINER in told:
         hint = (
             "only an account with SET USER (MySQL: SET_ANY_DEFINER) may define objects in the "

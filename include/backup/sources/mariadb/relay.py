@@ -125,7 +125,7 @@ class Relay:
                 self._client = client
                 self._greet(client)
                 self._join(client, self._session.socket)
-        except (OSError, ValueError, SourceError):
+        except (OSError, ValueError, AttributeError, SourceError):
             self.clean = False  # the program, or the session, tells its own story of it
 
     def _accept(self, child: Child) -> socket.socket | None:
@@ -167,14 +167,8 @@ class Relay:
             waiting.register(end, select.POLLIN)
         while True:
             ready = {fd for fd, _ in waiting.poll()}
-            if server.fileno() in ready:
-                more = True
-                while more:
-                    count = server.recv_into(buffer)
-                    if not count:
-                        return  # the server is gone: closing tells the program
-                    client.sendall(buffer[:count])
-                    more = isinstance(server, ssl.SSLSocket) and server.pending() > 0
+            if server.fileno() in ready and not _carry(server, client, buffer):
+                return  # the server is gone: closing tells the program
             if client.fileno() in ready:
                 header, payload = _packet(client)
                 if not header:
@@ -187,6 +181,34 @@ class Relay:
                     header = _header(len(payload), 0)
                 server.sendall(header + payload)
                 self.given += len(payload)
+
+
+def _carry(server: socket.socket, client: socket.socket, buffer: memoryview) -> bool:
+    """Hand on what the server has sent; return whether it is still there."""
+    while True:
+        count = _receive(server, buffer)
+        if count == 0:
+            return False
+        if count is not None:
+            client.sendall(buffer[:count])
+        if count is None or not isinstance(server, ssl.SSLSocket) or not server.pending():
+            return True
+
+
+def _receive(server: socket.socket, buffer: memoryview) -> int | None:
+    """What the server has sent; None when that was something of TLS's own, as a new key.
+
+    Waiting for more would leave the program unheard.
+    """
+    if not isinstance(server, ssl.SSLSocket):
+        return server.recv_into(buffer)
+    server.settimeout(0)
+    try:
+        return server.recv_into(buffer)
+    except ssl.SSLWantReadError:
+        return None
+    finally:
+        server.settimeout(None)
 
 
 def _private_folder() -> tempfile.TemporaryDirectory[str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import SourceError
-from include.backup.sources.mariadb.catalog import names_of_tables
+from include.backup.sources.mariadb.catalog import ELSEWHERE, names_of_tables
 from include.backup.sources.mariadb.grants import LOCK_ALL
 from include.backup.sources.mariadb.names import quoted
 from include.backup.sources.mariadb.session import ACCESS_DENIED, LOCK_TIMEOUT, SqlFailed
@@ -146,7 +146,11 @@ def _lock_once(coordinator: Session, catalog: Catalog, grants: Grants) -> str:
                 raise
         else:
             return "FLUSH TABLES WITH READ LOCK"
-    tables = [table for table in catalog.tables if table.kind in {"table", "versioned table"}]
+    tables = [
+        table
+        for table in catalog.tables
+        if table.kind in {"table", "versioned table"} and table.engine not in ELSEWHERE
+    ]
     if tables:
         each = ", ".join(f"{quoted(table.database)}.{quoted(table.name)} READ" for table in tables)
         coordinator.query(f"LOCK TABLES {each}")
