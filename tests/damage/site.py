@@ -47,7 +47,7 @@ class Site:
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
         self.s3: Any = None  # a client for datasets in buckets
-        self.source = f"type: filesystem, path: {self.data}"
+        self.source_text = f"type: filesystem, path: {self.data}"
         self.source_options = ""
         self.entry_options = ""
         self.policy_change = ("rpo:", "rpo:")
@@ -75,7 +75,7 @@ class Site:
             "  crm:\n"
             "    class: critical\n"
             "    owner: crm-team@example.com\n"
-            f"    source: {{{self.source}{self.source_options}}}\n"
+            f"    source: {{{self.source_text}{self.source_options}}}\n"
             f"{self.entry_options}"
         )
         path = config / "datasets.yaml"

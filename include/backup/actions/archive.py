@@ -20,7 +20,7 @@ from include.backup.actions.counts import Counts
 from include.backup.actions.cutting import Cutter
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType, encode_tree
-from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, ReadsAhead
+from include.backup.sources.base import MOST_TRIES, SMALL_BYTES, ReadsAhead, Stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -116,6 +116,8 @@ class Archive:
                 self._hand_on_batch(pool)
             except BaseException as error:
                 self._failure = self._failure or error
+                if isinstance(self._reading, Stoppable):  # the pool waits for its workers
+                    self._reading.stop()
                 raise
         self._go_on()
         for job in self._late:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from include.backup.actions.choosing import checked_pattern
 from include.backup.errors import ConfigurationInvalid
+from include.backup.policy.source_model import MariadbSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "connection:"
 _POSTGRESQL: Final = frozenset({"postgres", "postgresql", "pgsql"})
+_MARIADB: Final = frozenset({"mysql", "mariadb"})
 _S3: Final = frozenset({"aws", "s3"})
 
 
@@ -69,12 +71,14 @@ def open_server(place: DatasetVault, order: ServerOrder) -> Server:
     connection = place.setting.connection(order.connection)
     if connection.conn_type in _POSTGRESQL:
         return _postgresql(place, connection, order)
+    if connection.conn_type in _MARIADB:
+        return _mariadb(place, connection, order)
     if connection.conn_type in _S3:
         return _s3(place, order)
     raise ConfigurationInvalid(
         f"nothing can be restored to connection {order.connection} of type "
         f"{connection.conn_type or 'unknown'}",
-        hint='its conn_type must be "postgres" or "aws"',
+        hint='its conn_type must be "postgres", "mysql" or "aws"',
     )
 
 
@@ -96,6 +100,25 @@ def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder)
             jobs=order.jobs,
             wanted=_matching(order.pattern),
         ),
+    )
+
+
+def _mariadb(place: DatasetVault, connection: Connection, order: ServerOrder) -> Server:
+    from include.backup.sources.mariadb.target import MariadbTarget  # noqa: PLC0415  PyMySQL
+
+    if order.owner is not None:
+        raise ConfigurationInvalid("--owner and --no-owner have no meaning for MariaDB and MySQL")
+    source = place.dataset.source
+    return MariadbTarget(
+        connection,
+        database=order.place,
+        overwrite=order.overwrite,
+        source=place.setting.connection(source.connection)
+        if isinstance(source, MariadbSettings)
+        else None,
+        into_source=bool(order.into_source),
+        wanted=_matching(order.pattern),
+        jobs=order.jobs,
     )
 
 

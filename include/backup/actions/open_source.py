@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.source_model import (
+    EVERY,
     FilesystemSettings,
+    MariadbSettings,
     PostgresqlSettings,
     S3Settings,
 )
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from include.backup.policy.dataset_model import Dataset
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
+    from include.backup.sources.connection import Connection
+    from include.backup.sources.mariadb.source import MariadbSource
     from include.backup.sources.postgresql.source import PostgresSource
     from include.backup.sources.s3.source import S3Source
 
@@ -33,9 +36,9 @@ def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> S
         return _filesystem(source)
     if isinstance(source, PostgresqlSettings):
         return open_postgresql(setting, dataset, source)
-    if isinstance(source, S3Settings):
-        return _s3(setting, dataset, source)
-    raise ConfigurationInvalid(f"{dataset.name}: sources of type {source.kind} are not built yet")
+    if isinstance(source, MariadbSettings):
+        return open_mariadb(source, setting.connection(source.connection))
+    return _s3(setting, dataset, source)
 
 
 def open_postgresql(
@@ -79,4 +82,19 @@ def _s3(setting: Setting, dataset: Dataset, source: S3Settings) -> S3Source:
         with_tags=source.tags == "read",
         jobs=source.jobs,
         insecure_reason=dataset.insecure_reason,
+    )
+
+
+def open_mariadb(source: MariadbSettings, connection: Connection) -> MariadbSource:
+    """What reads databases of a MariaDB or MySQL server. Nothing is asked of it yet."""
+    from include.backup.sources.mariadb.source import MariadbSource  # noqa: PLC0415  PyMySQL
+
+    return MariadbSource(
+        name=source.connection,
+        connection=connection,
+        databases=tuple(name for name in source.databases if name != EVERY),
+        every=EVERY in source.databases,
+        schema_only=source.schema_only,
+        lock=source.non_transactional == "lock",
+        jobs=source.jobs,
     )

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-NOT_BUILT: Final = ("mariadb",)
 MOST_JOBS: Final = 64
 
 
@@ -211,29 +210,19 @@ class Source:
         beside = problems.beside()  # the section below complains about the rest by itself
         pairs, _ = pairs_of(node, path, beside, what="a source")
         kind = text_of(pairs["type"][1]) if "type" in pairs else "filesystem"
-        if kind in KINDS and kind not in NOT_BUILT:
+        if kind in KINDS:
             return KINDS[kind].section.read(node, path, problems)
-        if kind in NOT_BUILT:
-            message, hint = f"sources of type {kind} are not built yet", f"so far: {_built()}"
-        else:
-            message, hint = (
-                f"{quoted(str(kind))} is no type of source",
-                did_you_mean(str(kind), KINDS),
-            )
+        message = f"{quoted(str(kind))} is no type of source"
+        hint = did_you_mean(str(kind), KINDS)
         problems.add(pairs["type"][1], below(path, "type"), message, hint)
         return None
 
     def schema(self) -> dict[str, Any]:
         """See fields.Kind.schema."""
-        built = [one.section.schema() for kind, one in KINDS.items() if kind not in NOT_BUILT]
-        return built[0] if len(built) == 1 else {"oneOf": built}
+        return {"oneOf": [one.section.schema() for one in KINDS.values()]}
 
 
 def make_settings(kind: str, values: dict[str, Any]) -> SourceSettings:
     """The settings of a source; None stands for what was not written."""
     given = {key: value for key, value in values.items() if value is not None}
     return KINDS[kind].settings(**given)
-
-
-def _built() -> str:
-    return ", ".join(kind for kind in KINDS if kind not in NOT_BUILT)

@@ -194,6 +194,14 @@ class ReadsAhead(Protocol):
         """Learn that `read_small` will be asked for this file soon."""
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """A reading whose readers may wait long for something: a server, another reader."""
+
+    def stop(self) -> None:
+        """Wake them, with an error: the run has failed, or was cancelled. From any thread."""
+
+
 class Source(Protocol):
     """Reads datasets of one kind."""
 

@@ -76,7 +76,7 @@ class BucketSite(Archives):
         super().__init__(folder)
         self.server = server
         self.bucket = server.make_bucket(kind)
-        self.source = f"type: s3, url: 's3://{self.bucket}/{PREFIX}', connection: bucket"
+        self.source_text = f"type: s3, url: 's3://{self.bucket}/{PREFIX}', connection: bucket"
         self.s3 = client_of(server)
         self.asked: Counter[str] = Counter()
         self._lock = threading.Lock()

@@ -192,7 +192,7 @@ def test_patterns_leave_out_keys(site: BucketSite) -> None:
     """Relative to the prefix, directories with all below."""
     for key in ("kept", "a.tmp", "cache/x/y", "deep/cache/z", "deep/kept"):
         site.put(key, b"x")
-    site.source += ", exclude: ['*.tmp', 'cache/']"
+    site.source_text += ", exclude: ['*.tmp', 'cache/']"
     assert set(site.contents(site.back_up())) == {"kept", "deep/kept"}
 
 

@@ -62,7 +62,7 @@ def test_a_restored_bucket_backs_up_to_the_same(site: BucketSite) -> None:
         site.put(key, b"%d" % number)
     first = site.back_up()
     site.put_back(first, site.bucket, "again")
-    site.source = site.source.replace(PREFIX, "again")
+    site.source_text = site.source_text.replace(PREFIX, "again")
     second = site.back_up()
     assert site.contents(second) == site.contents(first)
 
@@ -112,7 +112,7 @@ def test_where_the_objects_came_from_is_refused(site: BucketSite, prefix: str) -
 def test_what_is_no_bucket_is_refused(site: BucketSite) -> None:
     """A directory's recovery point names no keys."""
     site.write(one=b"1")
-    site.source = f"type: filesystem, path: {site.data}"
+    site.source_text = f"type: filesystem, path: {site.data}"
     with pytest.raises(RestoreRefused, match="not of a bucket"):
         site.put_back(site.back_up(), site.server.make_bucket())
 

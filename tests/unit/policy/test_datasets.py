@@ -162,7 +162,7 @@ datasets:
         (entry(source="{type: filesystem}"), "source.path", "is missing"),
         (entry(source="{path: /x}"), "source.type", "is missing"),
         (entry(source="{type: postgresql, conection: c}"), "source.conection", "has no key"),
-        (entry(source="{type: mariadb, connection: c}"), "source.type", "are not built yet"),
+        (entry(source="{type: mariadb}"), "source.connection", "is missing"),
         (entry(source=bucket("s3://b")), "source.url", "is no place in a bucket"),
         (entry(source="{type: s3, url: s3://one}"), "source.connection", "is missing"),
         (entry(source="{type: filesytem}"), "source.type", "did you mean filesystem?"),

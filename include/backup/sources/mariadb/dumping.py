@@ -1,0 +1,272 @@
+"""Reading through `mariadb-dump`: which options, what is counted, and exact FLOATs.
+
+A file is what the program writes, byte for byte, so stock tools load it. As values are escaped, a
+line break is always one of the program's own:
+
+    INSERT INTO `t` VALUES          or, with a list of columns, the first row on this line
+    (1,'a'),
+    (2,'b');                        rows = statements + line breaks after a comma
+
+The server prints a FLOAT with six digits, and so `mariadb-dump` loses the others. The statement
+it sends is therefore changed on its way (relay.py): each such column is asked for as a DOUBLE,
+which is printed in full, and which a FLOAT column takes back without a loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import select
+import time
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import EntryUnreadable
+from include.backup.sources.mariadb.names import quoted
+from include.backup.sources.mariadb.programs import DUMP, Program, ProgramFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from include.backup.format.tree import Node
+    from include.backup.sources.mariadb.catalog import Table
+    from include.backup.sources.mariadb.session import Session
+
+STALL_SECONDS: Final = 2 * 3600  # for a sort of a large table without a key: then no row comes
+_LOOK_SECONDS: Final = 1.0
+_COMMON: Final = (
+    "--skip-lock-tables",  # the snapshot holds the rows still
+    "--quick",
+    "--skip-comments",
+    "--skip-dump-date",
+    "--skip-disable-keys",
+    "--no-tablespaces",
+    "--default-character-set=utf8mb4",
+    "--tz-utc",
+    "--hex-blob",
+    "--max-allowed-packet=1G",
+    "--net-buffer-length=1046528",  # of a statement: the default, but the same everywhere
+)
+_ROWS: Final = ("--no-create-info", "--skip-triggers", "--order-by-primary")
+_TABLES: Final = ("--no-data", "--skip-triggers")
+_TRIGGERS: Final = ("--no-data", "--no-create-info", "--triggers")
+_ROUTINES: Final = (
+    "--no-data", "--no-create-info", "--skip-triggers", "--routines", "--events",
+)  # fmt: skip
+_MOST_NAMES: Final = 1000  # in one command
+_COLUMN: Final = rb"(?:`(?:[^`]|``)*`|\w+)"  # the periods of versioned tables have no ticks
+_COLUMNS: Final = re.compile(
+    rb"(?P<before>SELECT (?:/\*.*?\*/ )?)"
+    rb"(?P<columns>" + _COLUMN + rb"(?:, ?" + _COLUMN + rb")*)"
+    rb"(?P<after> FROM .*)",
+    re.DOTALL,
+)
+_NAME: Final = re.compile(rb"`(?:[^`]|``)*`")
+_STATEMENT: Final = b"\nINSERT INTO "
+_ROW: Final = b",\n("
+_UNLOCK: Final = b"\nUNLOCK TABLES;\n"
+
+
+class Rewriter:
+    """Asks for FLOAT columns as DOUBLE."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._names = {b"`" + name.replace("`", "``").encode() + b"`" for name in columns}
+        self.applied = False
+
+    def __call__(self, statement: bytes) -> bytes:
+        """Change one statement, if it is the one that reads rows."""
+        match = _COLUMNS.fullmatch(statement)
+        if match is None:
+            return statement
+        self.applied = True
+        columns = _NAME.sub(self._column, match["columns"])
+        return match["before"] + columns + match["after"]
+
+    def _column(self, found: re.Match[bytes]) -> bytes:
+        name = found[0]
+        return b"CAST(" + name + b" AS DOUBLE) AS " + name if name in self._names else name
+
+
+class Figures:
+    """What is known of a stream of rows when it has gone by."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.rows = 0
+        self._sha256 = hashlib.sha256()
+        self._tail = b""
+
+    @property
+    def sha256(self) -> str:
+        """Of all of it."""
+        return self._sha256.hexdigest()
+
+    def add(self, data: bytes) -> None:
+        """Count a piece."""
+        self.bytes += len(data)
+        self._sha256.update(data)
+        for mark in (_STATEMENT, _ROW):
+            # What lies across two pieces; of the tail less than a whole mark is looked at twice.
+            tail = self._tail[-len(mark) + 1 :]
+            self.rows += data.count(mark) + (tail + data[: len(mark) - 1]).count(mark)
+        self._tail = (self._tail + data[-len(_STATEMENT) :])[-len(_STATEMENT) :]
+
+
+def rows_program(lane: Session, tables: Sequence[Table]) -> tuple[Program, Rewriter | None]:
+    """Begin to dump the rows of tables of one database, one after the other."""
+    floats = [name for table in tables for name in table.floats]
+    rewriter = Rewriter(floats) if floats else None
+    history = ["--dump-history"] if any(table.kind == "versioned table" for table in tables) else []
+    program = Program(
+        DUMP,
+        lane,
+        [*_COMMON, *_ROWS, *history, "--", tables[0].database, *(table.name for table in tables)],
+        rewrite=rewriter,
+    )
+    return program, rewriter
+
+
+def definitions(database: str, names: Sequence[str]) -> list[list[str]]:
+    """The arguments that dump the definitions of tables, or of views."""
+    return [
+        [*_COMMON, *_TABLES, "--", database, *names[start : start + _MOST_NAMES]]
+        for start in range(0, len(names), _MOST_NAMES)
+    ]
+
+
+def triggers(database: str) -> list[list[str]]:
+    """The arguments that dump all triggers of a database."""
+    return [[*_COMMON, *_TRIGGERS, "--", database]]
+
+
+def routines(database: str) -> list[list[str]]:
+    """The arguments that dump procedures, functions, packages and events."""
+    return [[*_COMMON, *_ROUTINES, "--", database]]
+
+
+class Reader:
+    """Reads what a program writes, and gives up when nothing comes for hours.
+
+    Args:
+        stopped: why the whole reading has been given up, if it has.
+    """
+
+    def __init__(self, program: Program, stopped: Callable[[], EntryUnreadable | None]) -> None:
+        self._program = program
+        self._stopped = stopped
+        self._poll = select.poll()
+        self._poll.register(program.fd, select.POLLIN)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the beginning of `buffer`; 0 at the end, when the program has done all of it.
+
+        Raises:
+            ProgramFailed.
+            EntryUnreadable: it hangs, or the reading was given up.
+        """
+        deadline = time.monotonic() + STALL_SECONDS
+        while not self._poll.poll(_LOOK_SECONDS * 1000):
+            if (why := self._stopped()) is not None:
+                raise why
+            if time.monotonic() > deadline:
+                raise EntryUnreadable(f"{self._program.name} has written nothing for hours")
+        count = os.readv(self._program.fd, [buffer])
+        if not count:
+            self._program.finish()
+        return count
+
+    def all(self) -> Iterator[bytes]:
+        """All of it, in pieces."""
+        buffer = memoryview(bytearray(1 << 20))
+        while count := self.readinto(buffer):
+            yield bytes(buffer[:count])
+
+
+def split(output: bytes, tables: Sequence[Table]) -> dict[str, bytes]:
+    """The files that dumping each table alone would have given, from a dump of them together.
+
+    Raises:
+        EntryUnreadable: one is missing.
+    """
+    spans = {}
+    for table in tables:
+        start = output.find(b"\nLOCK TABLES " + quoted(table.name).encode() + b" WRITE;\n")
+        end = output.find(_UNLOCK, start)
+        if start < 0 or end < 0:
+            raise EntryUnreadable(f"{table}: its rows are missing in what {DUMP} wrote")
+        spans[table.name] = (start, end + len(_UNLOCK))
+    before = output[: min(start for start, _ in spans.values())]
+    after = output[max(end for _, end in spans.values()) :]
+    return {name: before + output[start:end] + after for name, (start, end) in spans.items()}
+
+
+class DumpContent:
+    """What one or several programs write, as the content of an entry.
+
+    Args:
+        begin: starts the next program; None when all have run.
+        done: told of the figures at the end; gives the node.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Program | None],
+        done: Callable[[Figures, tuple[bytes, ...]], Node],
+        stopped: Callable[[], EntryUnreadable | None],
+        fail: Callable[[ProgramFailed], EntryUnreadable],
+    ) -> None:
+        self._begin = begin
+        self._done = done
+        self._stopped = stopped
+        self._fail = fail
+        self._figures = Figures()
+        self._program: Program | None = None
+        self._reader: Reader | None = None
+        self._ended = False
+        self._blobs: tuple[bytes, ...] = ()
+
+    def parts(self) -> Iterator[DumpContent]:
+        """See Content.parts."""
+        yield self
+
+    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
+        """See Content.stored."""
+        del size_bytes
+        self._blobs = tuple(blobs)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See Part.readinto."""
+        while not self._ended:
+            if self._reader is None and not self._next():
+                break
+            assert self._reader is not None
+            try:
+                count = self._reader.readinto(buffer)
+            except ProgramFailed as error:
+                raise self._fail(error) from None
+            if count:
+                self._figures.add(bytes(buffer[:count]))
+                return count
+            self.close()
+        return 0
+
+    def _next(self) -> bool:
+        self._program = self._begin()
+        if self._program is None:
+            self._ended = True
+            return False
+        self._reader = Reader(self._program, self._stopped)
+        return True
+
+    def settle(self, *, last: bool) -> Node:
+        """See Content.settle."""
+        del last
+        assert self._ended, "settled before it was read to its end"
+        return self._done(self._figures, self._blobs)
+
+    def close(self) -> None:
+        """End the program that runs, if one does."""
+        program, self._program, self._reader = self._program, None, None
+        if program is not None:
+            program.close()

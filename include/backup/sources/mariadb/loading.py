@@ -1,0 +1,122 @@
+"""Writing through the stock client `mariadb`: SQL of one file, or a part of it, into a database."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import RestoreRefused, SourceError
+from include.backup.sources.mariadb.address import address_of
+from include.backup.sources.mariadb.programs import CLIENT, Program, ProgramFailed
+from include.backup.sources.mariadb.session import Session, SqlFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from include.backup.sources.connection import Connection
+
+_OPTIONS: Final = (
+    "--binary-mode",  # line ends in bodies of routines stay as they are
+    "--comments",  # and so do comments
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+)
+# Each is tried by itself: a server that has no such variable does without.
+_SETTINGS: Final = ("foreign_key_checks=0", "unique_checks=0", "system_versioning_insert_history=1")
+# The server says so, or hangs up in the midst of a statement that is too large for it.
+_TOO_LARGE: Final = (
+    "1153",
+    "max_allowed_packet",
+    "2006",
+    "2013",
+    "connection to the server was lost",
+)
+_DEFINER: Final = "1227"
+_DISTRUST: Final = "1419"
+_BEGINNING: Final = re.compile(
+    rb"^DROP (?:TABLE|SEQUENCE) IF EXISTS (`(?:[^`]|``)*`);$", re.MULTILINE
+)
+
+
+class Loader:
+    """Puts SQL into databases of one server; for several threads, each file with its session."""
+
+    def __init__(self, connection: Connection, progress: Callable[[int], None]) -> None:
+        self._address = address_of("target", connection)
+        self._progress = progress
+
+    def session(self) -> Session:
+        """A new session."""
+        return Session(self._address)
+
+    def load(self, what: str, database: str, pieces: Iterable[bytes]) -> None:
+        """Run SQL in a database.
+
+        Raises:
+            RestoreRefused: the server refused a statement; `what` is named.
+            what `pieces` raise.
+        """
+        try:
+            with closing(self.session()) as session:
+                for setting in _SETTINGS:
+                    with suppress(SqlFailed):
+                        session.query(f"SET SESSION {setting}")
+                session.use(database)
+                self._feed(session, pieces)
+        except ProgramFailed as error:
+            raise refused(what, error.told) from None
+        except SourceError as error:
+            raise RestoreRefused(f"{what}: {error.message}", hint=error.hint) from None
+
+    def _feed(self, session: Session, pieces: Iterable[bytes]) -> None:
+        program = Program(CLIENT, session, _OPTIONS, feed=True)
+        try:
+            with suppress(BrokenPipeError):  # it has ended; why, it says below
+                for piece in pieces:
+                    view = memoryview(piece)
+                    while view:
+                        view = view[os.write(program.fd, view) :]
+                    self._progress(len(piece))
+            program.close_input()
+            program.finish()
+        finally:
+            program.close()
+
+
+def refused(what: str, told: str) -> RestoreRefused:
+    """The error for what a server said."""
+    hint = ""
+    if any(mark in told for mark in _TOO_LARGE):
+        hint = (
+            "if a row is too large for the server: SET GLOBAL max_allowed_packet=1073741824 there, "
+            "then restore again"
+        )
+    elif _DEFINER in told:
+        hint = (
+            "only an account with SET USER (MySQL: SET_ANY_DEFINER) may define objects in the "
+            "name of another: restore with one that has it"
+        )
+    elif _DISTRUST in told:
+        hint = (
+            "the server writes a binary log: restore with an account that has SUPER, or "
+            "SET GLOBAL log_bin_trust_function_creators=1 meanwhile"
+        )
+    return RestoreRefused(f"{what} was not restored: {told}", hint=hint)
+
+
+def only(schema: bytes, wanted: set[str]) -> Iterator[bytes]:
+    """Of the definitions of tables, those of some, with what surrounds them all."""
+    starts = list(_BEGINNING.finditer(schema))
+    if not starts:
+        yield schema
+        return
+    yield schema[: starts[0].start()]
+    tail = schema.rfind(b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */")
+    for number, found in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else tail
+        name = found[1][1:-1].replace(b"``", b"`").decode()
+        if name in wanted:
+            yield schema[found.start() : end]
+    yield schema[tail:]

@@ -1,0 +1,177 @@
+"""Putting databases back into a server.
+
+    refuse ─ CREATE DATABASE ─ tables and sequences ─ rows, several tables at a time, each counted
+    ─ routines and events ─ views ─ triggers ─ the same relations as in the manifest?
+
+Triggers come last, so none fires for a row that is put back. Whatever the server says no to ends
+the restore with an error that names the table: what is there then is no restored database.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.errors import DamageFound, RestoreRefused, SourceError
+from include.backup.evidence.wording import count
+from include.backup.sources.base import PutBack
+from include.backup.sources.mariadb.address import address_of
+from include.backup.sources.mariadb.catalog import SYSTEM, names_of_tables
+from include.backup.sources.mariadb.database_back import DatabaseBack
+from include.backup.sources.mariadb.loading import Loader
+from include.backup.sources.mariadb.manifest import FORMAT, MANIFEST
+from include.backup.sources.mariadb.programs import CLIENT, find
+from include.backup.sources.mariadb.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from include.backup.sources.base import StoredFiles
+    from include.backup.sources.connection import Connection
+    from include.backup.sources.mariadb.address import Address
+
+_IDENTITY: Final = ("server_uuid", "server_uid", "hostname", "port", "datadir", "server_id")
+
+
+class MariadbTarget:
+    """A server, or one database of it, that a recovery point is put back into.
+
+    Args:
+        connection: of the server.
+        database: another name for the one database that the recovery point holds.
+        overwrite: replace tables of the same names; others stay.
+        source: what the dataset is read from; into it only if `into_source`.
+        wanted: which files are put back, by their paths below the dataset.
+        jobs: how many tables are filled at a time.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        database: str = "",
+        overwrite: bool = False,
+        source: Connection | None = None,
+        into_source: bool = False,
+        wanted: Callable[[bytes], bool] = lambda _: True,
+        jobs: int = 2,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._overwrite = overwrite
+        self._source = source
+        self._into_source = into_source
+        self._wanted = wanted
+        self._jobs = jobs
+
+    def prepare(self) -> None:
+        """See Server.prepare."""
+        find(CLIENT)
+        address = address_of("target", self._connection)
+        if self._database in SYSTEM:
+            raise RestoreRefused(f"{self._database} is the server's own database")
+        try:
+            with closing(Session(address)) as session:
+                if self._source is not None and not self._into_source:
+                    _refuse_source(session, address_of("source", self._source))
+                if self._database:
+                    self._require_empty(session, self._database)
+        except SourceError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
+
+    def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
+        """See Server.put."""
+        loader = Loader(self._connection, progress)
+        plan = [
+            DatabaseBack(
+                loader, files, one, name=self._database or one["name"], wanted=self._wanted
+            )
+            for one in self._databases(files)
+        ]
+        plan = [part for part in plan if part.has_any]
+        if self._database and len(plan) > 1:
+            raise RestoreRefused(
+                f"the recovery point holds {len(plan)} databases, not one to be called "
+                f"{self._database}",
+                hint="restore them under their own names, or one of them by its path",
+            )
+        try:
+            with closing(loader.session()) as session:
+                for part in plan:
+                    self._require_empty(session, part.target)
+                for part in plan:
+                    part.begin(session)
+                self._fill(plan)
+                notes = [note for part in plan for note in part.finish(session)]
+        except SourceError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
+        tables = sum(len(part.tables) for part in plan)
+        return PutBack(
+            files=sum(part.files for part in plan),
+            bytes_written=sum(part.bytes for part in plan),
+            contents=f"{count(tables, 'table')} of {count(len(plan), 'database')}",
+            notes=tuple(notes),
+        )
+
+    def _databases(self, files: StoredFiles) -> list[dict[str, Any]]:
+        data = files.about(MANIFEST)
+        if data is None:
+            raise DamageFound(f"the recovery point has no {MANIFEST}")
+        about = json.loads(data)
+        if about.get("source") != "mariadb" or about.get("format") != FORMAT:
+            raise RestoreRefused("the recovery point is not one of a MariaDB or MySQL server")
+        found: list[dict[str, Any]] = about["databases"]
+        return found
+
+    def _require_empty(self, session: Session, database: str) -> None:
+        if self._overwrite:
+            return
+        if there := names_of_tables(session, [database]):
+            raise RestoreRefused(
+                f"database {database} is not empty: it has {count(len(there), 'table')}",
+                hint="restore into a new database, or with --overwrite",
+            )
+
+    def _fill(self, plan: list[DatabaseBack]) -> None:
+        """Put the rows back, the largest tables first."""
+        jobs = [(part, table) for part in plan for table in part.tables if table.get("file")]
+        jobs.sort(key=lambda job: int(job[1]["bytes"]), reverse=True)
+        failed: list[BaseException] = []
+
+        def fill(job: tuple[DatabaseBack, dict[str, Any]]) -> None:
+            if failed:
+                return
+            try:
+                job[0].fill(job[1])
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="mariadb") as pool:
+            for done in [pool.submit(fill, job) for job in jobs]:
+                done.result()
+
+
+def _refuse_source(session: Session, source: Address) -> None:
+    """Refuse a server that is the one the dataset is read from, by whatever name it is reached.
+
+    A source that does not answer is not this server, which does.
+    """
+    target = session.address
+    same = (source.host, source.port, source.unix_socket) == (
+        target.host, target.port, target.unix_socket,
+    )  # fmt: skip
+    if not same:
+        with suppress(SourceError), closing(Session(source)) as other:
+            same = _identity(other) == _identity(session)
+    if same:
+        raise RestoreRefused(
+            f"{target.shown} is the server that the dataset is read from",
+            hint="restore into another server; into this one only if it is named twice",
+        )
+
+
+def _identity(session: Session) -> list[str]:
+    return [session.variable(name) for name in _IDENTITY]

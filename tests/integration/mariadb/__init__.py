@@ -1,0 +1,1 @@
+"""Against real MariaDB servers on loopback."""

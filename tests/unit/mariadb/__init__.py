@@ -1,0 +1,1 @@
+"""What MariaDB sources decide without a server."""

@@ -1,0 +1,113 @@
+"""What is counted in a dump, cut out of it, and asked for otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.backup.errors import EntryUnreadable
+from include.backup.sources.mariadb.catalog import Table
+from include.backup.sources.mariadb.dumping import Figures, Rewriter, split
+from include.backup.sources.mariadb.session import scrubbed
+
+DUMP = b"""\
+SET NAMES utf8mb4;
+
+LOCK TABLES `a` WRITE;
+INSERT INTO `a` VALUES
+(1,'x'),
+(2,'),\\n(3'),
+(3,'y');
+INSERT INTO `a` VALUES
+(4,'z');
+UNLOCK TABLES;
+
+LOCK TABLES `b``c` WRITE;
+UNLOCK TABLES;
+
+LOCK TABLES `h` WRITE;
+INSERT INTO `h` (`id`, row_start) VALUES (1,'2026'),
+(2,'2026');
+UNLOCK TABLES;
+SET SQL_NOTES=1;
+"""
+
+
+@given(cuts=st.lists(st.integers(0, len(DUMP))))
+def test_rows_are_counted_wherever_pieces_end(cuts: list[int]) -> None:
+    """Also in the midst of a mark, and in pieces of a byte."""
+    figures = Figures()
+    edges = [0, *sorted(cuts), len(DUMP)]
+    for start, end in itertools.pairwise(edges):
+        figures.add(DUMP[start:end])
+    assert figures.rows == 6
+    assert figures.bytes == len(DUMP)
+    assert figures.sha256 == hashlib.sha256(DUMP).hexdigest()
+
+
+def test_rows_are_counted_byte_by_byte() -> None:
+    """The smallest pieces there are."""
+    figures = Figures()
+    for byte in DUMP:
+        figures.add(bytes([byte]))
+    assert figures.rows == 6
+
+
+def table(name: str) -> Table:
+    return Table(database="shop", name=name, kind="table", engine="InnoDB")
+
+
+def test_a_dump_of_many_is_cut_into_dumps_of_one() -> None:
+    """Each with what surrounds them all."""
+    found = split(DUMP, [table("a"), table("b`c"), table("h")])
+    for name, rows in {"a": 4, "b`c": 0, "h": 2}.items():
+        assert found[name].startswith(b"SET NAMES utf8mb4;\n\nLOCK TABLES `")
+        assert found[name].endswith(b"\nUNLOCK TABLES;\nSET SQL_NOTES=1;\n")
+        assert found[name].count(b"LOCK TABLES") == 2
+        figures = Figures()
+        figures.add(found[name])
+        assert figures.rows == rows
+    with pytest.raises(EntryUnreadable, match=r"shop\.gone"):
+        split(DUMP, [table("a"), table("gone")])
+
+
+def test_floats_are_asked_for_in_full() -> None:
+    """In the list of columns alone, whatever names stand there; all else goes through."""
+    rewriter = Rewriter(["f", "we`ird"])
+    plain = b"SHOW FIELDS FROM `f`"
+    assert rewriter(plain) == plain
+    assert not rewriter.applied
+    asked = b"SELECT /*!40001 SQL_NO_CACHE */ `id`, `f`, `we``ird`, `ff` FROM `f` ORDER BY `f`"
+    assert rewriter(asked) == (
+        b"SELECT /*!40001 SQL_NO_CACHE */ `id`, CAST(`f` AS DOUBLE) AS `f`, "
+        b"CAST(`we``ird` AS DOUBLE) AS `we``ird`, `ff` FROM `f` ORDER BY `f`"
+    )
+    assert rewriter.applied
+    versioned = (
+        b"SELECT /*!40001 SQL_NO_CACHE */ `f`, row_start, row_end FROM `t` FOR SYSTEM_TIME ALL"
+    )
+    assert rewriter(versioned).startswith(
+        b"SELECT /*!40001 SQL_NO_CACHE */ CAST(`f` AS DOUBLE) AS `f`, row_start, row_end FROM"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ERROR 1062 (23000) at line 3: Duplicate entry 'a''b@x.org' for key 'u'",
+         "ERROR 1062 (23000) at line 3: Duplicate entry '…' for key '…'"),
+        ("ERROR 1366 (22007): Incorrect value: '\\xF0\\'\\x9F' for column `s`.`t`",
+         "ERROR 1366 (22007): Incorrect value: '…' for column `s`.`t`"),
+        ("ERROR 1146 (42S02) at line 1: Table 'shop.t' doesn't exist",
+         "ERROR 1146 (42S02) at line 1: Table 'shop.t' doesn't exist"),
+        ("mariadb-dump: Error 1412: Table definition has changed when dumping table `t` at row: 0",
+         "mariadb-dump: Error 1412: Table definition has changed when dumping table `t` at row: 0"),
+    ],
+)  # fmt: skip
+def test_values_of_rows_are_not_told(said: str, told: str) -> None:
+    """What quotes hold is left out, except where it can only be a name."""
+    assert scrubbed(said) == told
