@@ -79,7 +79,7 @@ def test_writers_go_on_while_rows_are_read(
 ) -> None:
     """The lock is gone before the first entry is read; how long it lasted is written down."""
     with reading_of(site.source(jobs=8)) as reading:
-        assert writes(mariadb, filled)
+        assert until(lambda: writes(mariadb, filled))
         files = read_all(reading)
     position = json.loads(files[".holdfast/position.json"])
     assert position["lock"] == "FLUSH TABLES WITH READ LOCK"
@@ -100,7 +100,7 @@ def test_a_long_transaction_gets_us_out_of_the_way(
         ):
             pass
         cursor.execute("UNLOCK TABLES")
-    assert writes(mariadb, filled)
+    assert until(lambda: writes(mariadb, filled))
 
 
 def test_a_long_statement_gets_us_out_of_the_way(
@@ -114,7 +114,7 @@ def test_a_long_statement_gets_us_out_of_the_way(
         with reading_of(site.source()):
             pass
         cursor.execute("COMMIT")
-        thread = threading.Thread(target=cursor.execute, args=("UPDATE small SET id = SLEEP(4)",))
+        thread = threading.Thread(target=cursor.execute, args=("UPDATE small SET id = SLEEP(3)",))
         thread.start()
         time.sleep(0.3)
         with pytest.raises(SourceError, match="no read lock"), reading_of(site.source()):
@@ -168,7 +168,7 @@ def test_engines_without_transactions_are_read_under_the_lock(
         first = read_one(reading, folder + b"/" + nodes[0].name, nodes[0])
         assert not writes(mariadb, filled)
         second = read_one(reading, folder + b"/" + nodes[1].name, nodes[1])
-        assert writes(mariadb, filled)
+        assert until(lambda: writes(mariadb, filled))
         assert sorted([first.count(b"\n("), second.count(b"\n(")]) == [0, 2]
         [_note] = [note for note in reading.notes if "writers waited" in note.what]
 
@@ -180,7 +180,7 @@ def test_a_cancelled_run_leaves_nothing(mariadb: Mariadb, site: MariadbSite, fil
     with pytest.raises(KeyboardInterrupt):
         _begin(site, _interrupt)
     assert not dumps()
-    assert writes(mariadb, filled)
+    assert until(lambda: writes(mariadb, filled))
     assert until(lambda: not left_over(mariadb))
 
 
