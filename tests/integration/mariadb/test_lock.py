@@ -6,9 +6,11 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -62,6 +64,11 @@ def left_over(server: Mariadb) -> list[tuple[object, ...]]:
 def dumps() -> list[psutil.Process]:
     """Children of ours that are still at work."""
     return [child for child in psutil.Process().children() if child.name() == "mariadb-dump"]
+
+
+def relays() -> set[Path]:
+    """Sockets that wait for a client program; those of servers have longer names."""
+    return set(Path(tempfile.gettempdir()).glob("holdfast-????????/s"))
 
 
 def until(true: Callable[[], bool], seconds: float = 10) -> bool:
@@ -254,6 +261,7 @@ def test_a_killed_run_leaves_nothing(mariadb: Mariadb, site: MariadbSite, filled
     """Kill -9 while the lock is held: the server has no lock and no session, and no child lives."""
     mariadb.run("CREATE TABLE old (id INT) ENGINE=MyISAM", database=filled)
     assert until(lambda: not left_over(mariadb))
+    before = relays()
     context = multiprocessing.get_context("fork")
     ready = context.Event()
     process = context.Process(target=_hold, args=(site, ready))
@@ -268,6 +276,7 @@ def test_a_killed_run_leaves_nothing(mariadb: Mariadb, site: MariadbSite, filled
     assert until(lambda: writes(mariadb, filled))
     assert until(lambda: not left_over(mariadb))
     assert until(lambda: not any(child.is_running() for child in children))
+    assert until(lambda: relays() <= before)
 
 
 def test_a_slow_vault_loses_no_session(mariadb: Mariadb, site: MariadbSite, filled: str) -> None:
