@@ -58,7 +58,11 @@ def test_least_rights_are_enough(site: MariadbSite, filled: str) -> None:
     }
     assert b"PROCEDURE `p`" in files[f"{filled}/routines.sql"]
     assert b"EVENT `e`" in files[f"{filled}/routines.sql"]
-    assert b'"lock": "LOCK TABLES' in files[".holdfast/position.json"]
+    position = json.loads(files[".holdfast/position.json"])
+    assert position["lock"] == "LOCK TABLES … READ"
+    assert position["binary_log"].keys() == {"gtid_binlog_pos", "gtid_current_pos"}
+    manifest = json.loads(files[".holdfast/manifest.json"])
+    assert manifest["accounts"] == "left out: no SELECT on mysql.*"
 
 
 @pytest.mark.parametrize("right", sorted(LEAST))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from include.backup.sources.mariadb.names import USERS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,17 +24,23 @@ FORMAT: Final = 1
 
 
 def manifest(
-    version: str, catalog: Catalog, read: Mapping[tuple[str, str], tuple[str, Figures]]
+    version: str,
+    catalog: Catalog,
+    read: Mapping[tuple[str, str], tuple[str, Figures]],
+    *,
+    users: bool,
 ) -> bytes:
     """Every relation with its engine, and its rows, or why they were not read.
 
     Args:
         read: file and figures, by database and table.
+        users: whether the accounts were written down.
     """
     return _json({
         "format": FORMAT,
         "source": "mariadb",
         "server": version.removeprefix("5.5.5-"),
+        "accounts": USERS.decode() if users else "left out: no SELECT on mysql.*",
         "databases": [
             {
                 "name": name,
@@ -55,7 +63,7 @@ def position(window: Window) -> bytes:
     """Where the recovery point lies in the server's binary log, and what it cost writers."""
     return _json({
         "format": FORMAT,
-        "binary_log": window.position,
+        "binary_log": window.position or "unknown: there is none, or no right to ask for it",
         "lock": window.how,
         "lock_held_seconds": round(window.held_seconds or 0.0, 4),
     })

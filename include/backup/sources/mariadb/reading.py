@@ -169,7 +169,9 @@ class MariadbReading:
         """See Reading.about."""
         self._refuse_changes(self._catalog, self._again())
         return {
-            MANIFEST: manifest(self._version, self._catalog, self._read),
+            MANIFEST: manifest(
+                self._version, self._catalog, self._read, users=self._users is not None
+            ),
             POSITION: position(self._window),
         }
 

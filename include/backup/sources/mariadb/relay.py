@@ -121,6 +121,7 @@ class Relay:
             if client is None:
                 self.clean = True  # it ended before it had said anything
                 return
+            self._folder.cleanup()  # nobody else is expected; nothing is left if we are killed
             with client:
                 self._client = client
                 self._greet(client)

@@ -73,8 +73,6 @@ class MariadbSource:
                 refuse_changes=refuse_changes,
             )
             stack.callback(reading.stop)
-            if users is None:
-                reading.note("users.sql", "not written: the account may not read mysql.user")
             yield reading
 
     def preflight(self) -> str:
