@@ -15,6 +15,7 @@ from botocore.config import Config
 from include.backup.actions.back_up import back_up
 from include.backup.errors import ConfigurationInvalid, EntryUnreadable, SourceError, SourceGone
 from include.backup.policy.model import Method
+from include.backup.sources.base import ReadsAhead
 from include.backup.sources.s3.source import S3Source
 from include.backup.storage.retry import Patience
 from tests.integration.sources.buckets import PREFIX, BucketSite, client_of
@@ -70,7 +71,7 @@ def test_an_incremental_asks_for_nothing_that_has_not_changed(site: BucketSite) 
 def test_a_version_is_known_by_its_id(versioned: BucketSite) -> None:
     """However young it is: what was read a moment ago is not read again."""
     versioned.put("one", b"1")
-    versioned.put("large", LARGE)
+    versioned.put("large", LARGE[: 1 << 20])
     versioned.back_up()
     reads(versioned)
     versioned.back_up()
@@ -205,15 +206,17 @@ def test_what_another_sealed_or_archived_is_named(site: BucketSite) -> None:
 
 
 @contextmanager
-def line_to(site: BucketSite, **more: Any) -> Iterator[tuple[S3Source, FaultProxy]]:
+def line_to(
+    site: BucketSite, *, deadline: timedelta = timedelta(seconds=1)
+) -> Iterator[tuple[S3Source, FaultProxy]]:
     """The source over a network that spoils what is sent; boto3 tries once."""
     with fault_proxy(site.server.http_endpoint) as proxy:
         config = Config(
             s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}
         )
         client = site.server.client(endpoint_url=proxy.endpoint, config=config)
-        patience = Patience(first_wait=timedelta(milliseconds=1), deadline=timedelta(seconds=1))
-        yield S3Source(client, site.bucket, PREFIX, patience=patience, **more), proxy
+        patience = Patience(first_wait=timedelta(milliseconds=1), deadline=deadline)
+        yield S3Source(client, site.bucket, PREFIX, patience=patience), proxy
 
 
 @contextmanager
@@ -239,6 +242,20 @@ def test_reading_outlives_faults_on_the_way(site: BucketSite, kind: Kind) -> Non
             assert read is not None
             assert read[1] == b"small"
         assert [fault.hits for fault in faults] == [2, 2, 2, 2]
+
+
+def test_a_reading_that_is_given_up_waits_for_nothing(site: BucketSite) -> None:
+    """What it has begun is not asked for again, however long its patience is."""
+    site.put("one", b"1")
+    with line_to(site, deadline=timedelta(minutes=5)) as (source, proxy):
+        proxy.inject(Fault(kind="status", line="GET .*one", status=503, times=9999))
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt), reading_of(site, source) as reading:  # noqa: PT012
+            assert isinstance(reading, ReadsAhead)
+            reading.expect(b"one", node_at(reading, b"one"))
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+        assert time.monotonic() - begun < 3
 
 
 @pytest.mark.parametrize(
@@ -316,3 +333,15 @@ def test_a_bucket_in_clear_is_refused_without_a_reason(rgw: Rgw) -> None:
     with pytest.raises(ConfigurationInvalid, match=r"the dataset's connection to .* in clear"):
         S3Source(client, "bucket")
     S3Source(client, "bucket", insecure_reason="a lab")
+
+
+def test_a_stated_reason_is_recorded(site: BucketSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the recovery point: how its data travelled, and why that was accepted."""
+    monkeypatch.setattr("include.backup.storage.s3_client._is_loopback", lambda _: False)
+    site.put("one", b"1")
+    site.s3 = client_of(site.server, endpoint_url=site.server.http_endpoint)
+    site.entry_options = "    insecure_reason: a lab\n"
+    outcome = site.back_up()
+    assert outcome.details["noted"] == [
+        f"s3://{site.bucket}/{PREFIX}/: read over plain http (accepted: a lab)"
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.backup.sources.s3.listing import list_before
+from include.backup.sources.s3.listing import Lister
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,5 +65,6 @@ class History:
 def test_of_one_second_the_newest_counts(entries: str, found: str | None) -> None:
     """Whatever came after the instant does not exist; of what was before, the newest does."""
     with ThreadPoolExecutor(1) as pool:
-        listing = list_before(History(entries), "", NEXT, pool=pool)  # type: ignore[arg-type]
+        lister = Lister(History(entries), "", NEXT, pool)  # type: ignore[arg-type]
+        listing = lister.list("", is_folder=False)
     assert [one.version_id for one in listing.objects] == ([found] if found else [])

@@ -12,7 +12,7 @@ them, so that bytes of two objects are never mixed. Messages hold keys and codes
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -32,6 +32,7 @@ from include.backup.storage.s3_errors import error_code, s3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from threading import Event
 
     from include.backup.storage.retry import Patience
     from include.backup.storage.s3_client import S3Client
@@ -92,6 +93,10 @@ class SourceBucket:
         self.name = name
         self.patience = patience
 
+    def stoppable(self, stop: Event) -> SourceBucket:
+        """The same bucket, of which nothing is asked again once `stop` is set."""
+        return SourceBucket(self.client, self.name, patience=stoppable(self.patience, stop))
+
     def url(self, key: str) -> str:
         """The address of an object, for people."""
         return f"s3://{self.name}/{key}"
@@ -110,16 +115,19 @@ class SourceBucket:
         return answer.get("Status") == "Enabled", _date_of(answer)
 
     def pages(
-        self, prefix: str, *, versions: bool = False, **more: object
+        self, prefix: str, *, versions: bool = False, after: str = "", **more: str
     ) -> Iterator[Mapping[str, Any]]:
         """The pages of a listing of keys that begin with a prefix.
+
+        Args:
+            after: only keys after this one; with VersionIdMarker, its older versions as well.
 
         Raises:
             SourceGone, SourceError.
         """
         listing = self.client.list_object_versions if versions else self.client.list_objects_v2
         what = f"the listing of {self.url(prefix)}"
-        token: dict[str, str] = {}
+        token = {"KeyMarker" if versions else "StartAfter": after} if after else {}
         while True:
             asked = {"Bucket": self.name, "Prefix": prefix, **more, **token}
             with _told(SourceError):
@@ -204,6 +212,16 @@ def stored(entry: Mapping[str, Any]) -> Stored:
         modified_at=entry["LastModified"].astimezone(UTC),
         version_id=entry.get("VersionId", ""),
     )
+
+
+def stoppable(patience: Patience, stop: Event) -> Patience:
+    """A patience that ends when nobody waits for the answer any more."""
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise SourceError("nobody waits for this any more")
+
+    return replace(patience, sleep=sleep)
 
 
 @contextmanager

@@ -83,6 +83,9 @@ class ObjectContent:
             except (Changed, Gone):
                 self._room.release()
                 self._ended = True
+            except BaseException:
+                self._room.release()
+                raise
         count = min(len(buffer), len(self._window.left))
         buffer[:count] = self._window.left[:count]
         self._window.left = self._window.left[count:]

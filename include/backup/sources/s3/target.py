@@ -20,8 +20,9 @@ from include.backup.sources.file_nodes import shown
 from include.backup.sources.s3 import names
 from include.backup.sources.s3.about import MANIFEST, bucket_and_prefix
 from include.backup.sources.s3.metadata import metadata_of
+from include.backup.sources.s3.refusals import ClassUnknown, ask
 from include.backup.sources.s3.source import PATIENCE
-from include.backup.sources.s3.upload import ClassUnknown, Uploads, ask, tagging
+from include.backup.sources.s3.upload import Uploads, tagging
 from include.backup.storage.s3_client import checked_transport
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class _Putting:
                 self._target.bucket,
                 patience=self._target.patience,
                 pool=parts,
+                stop=self._stop,
             )
             under_way: set[Future[None]] = set()
             try:

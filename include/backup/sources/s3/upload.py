@@ -16,15 +16,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
-from include.backup.errors import (
-    AccessRefused,
-    RestoreRefused,
-    StorageError,
-    StorageFull,
-    StorageUnreachable,
-)
-from include.backup.storage.retry import retried
-from include.backup.storage.s3_errors import error_code, s3_errors
+from include.backup.errors import RestoreRefused, StorageError
+from include.backup.sources.s3.bucket import stoppable
+from include.backup.sources.s3.refusals import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,14 +33,7 @@ PART_BYTES: Final = 8 << 20  # of the largest objects larger: there may be 10,00
 SINGLE_BYTES: Final = 64 << 20  # larger objects go in parts
 ROOM: Final = 8  # so many parts of that size are in memory at a time
 _MOST_PARTS: Final = 10_000
-_HINTS: Final = {
-    "NoSuchBucket": "make the bucket, or correct its name",
-    "AccessDenied": "the role needs s3:PutObject, s3:PutObjectTagging, s3:AbortMultipartUpload",
-    "InvalidAccessKeyId": "correct the credentials of the connection",
-    "SignatureDoesNotMatch": "correct the credentials of the connection",
-}
 _PLAIN_MD5: Final = re.compile(r'"?[0-9a-f]{32}(-\d+)?"?').fullmatch
-_UNKNOWN_CLASS: Final = frozenset({"InvalidStorageClass", "InvalidArgument"})
 
 
 class Uploads:
@@ -54,6 +41,7 @@ class Uploads:
 
     Args:
         pool: sends parts; a pool of its own, for whoever waits for them is in another.
+        stop: set when nobody waits any more; nothing is asked again then.
     """
 
     def __init__(
@@ -63,10 +51,12 @@ class Uploads:
         *,
         patience: Patience,
         pool: Executor,
+        stop: threading.Event,
     ) -> None:
         self.client = client
         self.bucket = bucket
-        self._patience = patience
+        self._patience = stoppable(patience, stop)
+        self._lasting = patience  # what is left behind is cleared away whatever else has failed
         self._pool = pool
         self._room = threading.Semaphore(ROOM)
         self._taking = threading.Lock()
@@ -247,7 +237,11 @@ class Uploads:
 
     def _abort(self, key: str, upload: Mapping[str, str]) -> None:
         try:
-            self._ask(key, lambda: self.client.abort_multipart_upload(**upload))
+            ask(
+                self.url(key),
+                lambda: self.client.abort_multipart_upload(**upload),
+                self._lasting,
+            )
         except (StorageError, RestoreRefused):  # what it failed with says more
             return
 
@@ -270,32 +264,6 @@ class Uploads:
         return ask(self.url(key), operation, self._patience)
 
 
-class ClassUnknown(RestoreRefused):
-    """The store may have no such storage class: it says only that an argument is wrong."""
-
-
-def ask(what: str, operation: Callable[[], Result], patience: Patience) -> Result:
-    """Ask a store to which objects are restored; again as long as that may help.
-
-    Raises:
-        RestoreRefused: it refuses.
-        StorageFull, StorageUnreachable.
-    """
-
-    def once() -> Result:
-        with s3_errors(what):
-            return operation()
-
-    try:
-        return retried(once, patience)
-    except (StorageFull, StorageUnreachable):
-        raise
-    except StorageError as error:
-        code = _code(error)
-        kind = ClassUnknown if code in _UNKNOWN_CLASS else RestoreRefused
-        raise kind(error.message, hint=_HINTS.get(code, "")) from error
-
-
 def _permits(size_bytes: int) -> int:
     """How much of the room so many bytes take."""
     return min(ROOM, max(1, -(-size_bytes // PART_BYTES)))
@@ -304,15 +272,6 @@ def _permits(size_bytes: int) -> int:
 def tagging(tags: Mapping[str, str]) -> dict[str, str]:
     """The argument of an upload that sets tags."""
     return {"Tagging": urlencode(tags, quote_via=quote)} if tags else {}  # "+" stays a "+"
-
-
-def _code(error: StorageError) -> str:
-    from botocore.exceptions import ClientError  # noqa: PLC0415  heavy
-
-    cause = error.__cause__
-    if isinstance(cause, ClientError):
-        return error_code(cause)
-    return "AccessDenied" if isinstance(error, AccessRefused) else ""
 
 
 def _md5(body: bytes | bytearray) -> bytes:
