@@ -48,6 +48,7 @@ _LOADING: Final = {
     "intervalstyle": "postgres",
     "xmloption": "content",
     "lc_monetary": "C",
+    "array_nulls": "on",
 }
 
 

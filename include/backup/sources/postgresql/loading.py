@@ -33,6 +33,7 @@ _SETTINGS: Final = (
     "SET intervalstyle = 'postgres'",
     "SET xmloption = 'content'",
     "SET lc_monetary = 'C'",
+    "SET array_nulls = on",
 )
 
 _DATA_EXCEPTION: Final = "22"  # whose messages are about values
