@@ -173,10 +173,11 @@ def test_settings_of_a_role_change_no_byte(backed_up: BackedUp, tmp_path: Path) 
         "extra_float_digits = -10", "synchronize_seqscans = on", "timezone = 'Asia/Kathmandu'",
         "xmloption = 'document'", "search_path = shop, types", "client_min_messages = debug1",
         "standard_conforming_strings = off", "row_security = on",
-        "parallel_tuple_cost = 0", "parallel_setup_cost = 0", "min_parallel_table_scan_size = '1MB'",
+        "parallel_tuple_cost = 0",
+        "parallel_setup_cost = 0", "min_parallel_table_scan_size = '1MB'",
         "enable_tidscan = off", "enable_seqscan = off", "statement_timeout = '20ms'",
         "default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on",
-        "lc_messages = 'C'", "client_encoding = 'LATIN1'", "array_nulls = off",
+        "lc_messages = 'C'", "array_nulls = off", "client_encoding = 'LATIN1'",
     ):  # fmt: skip
         server.run(f"ALTER ROLE changed SET {setting}")
     connection = server.connection(login="changed", password="p")

@@ -17,6 +17,7 @@ from include.backup.errors import DestinationRefused, RestoreRefused, SourceErro
 from include.backup.sources.base import Note, PutBack
 from include.backup.sources.postgresql import making, manifest
 from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.loading import Loading, Table
 from include.backup.sources.postgresql.tools import find_tool
 
@@ -137,9 +138,12 @@ class PostgresTarget:
                 jobs=self._rules.jobs,
                 progress=progress,
             ).load(tables)
-            for file in (b"/large_objects.sql", b"/sequences.sql"):
-                if files.find(folder + file) is not None:
-                    making.run_sql(address, self._psql, files.stream(folder + file))
+            if files.find(folder + b"/large_objects.sql") is not None:
+                objects = files.stream(folder + b"/large_objects.sql")
+                if owner is not None:
+                    objects = making.without_owners(objects, owner)
+                making.run_sql(address, self._psql, objects)
+            making.run_sql(address, self._psql, files.stream(folder + b"/sequences.sql"))
             section("post-data", self._rules.jobs)
             if owner is None:
                 making.restore_privileges(address, self._pg_restore, archive)
@@ -170,6 +174,12 @@ class PostgresTarget:
         """
         target = self._target_name(name)
         if not making.exists(self._address, target):
+            if not making.may_create(self._address):
+                raise DestinationRefused(
+                    f"{self._address.connection.login} may not make the database {target}",
+                    hint=f"ALTER ROLE {quote(self._address.connection.login)} CREATEDB; or let "
+                    "somebody make it, empty, and restore to that",
+                )
             return True
         where = self._address.of_database(target).shown
         if not self._rules.into_source and self._is_source(files, name, target):
