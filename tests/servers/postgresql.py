@@ -223,6 +223,21 @@ def wind_forward(server: Postgres, *, left: int) -> None:
         )
 
 
+def make_standby(primary: Postgres, **settings: str) -> Postgres:
+    """Make a hot standby of a server and start it; whoever makes it removes it."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+    _give(folder)
+    subprocess.run(
+        [primary.binaries / "pg_basebackup", "-D", folder / "data", "-R", "-c", "fast",
+         "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"],
+        check=True, capture_output=True, env={**os.environ, "PGPASSWORD": PASSWORD}, **_as_user(),
+    )  # fmt: skip
+    server = Postgres(binaries=primary.binaries, folder=folder, port=free_port(), settings=settings)
+    atexit.register(server.remove)
+    server.start()
+    return server
+
+
 def free_port() -> int:
     """A port on loopback that nobody uses now."""
     with socket.socket() as probe:

@@ -87,7 +87,14 @@ class SnapshotFiles:
         node = self._node(path)
         if node.type != NodeType.FILE:
             raise DamageFound(f"{_shown(path)} is no file of the recovery point")
-        return self._blobs(node.content or ())
+        return self._named(path, self._blobs(node.content or ()))
+
+    def _named(self, path: bytes, blobs: Iterator[bytes]) -> Iterator[bytes]:
+        """The same, with the file's name in what is told of damage."""
+        try:
+            yield from blobs
+        except DamageFound as error:
+            raise type(error)(f"{_shown(path)}: {error.message}", hint=error.hint) from None
 
     def _node(self, path: bytes) -> Node:
         if (node := self.find(path)) is None:

@@ -13,6 +13,7 @@ from tests.integration.postgresql import nasty
 from tests.integration.postgresql.bed import DatabaseSite
 from tests.interop.conftest import restic  # noqa: F401  a fixture
 from tests.servers.postgresql import make_server, postgres  # noqa: F401  a fixture
+from tests.servers.postgresql_18 import postgres_18  # noqa: F401  a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

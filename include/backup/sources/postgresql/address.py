@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from include.backup.errors import ConfigurationInvalid, SourceError
+from include.backup.sources.postgresql.programs import hint_about
 
 if TYPE_CHECKING:
     from include.backup.sources.connection import Connection
@@ -180,12 +181,12 @@ def as_argument(database: str) -> str:
 def refused(error: psycopg.Error, address: Address) -> SourceError:
     """What libpq or the server said, as an error of ours. It holds no password."""
     told = " ".join(str(error).split())
-    hint = ""
-    if "certificate" in told or "SSL" in told:
+    hint = hint_about(f"{error.sqlstate} {told}")
+    if not hint and ("certificate" in told or "SSL" in told):
         hint = 'see "sslmode" and "sslrootcert" in the extra of the connection'
-    elif "password" in told or "authentication" in told:
+    elif not hint and ("password" in told or "authentication" in told):
         hint = "look at login and password of the connection"
-    elif isinstance(error, psycopg.OperationalError):
+    elif not hint and isinstance(error, psycopg.OperationalError):
         hint = "does the server run, and do host, port and database fit?"
     return SourceError(f"{address.shown}: {told}", hint=hint)
 

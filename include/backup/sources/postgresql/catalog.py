@@ -52,8 +52,8 @@ class Relation:
     condition: str | None  # of its configuration rows; None: it is no configuration table
     fingerprint: str  # of the columns, as they are stored
     columns: tuple[str, ...]  # those that are stored, in their order
-    indexes: tuple[str, ...]
-    sequences: tuple[str, ...]  # that belong to its columns
+    indexes: tuple[str, ...] = ()
+    sequences: tuple[str, ...] = ()  # that belong to its columns
     readable: bool
     row_security: bool  # whether policies would hide rows from this role
 

@@ -49,6 +49,7 @@ _LOADING: Final = {
     "intervalstyle": "postgres",
     "xmloption": "content",
     "lc_monetary": "C",
+    "array_nulls": "on",
 }
 
 

@@ -6,6 +6,7 @@ nobody has to vacuum them (COPY FREEZE). The server's count must be that of the 
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _SETTINGS: Final = (
     "SET intervalstyle = 'postgres'",
     "SET xmloption = 'content'",
     "SET lc_monetary = 'C'",
+    "SET array_nulls = on",
 )
 
 _DATA_EXCEPTION: Final = "22"  # whose messages are about values
@@ -156,6 +158,7 @@ def _told(error: psycopg.Error) -> str:
     if said.message_primary is None:  # the connection broke
         return " ".join(str(error).split())
     if state.startswith(_DATA_EXCEPTION):
-        column = f", column {said.column_name}" if said.column_name else ""
-        return f"it does not take the rows: {type(error).__name__} ({state}){column}"
+        line = re.search(r"\bline (\d+)\b", said.context or "")
+        where = f" at line {line[1]}" if line else ""
+        return f"it does not take the rows: {type(error).__name__} ({state}){where}"
     return f"{said.message_primary} ({state})"

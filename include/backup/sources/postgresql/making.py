@@ -41,6 +41,19 @@ SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
+_MAY_CREATE: Final = """
+SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user
+"""
+_OF_OBJECT_OWNERS: Final = re.compile(
+    rb"ALTER LARGE OBJECT \d+ OWNER TO |(GRANT|REVOKE) .* ON LARGE OBJECT "
+)
+_GIVE_OBJECTS: Final = """
+DO $$ DECLARE one oid; BEGIN
+  FOR one IN SELECT oid FROM pg_catalog.pg_largeobject_metadata LOOP
+    EXECUTE pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', one, {owner}::text);
+  END LOOP;
+END $$;
+"""
 _NAME: Final = r"(?:\"(?:[^\"]|\"\")*\"|[^\s\";]+)"
 _ABOUT_DATABASE: Final = (
     r"((?:CREATE DATABASE|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL .*? ON DATABASE|"
@@ -298,6 +311,33 @@ def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             feeding.write(piece)
         feeding.finish()
+
+
+def without_owners(pieces: Iterable[bytes], owner: str) -> Iterator[bytes]:
+    """large_objects.sql without what it says of owners and privileges.
+
+    Args:
+        owner: of all large objects instead; empty: whoever restores.
+    """
+    left, inside = b"", False  # whether a line begins inside of a text
+    for piece in pieces:
+        *lines, left = (left + piece).split(b"\n")
+        for line in lines:
+            if inside or not _OF_OBJECT_OWNERS.match(line):
+                yield line + b"\n"
+            inside ^= line.count(b"'") % 2 == 1
+    yield left
+    if owner:
+        yield _GIVE_OBJECTS.format(owner=quote_text(owner)).encode()
+
+
+def may_create(address: Address) -> bool:
+    """Whether the role that restores may make databases.
+
+    Raises:
+        RestoreRefused.
+    """
+    return bool(_ask(maintenance(address), _MAY_CREATE) == [(True,)])
 
 
 def maintenance(address: Address) -> Address:

@@ -77,7 +77,8 @@ class Program:
             )
         count = os.readv(pipe, [target])
         if not count and self._process.wait():
-            raise self._error(f"{self._what}: {complaint(self._errors, self._process)}")
+            told = complaint(self._errors, self._process)
+            raise self._error(f"{self._what}: {told}", hint=hint_about(told))
         return count
 
     def read(self) -> bytes:
@@ -155,6 +156,16 @@ def complaint(errors: int, process: subprocess.Popen[bytes]) -> str:
     """What a program wrote to its standard error, on one line."""
     told = os.pread(errors, 16 * _LONGEST_MESSAGE, 0).decode(errors="replace")
     return essence(told)[:_LONGEST_MESSAGE] or f"it ended with {process.returncode}"
+
+
+def hint_about(told: str) -> str:
+    """What to do about an error of the server, if more is known than it says."""
+    if "40001" in told or "conflict with recovery" in told:
+        return (
+            "the standby replayed what the backup still needed: run it again; set "
+            "hot_standby_feedback = on there, or a longer max_standby_streaming_delay"
+        )
+    return ""
 
 
 def essence(told: str) -> str:

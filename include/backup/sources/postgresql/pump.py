@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 from include.backup.errors import BackupError, SourceError
-from include.backup.sources.postgresql.programs import essence
+from include.backup.sources.postgresql.programs import essence, hint_about
 from include.backup.sources.postgresql.snapshot import settings_of
 
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ class Pump:
         if _LOCK_NOT_AVAILABLE in told and not self._begun:
             return LockRefused(f"{self._what}: another session waits for it")
         text = essence(told)[:_LONGEST_MESSAGE]
-        return SourceError(f"{self._what}: psql ended with {code} in the middle: {text}")
+        return SourceError(
+            f"{self._what}: psql ended with {code} in the middle: {text}", hint=hint_about(told)
+        )
 
 
 @contextmanager

@@ -38,7 +38,8 @@ _MOST_TRIES: Final = 5
 _LOCKED_AT_ONCE: Final = 200  # tables in one LOCK
 LOCK_SECONDS: Final = 30
 _FLUSH_SECONDS: Final = 5
-# What makes COPY write the same bytes on every server and whatever the role's settings are.
+# What makes COPY write the same bytes on every server and whatever the role's settings are: in the
+# order of the pages, which neither several workers keep nor a scan that begins in the middle.
 SETTINGS: Final = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -46,6 +47,9 @@ SETTINGS: Final = {
     "row_security": "off",
     "search_path": "",
     "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+    "enable_seqscan": "on",
+    "enable_tidscan": "on",
     "timezone": "UTC",
     "datestyle": "ISO",
     "intervalstyle": "postgres",

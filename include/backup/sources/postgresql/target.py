@@ -155,9 +155,12 @@ class PostgresTarget:
                 self._note(one.name, "foreign keys were left out: not every table has its rows")
             self._section(address, archive, "pre-data", only)
             self._load(files, one, address, progress)
-            for file in (b"/large_objects.sql", b"/sequences.sql"):
-                if files.find(one.folder + file) is not None:
-                    making.run_sql(address, self._psql, files.stream(one.folder + file))
+            if files.find(one.folder + b"/large_objects.sql") is not None:
+                objects = files.stream(one.folder + b"/large_objects.sql")
+                if owner is not None:
+                    objects = making.without_owners(objects, owner)
+                making.run_sql(address, self._psql, objects)
+            making.run_sql(address, self._psql, files.stream(one.folder + b"/sequences.sql"))
             self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
             if owner is None:
                 making.restore_privileges(address, self._pg_restore, archive)
@@ -265,6 +268,13 @@ class PostgresTarget:
         """
         address = self._address_of(one)
         if not making.exists(self._address, address.database):
+            if not making.may_create(self._address):
+                login = self._address.connection.login
+                raise DestinationRefused(
+                    f"{login} may not make the database {address.database}",
+                    hint=f"ALTER ROLE {quote(login)} CREATEDB; or let somebody make it, empty, "
+                    "and restore to that",
+                )
             return True
         if not self._rules.into_source and self._is_source(files, one, address):
             raise DestinationRefused(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import EntryUnreadable
+from include.backup.evidence.wording import count
 from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES, Note
 from include.backup.sources.file_nodes import shown
 from include.backup.sources.s3 import names

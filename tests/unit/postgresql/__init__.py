@@ -1,0 +1,1 @@
+"""What of PostgreSQL needs no server."""
