@@ -30,18 +30,25 @@ NAME = "locks"
 BIG, SMALL = 30_000, 300
 
 
-@pytest.fixture
-def site(postgres: Postgres, tmp_path: Path) -> DatabaseSite:
+@pytest.fixture(scope="module")
+def template(postgres: Postgres) -> str:
     """A database with a table that is read in ranges, a small one, and a large object."""
-    postgres.make_database(NAME)
+    name = postgres.make_database("locks_template")
     postgres.run(
         "CREATE TABLE big (id int, filler text)",
         f"INSERT INTO big SELECT i, repeat(md5(i::text), 5) FROM generate_series(1, {BIG}) i",
         "CREATE TABLE small (id serial)",
         f"INSERT INTO small SELECT FROM generate_series(1, {SMALL})",
         "SELECT lo_from_bytea(0, '\\x00')",
-        database=NAME,
+        database=name,
     )
+    return name
+
+
+@pytest.fixture
+def site(postgres: Postgres, template: str, tmp_path: Path) -> DatabaseSite:
+    """A copy of it, to be backed up."""
+    postgres.make_database(NAME, options=f"TEMPLATE {template} STRATEGY file_copy")
     return DatabaseSite(tmp_path, postgres.connection(NAME))
 
 

@@ -36,6 +36,7 @@ SELECT pg_catalog.count(*) FROM (
   UNION ALL
   SELECT oid FROM pg_catalog.pg_largeobject_metadata) x
 """
+_TABLESPACES: Final = "SELECT spcname::text FROM pg_catalog.pg_tablespace"
 _MAY_CREATE: Final = """
 SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
@@ -68,6 +69,7 @@ _STATEMENT: Final = re.compile(
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
+_TABLESPACE: Final = re.compile(rf" TABLESPACE = {_NAME}(?=;$| )")
 _OF_OWNERS: Final = r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE "
 
 
@@ -100,7 +102,14 @@ def drop_database(address: Address, database: str) -> None:
 
 
 def make_database(
-    address: Address, database: str, *, named: str, definition: bytes, psql: str, owner: str | None
+    address: Address,
+    database: str,
+    *,
+    named: str,
+    definition: bytes,
+    psql: str,
+    owner: str | None,
+    tablespaces: bool,
 ) -> None:
     """Make a database as it was, under another name if need be.
 
@@ -108,6 +117,7 @@ def make_database(
         named: what it is called in the definition.
         definition: database.sql.
         owner: see PostgresTarget.
+        tablespaces: whether it lies where it lay.
 
     Raises:
         RestoreRefused.
@@ -116,6 +126,8 @@ def make_database(
     for statement in statements(definition.decode()):
         if owner is not None and re.match(_OF_OWNERS, statement):
             continue
+        if not tablespaces and statement.startswith("CREATE DATABASE "):
+            statement = _TABLESPACE.sub("", statement)  # noqa: PLW2901
         chosen.append(_renamed(statement, named, database))
     if owner:
         chosen.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
@@ -201,7 +213,14 @@ def archive_of(pieces: Iterable[bytes]) -> Iterator[int]:
 
 
 def restore_section(
-    address: Address, pg_restore: str, archive: int, section: str, *, jobs: int, owner: str | None
+    address: Address,
+    pg_restore: str,
+    archive: int,
+    section: str,
+    *,
+    jobs: int,
+    owner: str | None,
+    tablespaces: bool,
 ) -> None:
     """Restore the definitions of one section; the first error ends it.
 
@@ -211,6 +230,8 @@ def restore_section(
     arguments = [f"--section={section}", "--no-privileges"]
     if jobs > 1:
         arguments.append(f"--jobs={jobs}")
+    if not tablespaces:
+        arguments.append("--no-tablespaces")
     if owner is not None:
         arguments.append("--no-owner")
     if owner:
@@ -290,6 +311,15 @@ def may_create(address: Address) -> bool:
         RestoreRefused.
     """
     return bool(_ask(maintenance(address), _MAY_CREATE) == [(True,)])
+
+
+def tablespaces(address: Address) -> set[str]:
+    """The tablespaces of a server.
+
+    Raises:
+        RestoreRefused.
+    """
+    return {row[0] for row in _ask(maintenance(address), _TABLESPACES)}
 
 
 def maintenance(address: Address) -> Address:

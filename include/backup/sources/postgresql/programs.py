@@ -138,6 +138,7 @@ class Feeding:
             self._process.stdin.write(data)
         except BrokenPipeError:
             self.finish()
+            raise self._error(f"{self._what}: it ended before it had read all") from None
 
     def finish(self) -> None:
         """Tell it that this was all, and wait for its end.

@@ -113,6 +113,12 @@ class PostgresTarget:
         folder = manifest.escaped(name).encode()
         address = self._address.of_database(self._target_name(name))
         owner = self._rules.owner
+        missing = set(described.get("tablespaces", ())) - making.tablespaces(self._address)
+        if missing:
+            named = ", ".join(sorted(missing))
+            self._notes.append(
+                Note(path=name, what=f"not in the tablespaces it was in: there is no {named}")
+            )
         if make:
             making.make_database(
                 self._address,
@@ -121,13 +127,20 @@ class PostgresTarget:
                 definition=files.load(folder + b"/database.sql"),
                 psql=self._psql,
                 owner=owner,
+                tablespaces=not missing,
             )
         tables = list(_tables(folder, described))
         with making.archive_of(files.stream(folder + b"/schema.dump")) as archive:
 
             def section(which: str, jobs: int = 1) -> None:
                 making.restore_section(
-                    address, self._pg_restore, archive, which, jobs=jobs, owner=owner
+                    address,
+                    self._pg_restore,
+                    archive,
+                    which,
+                    jobs=jobs,
+                    owner=owner,
+                    tablespaces=not missing,
                 )
 
             section("pre-data")
