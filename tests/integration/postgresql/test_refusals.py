@@ -332,3 +332,16 @@ def test_a_missing_tablespace_is_noted(postgres: Postgres, tmp_path: Path) -> No
     restored = site.restore_to(outcome, "target", place=OTHER)
     assert "there is no Fast disk" in restored.details["noted"][0]
     assert postgres.run(f"{spaces} WHERE datname = '{OTHER}'") == [("pg_default",)]
+
+
+def test_a_role_that_may_not_give_things_away(given: Given) -> None:
+    """Roles can be made and databases too, as on a managed service, but no superuser is there."""
+    given.server.run("ALTER ROLE restorer CREATEDB CREATEROLE")
+    try:
+        with pytest.raises(RestoreRefused, match="must be") as caught:
+            given.restore("restorer")
+        assert "--no-owner" in caught.value.hint
+        given.restore("restorer", owner="", overwrite=True)
+        assert streams(given.server, OTHER) == streams(given.server, NAME)
+    finally:
+        given.server.run("ALTER ROLE restorer NOCREATEDB NOCREATEROLE")
