@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from include.backup.errors import BackupError, SourceError
-from include.backup.sources.postgresql import database, pump, snapshot
+from include.backup.errors import BackupError, DamageFound, SourceError
+from include.backup.sources.postgresql import database, pump, ranges, snapshot
 from include.backup.sources.postgresql.database import Database
 from include.backup.sources.postgresql.pump import Pump
 from include.backup.sources.postgresql.reading import PostgresReading
@@ -30,18 +30,25 @@ NAME = "locks"
 BIG, SMALL = 30_000, 300
 
 
-@pytest.fixture
-def site(postgres: Postgres, tmp_path: Path) -> DatabaseSite:
+@pytest.fixture(scope="module")
+def template(postgres: Postgres) -> str:
     """A database with a table that is read in ranges, a small one, and a large object."""
-    postgres.make_database(NAME)
+    name = postgres.make_database("locks_template")
     postgres.run(
         "CREATE TABLE big (id int, filler text)",
         f"INSERT INTO big SELECT i, repeat(md5(i::text), 5) FROM generate_series(1, {BIG}) i",
         "CREATE TABLE small (id serial)",
         f"INSERT INTO small SELECT FROM generate_series(1, {SMALL})",
         "SELECT lo_from_bytea(0, '\\x00')",
-        database=NAME,
+        database=name,
     )
+    return name
+
+
+@pytest.fixture
+def site(postgres: Postgres, template: str, tmp_path: Path) -> DatabaseSite:
+    """A copy of it, to be backed up."""
+    postgres.make_database(NAME, options=f"TEMPLATE {template} STRATEGY file_copy")
     return DatabaseSite(tmp_path, postgres.connection(NAME))
 
 
@@ -212,6 +219,31 @@ def test_the_fallback_reads_the_same_bytes(
     assert sorted(data.split(b"\n")) == sorted(site.file(site.back_up(), path).split(b"\n"))
 
 
+def test_a_sequence_is_there_until_its_value_is_read(
+    site: DatabaseSite,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    others: Callable[[str], threading.Thread],
+) -> None:
+    """That is at the end, and who drops it waits until then; one dropped before is not missed."""
+    postgres.run("CREATE SEQUENCE early", "CREATE SEQUENCE late", database=NAME)
+
+    def drop() -> None:
+        others("DROP SEQUENCE late")
+        wait_for_waiting(postgres)
+
+    before(
+        monkeypatch,
+        DatabaseSnapshot,
+        "_sequences_are_kept",
+        lambda: postgres.run("DROP SEQUENCE early", database=NAME),
+    )
+    before(monkeypatch, PostgresReading, "list", drop)
+    values = site.file(site.back_up(), f"crm/{NAME}/sequences.sql")
+    assert b'"late"' in values
+    assert b'"early"' not in values
+
+
 def test_a_table_that_stays_locked_fails_the_backup(
     site: DatabaseSite, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,3 +367,24 @@ def test_others_errors_are_not_swallowed(postgres: Postgres) -> None:
         postgres.run(f"SELECT pg_terminate_backend({pid}, 2000)")
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
+
+
+def test_a_range_that_was_wrongly_taken_for_unchanged_is_found(
+    site: DatabaseSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The audit reads it, and nothing builds on that generation any more: the next is a full."""
+    first = site.back_up()
+    original = ranges.decide
+
+    def decide(*arguments: Any, **options: Any) -> list[ranges.Range]:
+        decided = original(*arguments, **options)
+        assert decided[0].audited
+        return [decided[0]._replace(audited=(b"x" * 32,)), *decided[1:]]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ranges, "decide", decide)
+        with pytest.raises(DamageFound, match="range 0 was taken for unchanged"):
+            site.back_up()
+    second = site.back_up()
+    assert second.details["method"] == "full"
+    assert second.details["generation"] != first.details["generation"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -299,8 +300,48 @@ def test_the_command_ends_with_one(postgres: Postgres, tmp_path: Path) -> None:
     shell("restore", "erp", "--to", "connection:target/cli_copy")
     printed = shell("restore", "erp", "--to", "connection:target/cli_copy", code=1)
     assert "is not empty" in printed
-    shell("restore", "erp", "--to", "connection:target/cli_copy", "--overwrite")
     shell.environment["AIRFLOW_CONN_TARGET"] = postgres.variable(password="wrong")
     printed = shell("restore", "erp", "--to", "connection:target/x", code=1)
     assert "password authentication failed" in printed
     postgres.run("DROP DATABASE cli_copy")
+
+
+def test_a_missing_tablespace_is_noted(postgres: Postgres, tmp_path: Path) -> None:
+    """Where the server has none of that name, all lies in its own; else where it lay."""
+    place = postgres.folder / "tablespace"
+    place.mkdir(exist_ok=True)
+    owner = postgres.data.stat()
+    os.chown(place, owner.st_uid, owner.st_gid)
+    with postgres.connect() as session:
+        session.execute(f"CREATE TABLESPACE \"Fast disk\" LOCATION '{place}'")
+    postgres.make_database("placed", options='TABLESPACE "Fast disk"')
+    postgres.run(
+        "CREATE TABLE elsewhere (id int PRIMARY KEY) TABLESPACE pg_default",
+        "CREATE INDEX ON elsewhere (id)",
+        database="placed",
+    )
+    site = DatabaseSite(tmp_path, postgres.connection("placed"))
+    site.connections["target"] = postgres.connection()
+    outcome = site.back_up()
+    assert "Fast disk" in site.file(outcome, ".holdfast/RESTORE.md").decode()
+    site.restore_to(outcome, "target", place=OTHER)
+    spaces = "SELECT spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace "
+    assert postgres.run(f"{spaces} WHERE datname = '{OTHER}'") == [("Fast disk",)]
+    assert definitions(postgres, OTHER) == definitions(postgres, "placed")
+    postgres.run(f'DROP DATABASE "{OTHER}"', "DROP DATABASE placed", 'DROP TABLESPACE "Fast disk"')
+    restored = site.restore_to(outcome, "target", place=OTHER)
+    assert "there is no Fast disk" in restored.details["noted"][0]
+    assert postgres.run(f"{spaces} WHERE datname = '{OTHER}'") == [("pg_default",)]
+
+
+def test_a_role_that_may_not_give_things_away(given: Given) -> None:
+    """Roles can be made and databases too, as on a managed service, but no superuser is there."""
+    given.server.run("ALTER ROLE restorer CREATEDB CREATEROLE")
+    try:
+        with pytest.raises(RestoreRefused, match="must be") as caught:
+            given.restore("restorer")
+        assert "--no-owner" in caught.value.hint
+        given.restore("restorer", owner="", overwrite=True)
+        assert streams(given.server, OTHER) == streams(given.server, NAME)
+    finally:
+        given.server.run("ALTER ROLE restorer NOCREATEDB NOCREATEROLE")

@@ -122,6 +122,11 @@ class Database:
         """Whether there is any large object."""
         return bool(self.snapshot.run("SELECT 1 FROM pg_catalog.pg_largeobject_metadata LIMIT 1"))
 
+    @cached_property
+    def tablespaces(self) -> list[str]:
+        """Those that its tables and indexes lie in, but for the server's own."""
+        return [name for (name,) in self.snapshot.run(_TABLESPACES)]
+
     def plan(
         self, relation: Relation, before: TableState | None, content: tuple[bytes, ...] | None
     ) -> Plan:
@@ -317,6 +322,7 @@ class Database:
             "restrict_key": self.restrict_key,
             "schema_sha256": self.schema_sha256,
             "extensions": dict(snapshot.run(_EXTENSIONS)),
+            "tablespaces": self.tablespaces,
             "files": {
                 name: _described(result)
                 for name, result in self.results.items()
@@ -371,3 +377,10 @@ def _described(result: FileResult) -> dict[str, Any]:
 
 
 _EXTENSIONS: Final = "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1"
+_TABLESPACES: Final = """
+SELECT spcname::text FROM pg_catalog.pg_tablespace
+ WHERE spcname NOT LIKE 'pg\\_%'
+   AND oid IN (SELECT reltablespace FROM pg_catalog.pg_class
+         UNION SELECT dattablespace FROM pg_catalog.pg_database WHERE datname = current_database())
+ ORDER BY spcname COLLATE "C"
+"""

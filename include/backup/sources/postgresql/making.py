@@ -41,6 +41,7 @@ SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
+_TABLESPACES: Final = "SELECT spcname::text FROM pg_catalog.pg_tablespace"
 _MAY_CREATE: Final = """
 SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
@@ -73,6 +74,7 @@ _STATEMENT: Final = re.compile(
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
+_TABLESPACE: Final = re.compile(rf" TABLESPACE = {_NAME}(?=;$| )")
 _OF_OWNERS: Final = r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE "
 
 
@@ -114,7 +116,14 @@ def drop_database(address: Address, database: str) -> None:
 
 
 def make_database(
-    address: Address, database: str, *, named: str, definition: bytes, psql: str, owner: str | None
+    address: Address,
+    database: str,
+    *,
+    named: str,
+    definition: bytes,
+    psql: str,
+    owner: str | None,
+    tablespaces: bool,
 ) -> None:
     """Make a database as it was, under another name if need be.
 
@@ -122,6 +131,7 @@ def make_database(
         named: what it is called in the definition.
         definition: database.sql.
         owner: see PostgresTarget.
+        tablespaces: whether it lies where it lay.
 
     Raises:
         RestoreRefused.
@@ -130,6 +140,8 @@ def make_database(
     for statement in statements(definition.decode()):
         if owner is not None and re.match(_OF_OWNERS, statement):
             continue
+        if not tablespaces and statement.startswith("CREATE DATABASE "):
+            statement = _TABLESPACE.sub("", statement)  # noqa: PLW2901
         chosen.append(_renamed(statement, named, database))
     if owner:
         chosen.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
@@ -223,7 +235,7 @@ def entries(address: Address, pg_restore: str, archive: int) -> list[str]:
     return listed(pg_restore, archive, environment=address.environment(), error=RestoreRefused)
 
 
-def restore_section(
+def restore_section(  # noqa: PLR0913  keywords
     address: Address,
     pg_restore: str,
     archive: int,
@@ -231,6 +243,7 @@ def restore_section(
     *,
     jobs: int,
     owner: str | None,
+    tablespaces: bool,
     only: Sequence[str] | None = None,
 ) -> None:
     """Restore the definitions of one section; the first error ends it.
@@ -244,6 +257,8 @@ def restore_section(
     arguments = [f"--section={section}", "--no-privileges"]
     if jobs > 1:
         arguments.append(f"--jobs={jobs}")
+    if not tablespaces:
+        arguments.append("--no-tablespaces")
     if owner is not None:
         arguments.append("--no-owner")
     if owner:
@@ -338,6 +353,15 @@ def may_create(address: Address) -> bool:
         RestoreRefused.
     """
     return bool(_ask(maintenance(address), _MAY_CREATE) == [(True,)])
+
+
+def tablespaces(address: Address) -> set[str]:
+    """The tablespaces of a server.
+
+    Raises:
+        RestoreRefused.
+    """
+    return {row[0] for row in _ask(maintenance(address), _TABLESPACES)}
 
 
 def maintenance(address: Address) -> Address:

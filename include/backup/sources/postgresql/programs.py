@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
 _LONGEST_MESSAGE: Final = 500
 _TELLING: Final = re.compile(r"\b(error|fatal|panic|hint): ", re.IGNORECASE)
+_OF_OWNERS: Final = re.compile(
+    r'must be (a )?member of role|must be able to SET ROLE|role "[^"]*" does not exist'
+)
 _QUOTING: Final = re.compile(
     r"\s*(\S+: )?(detail|context|query|statement|location|line \d+|command was)\b", re.IGNORECASE
 )
@@ -138,6 +141,7 @@ class Feeding:
             self._process.stdin.write(data)
         except BrokenPipeError:
             self.finish()
+            raise self._error(f"{self._what}: it ended before it had read all") from None
 
     def finish(self) -> None:
         """Tell it that this was all, and wait for its end.
@@ -149,7 +153,8 @@ class Feeding:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         if self._process.wait():
-            raise self._error(f"{self._what}: {complaint(self._errors, self._process)}")
+            told = complaint(self._errors, self._process)
+            raise self._error(f"{self._what}: {told}", hint=hint_about(told))
 
 
 def complaint(errors: int, process: subprocess.Popen[bytes]) -> str:
@@ -165,6 +170,8 @@ def hint_about(told: str) -> str:
             "the standby replayed what the backup still needed: run it again; set "
             "hot_standby_feedback = on there, or a longer max_standby_streaming_delay"
         )
+    if _OF_OWNERS.search(told):
+        return "--owner ROLE or --no-owner gives everything to one role that may have it"
     return ""
 
 

@@ -166,10 +166,33 @@ class DatabaseSnapshot:
         shown = {
             (one.oid, one.filenode) for one in self.relations if one.has_storage and one.readable
         }
-        if not shown <= self._locked:
+        if not shown <= self._locked or not self._sequences_are_kept():
             return False
         self.types = types_fingerprint(self.session)
         self.insert_lsn = self._lsn("pg_current_wal_insert_lsn()")
+        return True
+
+    def _sequences_are_kept(self) -> bool:
+        """Lock sequences, as whoever reads one does: their values are asked for at the very end.
+
+        Returns:
+            False if one was dropped meanwhile.
+        """
+        named = [
+            f"SELECT 1 FROM {one.sql}"
+            for one in self.relations
+            if one.kind == "S"
+            and one.readable
+            and not (self.in_recovery and one.persistence == "u")
+        ]
+        try:
+            for start in range(0, len(named), _LOCKED_AT_ONCE):
+                some = " UNION ALL ".join(named[start:][:_LOCKED_AT_ONCE])
+                self.session.execute(f"{some} LIMIT 0")
+        except psycopg.Error as error:
+            if error.sqlstate in _VANISHED:
+                return False
+            raise
         return True
 
     def _lsn(self, function: str) -> int:

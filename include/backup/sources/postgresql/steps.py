@@ -29,6 +29,9 @@ def restore_steps(databases: Sequence[Database]) -> str:
                 tables=len(one.tables),
                 objects=objects,
                 others="".join(_by_shell(one)),
+                needed=f" {_TABLESPACES.format(', '.join(one.tablespaces))}"
+                if one.tablespaces
+                else "",
             )
         )
     return "\n".join(told)
@@ -73,6 +76,9 @@ on say where. What a database has set for its sessions must not stop it:
 
 Stop at the first error: what is incomplete is no restore.
 """
+_TABLESPACES: Final = """\
+It lies in the tablespaces {}; make those first (CREATE TABLESPACE), or delete what names them from
+database.sql, pre-data.sql and post-data.sql."""
 _ROLES: Final = """\
 The roles that do not exist yet; they have no passwords here, set them anew. Those that exist
 already are told as errors, which are the only ones to be ignored:
@@ -80,8 +86,8 @@ already are told as errors, which are the only ones to be ignored:
     psql -X -d postgres -f roles.sql
 """
 _DATABASE: Final = """\
-The database {name}, on a server of version {major} or newer, with {tables} tables. The first line
-makes it; to give it another name, change that in database.sql and in the lines below:
+The database {name}, on a server of version {major} or newer, with {tables} tables.{needed} The
+first line makes it; to give it another name, change that in database.sql and in the lines below:
 
     cd "$TARGET/$DATASET"/{folder}
     psql -X -v ON_ERROR_STOP=1 -d postgres -f database.sql

@@ -58,6 +58,7 @@ class Wanted:
     whole: bool
     make: bool = False  # whether the database has to be made
     drop: bool = False  # whether one of its name has to go before
+    tablespaces: bool = True  # whether the server has those that it was in
     beside: bool = False  # whether tables are put beside others that are there
 
 
@@ -138,6 +139,7 @@ class PostgresTarget:
     ) -> None:
         """Put a database back: all of its definitions, and the rows that are wanted."""
         address, owner = self._address_of(one), self._rules.owner
+        self._look_for_tablespaces(one)
         if one.make:
             making.make_database(
                 self._address,
@@ -146,6 +148,7 @@ class PostgresTarget:
                 definition=files.load(one.folder + b"/database.sql"),
                 psql=self._psql,
                 owner=owner,
+                tablespaces=one.tablespaces,
             )
         with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
             only = None
@@ -153,7 +156,7 @@ class PostgresTarget:
                 every = making.entries(address, self._pg_restore, archive)
                 only = [line for line in every if " FK CONSTRAINT " not in line]
                 self._note(one.name, "foreign keys were left out: not every table has its rows")
-            self._section(address, archive, "pre-data", only)
+            self._section(one, address, archive, "pre-data", only)
             self._load(files, one, address, progress)
             if files.find(one.folder + b"/large_objects.sql") is not None:
                 objects = files.stream(one.folder + b"/large_objects.sql")
@@ -161,12 +164,19 @@ class PostgresTarget:
                     objects = making.without_owners(objects, owner)
                 making.run_sql(address, self._psql, objects)
             making.run_sql(address, self._psql, files.stream(one.folder + b"/sequences.sql"))
-            self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
+            self._section(one, address, archive, "post-data", only, jobs=self._rules.jobs)
             if owner is None:
                 making.restore_privileges(address, self._pg_restore, archive)
         if one.whole:
             making.run_sql(address, self._psql, files.stream(one.folder + b"/refresh.sql"))
         self._analyze(address, one, "ANALYZE")
+
+    def _look_for_tablespaces(self, one: Wanted) -> None:
+        wanted = set(one.described.get("tablespaces", ()))
+        if missing := sorted(wanted - making.tablespaces(self._address)):
+            named = ", ".join(missing)
+            self._note(one.name, f"not in the tablespaces it was in: there is no {named}")
+            one.tablespaces = False
 
     def _put_tables(self, files: StoredFiles, one: Wanted, progress: Callable[[int], None]) -> None:
         """Put some tables back into a database that has others.
@@ -175,15 +185,16 @@ class PostgresTarget:
         with its indexes, constraints and triggers, in what is there of schemas and types.
         """
         address = self._address_of(one)
+        self._look_for_tablespaces(one)
         there = making.tables_there(address)
         missing = [table for table in one.tables if table.sql not in there]
         with making.archive_of(files.stream(one.folder + b"/schema.dump")) as archive:
             every = making.entries(address, self._pg_restore, archive)
             only = list(lines_of(every, missing))
-            self._section(address, archive, "pre-data", only)
+            self._section(one, address, archive, "pre-data", only)
             self._load(files, one, address, progress)
             making.run_sql(address, self._psql, self._sequences(files, one, missing))
-            self._section(address, archive, "post-data", only, jobs=self._rules.jobs)
+            self._section(one, address, archive, "post-data", only, jobs=self._rules.jobs)
             if self._rules.owner is None:
                 making.restore_privileges(address, self._pg_restore, archive, only=only)
         self._analyze(address, one, f"ANALYZE {', '.join(table.sql for table in one.tables)}")
@@ -221,6 +232,7 @@ class PostgresTarget:
 
     def _section(
         self,
+        one: Wanted,
         address: Address,
         archive: int,
         which: str,
@@ -230,7 +242,7 @@ class PostgresTarget:
         if only != []:
             making.restore_section(
                 address, self._pg_restore, archive, which, jobs=jobs, owner=self._rules.owner,
-                only=only,
+                only=only, tablespaces=one.tablespaces,
             )  # fmt: skip
 
     def _load(
