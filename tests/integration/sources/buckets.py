@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -129,6 +130,7 @@ class RecoveredFiles:
 
     def __init__(self, repository: Repository, tree: bytes) -> None:
         self._repository = repository
+        self._load_tree = lru_cache(maxsize=64)(repository.load_tree)
         roots = {node.name: node for node in repository.load_tree(tree)}
         self._own, self._beside = roots[b"crm"], roots[b".holdfast"]
 
@@ -137,7 +139,7 @@ class RecoveredFiles:
         node = self.find(path) if path else self._own
         assert node is not None
         assert node.subtree is not None
-        return self._repository.load_tree(node.subtree)
+        return self._load_tree(node.subtree)
 
     def find(self, path: bytes) -> Node | None:
         """See StoredFiles."""
@@ -147,7 +149,7 @@ class RecoveredFiles:
         for part in path.split(b"/"):
             if node is None or node.subtree is None:
                 return None
-            inner = self._repository.load_tree(node.subtree)
+            inner = self._load_tree(node.subtree)
             node = next((one for one in inner if one.name == part), None)
         return node
 

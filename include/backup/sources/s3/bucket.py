@@ -79,7 +79,7 @@ class Stored:
     """One object, or one version of it, as it was listed."""
 
     key: str
-    etag: str  # with its quotes, as the store gives it
+    etag: str
     size_bytes: int
     modified_at: datetime
     version_id: str = ""  # empty: whatever is there
@@ -164,7 +164,7 @@ class SourceBucket:
 
         def ask() -> tuple[bytes, Mapping[str, Any]]:
             answer = self.client.get_object(**self._named(of), IfMatch=of.etag, **wanted)
-            if answer["ETag"] != of.etag or _size(answer) != of.size_bytes:
+            if not _is(answer["ETag"], of.etag) or _size(answer) != of.size_bytes:
                 answer["Body"].close()
                 raise Changed
             body = bytes(answer["Body"].read())
@@ -247,6 +247,11 @@ def _code(error: StorageError) -> str:
     from botocore.exceptions import ClientError  # noqa: PLC0415  boto3 is not for DAG parsing
 
     return error_code(error.__cause__) if isinstance(error.__cause__, ClientError) else ""
+
+
+def _is(tag: str, other: str) -> bool:
+    """Whether two entity tags are one: stores differ in where they write the quotes."""
+    return tag.strip('"') == other.strip('"')
 
 
 def _size(answer: Mapping[str, Any]) -> int:
