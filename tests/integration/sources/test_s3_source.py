@@ -262,8 +262,8 @@ def test_a_reading_that_is_given_up_waits_for_nothing(site: BucketSite) -> None:
     ("line", "status", "code", "error", "told"),
     [
         ("GET .*one", 403, "InvalidObjectState", EntryUnreadable, "it is archived"),
-        ("GET .*one", 403, "AccessDenied", EntryUnreadable, "the rights that README.md"),
-        ("GET .*list-type", 403, "AccessDenied", SourceError, "the rights that README.md"),
+        ("GET .*one", 403, "AccessDenied", EntryUnreadable, "the rights that SOURCES.md"),
+        ("GET .*list-type", 403, "AccessDenied", SourceError, "the rights that SOURCES.md"),
         ("GET .*tagging", 403, "AccessDenied", EntryUnreadable, "or set tags: skip"),
         ("GET .*list-type", 404, "NoSuchBucket", SourceGone, "correct the url"),
         ("GET .*one", 503, "SlowDown", EntryUnreadable, "tries in"),
@@ -304,7 +304,7 @@ def test_wrong_credentials_and_an_absent_bucket_are_told_apart(rgw: Rgw) -> None
 
 
 def test_few_rights_are_enough_and_a_missing_one_is_never_silent(versioned: BucketSite) -> None:
-    """The rights that README.md lists; without that to read tags there would seem to be none."""
+    """The rights that SOURCES.md lists; without that to read tags there would seem to be none."""
     versioned.put("one", b"1", Tagging="a=b")
     needed = (
         "s3:ListBucket",
@@ -323,7 +323,7 @@ def test_few_rights_are_enough_and_a_missing_one_is_never_silent(versioned: Buck
         versioned.bucket, actions=needed[:-2], but=("s3:GetObjectTagging", needed[-1])
     )
     assert "set tags: skip" in failed(versioned)
-    versioned.source += ", tags: skip"
+    versioned.source_text += ", tags: skip"
     assert set(versioned.contents(versioned.back_up())) == {"one", "two"}
 
 

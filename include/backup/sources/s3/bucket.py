@@ -46,7 +46,7 @@ _TOKENS: Final = {  # of a page: how the next one is asked for
 }
 _CREDENTIALS: Final = "correct the credentials of the dataset's connection"
 _REGION: Final = "set the region of the bucket"
-_RIGHTS: Final = 'give its role the rights that README.md, "A bucket", lists'
+_RIGHTS: Final = 'give its role the rights that SOURCES.md, "Buckets", lists'
 _SSE_C: Final = (
     "if it is encrypted with a key of the customer's own (SSE-C), only its owner can read it: "
     "exclude it"
