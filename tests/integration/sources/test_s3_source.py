@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 LARGE = Random(7).randbytes(1 << 20) * 20 + b"end"  # three windows
-OTHER = Random(8).randbytes(1 << 20) * 19 + b"another end"
+OTHER = Random(8).randbytes(1 << 20) * 20 + b"new"  # of the same size
 READS = ("GetObject", "HeadObject", "GetObjectTagging")
 
 
