@@ -49,15 +49,15 @@ def extension(postgres: Postgres) -> Iterator[str]:  # noqa: F811
     """An extension with tables of configuration; "" where none can be installed."""
     folder = postgres.binaries.parents[3] / "share/postgresql" / postgres.binaries.parent.name
     files = {
-        folder / "extension/holdfast_test.control": _CONTROL,
-        folder / "extension/holdfast_test--1.sql": _SCRIPT,
+        folder / f"extension/{nasty.EXTENSION}.control": _CONTROL,
+        folder / f"extension/{nasty.EXTENSION}--1.sql": _SCRIPT,
     }
     if not os.access(folder / "extension", os.W_OK):
         yield ""
         return
     for path, text in files.items():
         path.write_text(text)
-    yield "holdfast_test"
+    yield nasty.EXTENSION
     for path in files:
         path.unlink()
 

@@ -7,6 +7,7 @@ HOSTILE    settings that make a restore, or the rows in it, go wrong
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from include.backup.sources.postgresql.catalog import quote
 if TYPE_CHECKING:
     from tests.servers.postgresql import Postgres
 
+# Of this run alone: all runs of a machine share the folder of extensions.
+EXTENSION = f"holdfast_test_{os.getpid()}"
 NASTY = 'Näs/ty "db" a=b.%1'
 LATIN, ASCII, HOSTILE = "latin", "ascii", "hostile"
 EVERY = (NASTY, LATIN, ASCII, HOSTILE)
@@ -233,9 +236,9 @@ _EXTENSIONS = {
         CREATE USER MAPPING FOR PUBLIC SERVER "Far away" OPTIONS (user 'u');
         CREATE FOREIGN TABLE shop.far (id int, "what else" text) SERVER "Far away"
             OPTIONS (table_name 'x')""",
-    "holdfast_test": """
+    EXTENSION: f"""
         CREATE SCHEMA configured;
-        CREATE EXTENSION holdfast_test SCHEMA configured;
+        CREATE EXTENSION {EXTENSION} SCHEMA configured;
         INSERT INTO configured.settings VALUES ('ours', 'a	tab'), ('also ours', NULL);
         SELECT setval('configured.numbers', 77)""",
 }
@@ -312,7 +315,7 @@ def _fill_nasty(server: Postgres) -> None:
             try:
                 session.execute(statements)
             except (FeatureNotSupported, UndefinedFile):
-                assert name == "holdfast_test", name  # not on this server
+                assert name == EXTENSION, name  # not on this server
         for number, name in enumerate(NAMES):
             column = quote(name)
             for schema in ('"Odd Schema.%"', *([_schema(name)] if number % 3 == 0 else [])):

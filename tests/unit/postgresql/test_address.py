@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -73,10 +74,14 @@ def test_programs_get_what_they_need_and_no_more(monkeypatch: pytest.MonkeyPatch
     assert PASSWORD not in found.shown
 
 
-def test_nobodys_settings_end_a_run() -> None:
-    """A client's options come before those of the role and the database."""
-    assert "-c statement_timeout=0" in address().environment()["PGOPTIONS"]
-    assert address(options="-c work_mem=9MB").environment()["PGOPTIONS"].endswith("work_mem=9MB")
+def test_nobodys_settings_end_a_restore() -> None:
+    """A client's options come before those of the role and the database; a backup needs none."""
+    assert "PGOPTIONS" not in address().environment()
+    given = address(options="-c work_mem=9MB")
+    assert given.environment()["PGOPTIONS"] == "-c work_mem=9MB"
+    written = replace(given, restoring=True).of_database("x").environment()["PGOPTIONS"]
+    assert "-c statement_timeout=0" in written
+    assert written.endswith("-c work_mem=9MB")
 
 
 def test_errors_say_what_to_look_at() -> None:

@@ -24,7 +24,8 @@ DEFAULT_PORT: Final = 5432
 _CONNECT_SECONDS: Final = 15
 _TLS_KEYS: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 # A client's own settings come before those of roles and databases: nobody's `statement_timeout` or
-# `default_transaction_read_only` shall end a backup or a restore.
+# `default_transaction_read_only` shall end a restore. Poolers may refuse them; those who read rows
+# set what they need themselves.
 _OPTIONS: Final = " ".join(
     f"-c {setting}"
     for setting in (
@@ -43,6 +44,7 @@ class Address:
     connection: Connection
     database: str
     insecure_reason: str = ""  # why an open line to another machine is accepted
+    restoring: bool = False  # whether it is written to, whatever is set there
 
     @classmethod
     def of(cls, connection: Connection, *, insecure_reason: str = "") -> Address:
@@ -95,7 +97,8 @@ class Address:
 
     @property
     def _options(self) -> str:
-        return f"{_OPTIONS} {self.connection.extra.get('options', '')}".strip()
+        given = str(self.connection.extra.get("options", ""))
+        return f"{_OPTIONS} {given}".strip() if self.restoring else given
 
     def _require_safe(self) -> None:
         if self.is_local or self.insecure_reason:
@@ -141,7 +144,7 @@ class Address:
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "holdfast",
             "keepalives_idle": 30,
-            "options": self._options,
+            "options": self._options or None,
             "autocommit": True,
             **tls,
             **options,

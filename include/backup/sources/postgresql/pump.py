@@ -180,6 +180,7 @@ def pumped(
 def _script(
     snapshot: DatabaseSnapshot, relation: Relation, queries: Sequence[str]
 ) -> Iterator[bytes]:
+    yield b"SET statement_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n"
     yield b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
     yield f"SET TRANSACTION SNAPSHOT '{snapshot.id}';\n".encode()
     for statement in settings_of(snapshot.version):

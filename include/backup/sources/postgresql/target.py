@@ -8,7 +8,7 @@ The first error of the server ends it: what is incomplete is no restore.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -66,7 +66,7 @@ class PostgresTarget:
     """A server to restore to."""
 
     def __init__(self, address: Address, rules: Rules) -> None:
-        self._address = address
+        self._address = replace(address, restoring=True)
         self._rules = rules
         self._notes: list[Note] = []
 
