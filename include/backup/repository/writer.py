@@ -153,6 +153,11 @@ class WriteSession:
         with suppress(BackupError):
             if self._unindexed:
                 self._save_index()
+        # What it failed with refers to this session, and this session to it: until Python finds
+        # the circle, the packs would stay in memory.
+        self._builders.clear()
+        self._buffers.clear()
+        self._open = threading.local()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
