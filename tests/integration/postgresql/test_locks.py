@@ -382,6 +382,7 @@ def test_a_range_that_was_wrongly_taken_for_unchanged_is_found(
         return [decided[0]._replace(audited=(b"x" * 32,)), *decided[1:]]
 
     with monkeypatch.context() as patched:
+        patched.setattr(ranges, "AUDITED", 1)  # all of them
         patched.setattr(ranges, "decide", decide)
         with pytest.raises(DamageFound, match="range 0 was taken for unchanged"):
             site.back_up()
