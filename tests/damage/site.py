@@ -165,6 +165,11 @@ class Crashing:
         return self._storage.url
 
     @property
+    def restic_address(self) -> str:
+        """See Storage."""
+        return self._storage.restic_address
+
+    @property
     def transport(self) -> str:
         """See Storage."""
         return self._storage.transport

@@ -59,7 +59,7 @@ def test_a_directory_comes_back_by_what_its_recovery_point_says(
     outcome = archives.back_up()
     page = follow(restic, archives, outcome, tmp_path / "target")
     assert "Dataset `crm` of class `critical`" in page
-    assert "1 file" in page
+    assert ": 1 file, 7 bytes." in page
     assert differences(wanted, survey(tmp_path / "target" / "crm")) == []
 
 

@@ -4,22 +4,25 @@
     /.holdfast/RESTORE.md       how to put this very data back with stock restic and stock tools
     /.holdfast/…                what the source has to say about it, as in manifest.json
 
-None of them holds the time of the backup: what has not changed is stored once.
+Pages and manifests do not hold the time of the backup: what has not changed is stored once.
 """
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.cutting import Cutter
-from include.backup.evidence.wording import size
+from include.backup.evidence.wording import count, size
 from include.backup.format.ids import BlobType
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import Node, NodeType, encode_tree
 from include.backup.repository.progress import Progress
+from include.backup.sources.contents import Bytes
+from include.backup.vault.layout import generation_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from include.backup.actions.counts import Counts
@@ -112,11 +115,9 @@ class AboutFolder:
         return _same(made, before)
 
     def _file(self, name: bytes, data: bytes, before: Node | None) -> Node:
-        cut = self._cutter.store(_Bytes(data))
-        made = self._node(name, NodeType.FILE)._replace(
-            content=tuple(cut.blobs), size=cut.size_bytes
-        )
-        return _same(made, before)
+        node = self._node(name, NodeType.FILE)
+        cut = self._cutter.store(Bytes(node, data))
+        return _same(node._replace(content=tuple(cut.blobs), size=cut.size_bytes), before)
 
     def _node(self, name: bytes, kind: NodeType) -> Node:
         return Node(
@@ -132,25 +133,18 @@ class AboutFolder:
 def restore_md(place: DatasetVault, generation: Generation, counts: Counts, steps: str) -> bytes:
     """How to put a recovery point back without Holdfast, for whoever reads it in the snapshot."""
     name = place.dataset.name
-    repository = f"{place.vault.url}/datasets/{name}/generations/{generation.id}"
+    repository = generation_folder(place.folder, generation.id).restic_address
     return _RESTORE_MD.format(
         dataset=name,
         data_class=place.data_class.name,
         address=place.dataset.address,
-        extent=f"{counts.files:,} files, {size(counts.bytes_all)}",
-        repository=_for_restic(repository, place.vault.endpoint_url),
+        extent=f"{count(counts.files, 'file')}, {size(counts.bytes_all)}",
+        repository=quote(repository),
+        access=_ACCESS_TO_BUCKET if repository.startswith("s3:") else "",
         generation=generation.id,
         vault=place.vault.url,
         steps=steps.strip(),
     ).encode()
-
-
-def _for_restic(url: str, endpoint: str) -> str:
-    """The address of a repository as stock restic wants it."""
-    if url.startswith("file://"):
-        return url.removeprefix("file://")
-    host = (endpoint or "s3.amazonaws.com").removeprefix("https://")
-    return f"s3:{host}/{url.removeprefix('s3://')}"
 
 
 def _same(made: Node, before: Node | None) -> Node:
@@ -161,30 +155,10 @@ def _same(made: Node, before: Node | None) -> Node:
     return before if dated == before else made
 
 
-class _Bytes:
-    """Bytes at hand, as a content of one part."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = memoryview(data)
-
-    def parts(self) -> Iterator[_Bytes]:
-        """See Content.parts."""
-        yield self
-
-    def stored(self, blobs: Sequence[bytes], size_bytes: int) -> None:
-        """See Content.stored."""
-
-    def readinto(self, buffer: memoryview) -> int:
-        """See Part.readinto."""
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-    def settle(self, *, last: bool) -> None:
-        """See Content.settle; nobody asks."""
-
-
+_ACCESS_TO_BUCKET: Final = """
+restic takes the right to read the bucket from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its
+region from AWS_DEFAULT_REGION, and a certificate authority of your own from SSL_CERT_FILE.
+"""
 _RESTORE_MD: Final = """\
 # Restoring {dataset} without Holdfast
 
@@ -196,7 +170,7 @@ repository (version 2) that restic 0.14 or newer opens:
     export RESTIC_REPOSITORY={repository}
     export DATASET={dataset}
     restic snapshots
-
+{access}
 The password is sealed with the master key, in `datasets/{dataset}/keys/{generation}/` of the vault;
 where Holdfast still runs, `holdfast keys export {dataset} {generation}` prints it. Choose a
 snapshot and an empty directory:

@@ -32,6 +32,10 @@ class Storage(Protocol):
         """Where this storage is, for people: no secrets in it."""
 
     @property
+    def restic_address(self) -> str:
+        """The same for stock restic, as in ``s3:https://host/bucket/prefix``; no secrets in it."""
+
+    @property
     def transport(self) -> str:
         """How files travel to it, for people, as in "sent over TLS" (3.3)."""
 
@@ -105,6 +109,11 @@ class Folder:
     def url(self) -> str:
         """The address of the folder."""
         return f"{self._storage.url.rstrip('/')}/{self._prefix}".rstrip("/")
+
+    @property
+    def restic_address(self) -> str:
+        """See Storage.restic_address."""
+        return f"{self._storage.restic_address.rstrip('/')}/{self._prefix}".rstrip("/")
 
     @property
     def transport(self) -> str:

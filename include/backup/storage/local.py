@@ -72,6 +72,11 @@ class LocalStorage:
         return f"file://{self._root}"
 
     @property
+    def restic_address(self) -> str:
+        """See Storage.restic_address."""
+        return self._root
+
+    @property
     def transport(self) -> str:
         """See Storage.transport."""
         return "written to a local directory"

@@ -72,6 +72,11 @@ class MemoryStorage:
         return "memory:"
 
     @property
+    def restic_address(self) -> str:
+        """See Storage.restic_address."""
+        return "memory:"  # restic has no such thing
+
+    @property
     def transport(self) -> str:
         """See Storage.transport."""
         return "kept in memory"

@@ -102,6 +102,12 @@ class S3Storage:
         return self._bucket.url
 
     @property
+    def restic_address(self) -> str:
+        """See Storage.restic_address."""
+        endpoint = str(self._client.meta.endpoint_url).rstrip("/")
+        return f"s3:{endpoint}/{self.url.removeprefix('s3://')}"
+
+    @property
     def transport(self) -> str:
         """See Storage.transport."""
         return self._transport

@@ -18,8 +18,9 @@ from include.backup.errors import SourceError
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import Node, NodeType
 from include.backup.sources.base import SMALL_BYTES, Note
+from include.backup.sources.contents import Bytes, Kept
 from include.backup.sources.postgresql import manifest
-from include.backup.sources.postgresql.contents import Bytes, Kept, Stream
+from include.backup.sources.postgresql.contents import Stream
 from include.backup.sources.postgresql.database import FileResult
 from include.backup.sources.postgresql.rows import TableRows
 from include.backup.sources.postgresql.steps import restore_steps, tables_in
