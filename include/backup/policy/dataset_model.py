@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from include.backup.hosts import is_loopback
 from include.backup.policy.source_model import FilesystemSettings, S3Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class VaultSettings:
     def insecure(self) -> bool:
         """Whether data would travel in the clear to another machine (3.3)."""
         split = urlsplit(self.endpoint_url)
-        return split.scheme == "http" and not _is_loopback(split.hostname or "")
+        return split.scheme == "http" and not is_loopback(split.hostname or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +98,3 @@ class Dataset:
 def _place_in_bucket(url: str, endpoint: str) -> str:
     """A path that no directory has. Buckets of one name at two addresses are two."""
     return f"/s3:{endpoint.replace('/', '|')}/{url.removeprefix('s3://')}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,12 +7,12 @@ imported inside the functions: it takes half a second, and DAG files are parsed 
 from __future__ import annotations
 
 import base64
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from include.backup.errors import ConfigurationInvalid
+from include.backup.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def checked_transport(client: S3Client, *, insecure_reason: str, whose: str = "v
         transport = "sent over TLS to a server that was not verified"
     else:
         return "sent over TLS"
-    if _is_loopback(endpoint.hostname or ""):
+    if is_loopback(endpoint.hostname or ""):
         return f"{transport} within this machine"
     if insecure_reason:
         return f"{transport} (accepted: {insecure_reason})"
@@ -130,15 +130,6 @@ def checked_transport(client: S3Client, *, insecure_reason: str, whose: str = "v
 def is_unverified(client: S3Client) -> bool:
     """Whether the client accepts any certificate. boto3 has no public way to ask."""
     return client._endpoint.http_session._verify is False  # noqa: SLF001 a test watches the name
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def sign_prehashed(client: S3Client) -> bool:

@@ -337,7 +337,7 @@ def test_a_bucket_in_clear_is_refused_without_a_reason(rgw: Rgw) -> None:
 
 def test_a_stated_reason_is_recorded(site: BucketSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the recovery point: how its data travelled, and why that was accepted."""
-    monkeypatch.setattr("include.backup.storage.s3_client._is_loopback", lambda _: False)
+    monkeypatch.setattr("include.backup.storage.s3_client.is_loopback", lambda _: False)
     site.put("one", b"1")
     site.s3 = client_of(site.server, endpoint_url=site.server.http_endpoint)
     site.entry_options = "    insecure_reason: a lab\n"

@@ -12,13 +12,13 @@ machine data travels only over TLS whose certificate bears the name of the host.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import ConfigurationInvalid
+from include.backup.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ class Address:
     @property
     def local(self) -> bool:
         """Whether nothing leaves this machine."""
-        return bool(self.unix_socket) or _is_loopback(self.host)
+        return bool(self.unix_socket) or is_loopback(self.host)
 
     def secret(self) -> str:
         """The password, or a token that was made just now.
@@ -162,12 +162,3 @@ def _mapping(value: object) -> Mapping[str, object]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = json.loads(value)
     return value if isinstance(value, dict) else {}
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -22,7 +22,6 @@ DUMP: Final = "mariadb-dump"
 CLIENT: Final = "mariadb"
 _TOLD_BYTES: Final = 2000
 _PIPE_BYTES: Final = 1 << 20
-_F_SETPIPE_SZ: Final = 1031
 _VARIABLES: Final = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -85,7 +84,7 @@ class Program:
             raise
         self._relay.serve(self._process)
         with contextlib.suppress(OSError):
-            fcntl.fcntl(self.fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
     def fd(self) -> int:

@@ -7,7 +7,6 @@ To another machine the connection is encrypted and the server's name verified, o
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from include.backup.errors import ConfigurationInvalid, SourceError
+from include.backup.hosts import is_loopback
 from include.backup.sources.postgresql.programs import hint_about
 
 if TYPE_CHECKING:
@@ -80,12 +80,7 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, where nobody listens in."""
-        if self.host.startswith("/") or self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.host.startswith("/") or is_loopback(self.host)
 
     @property
     def sslmode(self) -> str:
