@@ -84,10 +84,8 @@ def open_server(place: DatasetVault, order: ServerOrder) -> Server:
 
 def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder) -> Server:
     from include.backup.sources.postgresql.address import Address  # noqa: PLC0415  heavy
-    from include.backup.sources.postgresql.target import (  # noqa: PLC0415  heavy
-        PostgresTarget,
-        Rules,
-    )
+    from include.backup.sources.postgresql.target import PostgresTarget  # noqa: PLC0415  heavy
+    from include.backup.sources.postgresql.wanted import Rules  # noqa: PLC0415  heavy
 
     address = Address.of(connection, insecure_reason=place.dataset.insecure_reason)
     return PostgresTarget(

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from include.backup.errors import BackupError, DamageFound, SourceError
-from include.backup.sources.postgresql import database, pump, ranges, snapshot
+from include.backup.sources.postgresql import definitions, programs, ranges, snapshot
 from include.backup.sources.postgresql.database import Database
+from include.backup.sources.postgresql.definitions import Definitions
 from include.backup.sources.postgresql.pump import Pump
 from include.backup.sources.postgresql.reading import PostgresReading
 from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
@@ -157,7 +158,7 @@ def test_truncate_waits_for_the_rows_to_be_read(
         wait_for_waiting(postgres)
 
     before(monkeypatch, DatabaseSnapshot, "_settled", truncate)
-    monkeypatch.setattr(database, "_LOCK_SECONDS", 1)
+    monkeypatch.setattr(definitions, "_LOCK_SECONDS", 1)
     # pg_dump would wait behind it: all is let go of, and the second try comes after the TRUNCATE.
     assert counts(site) == {"big": 0, "small": SMALL}
 
@@ -270,11 +271,11 @@ def terminate(postgres: Postgres) -> None:
     ("where", "name"),
     [
         (DatabaseSnapshot, "_settled"),
-        (Database, "archive"),
+        (Definitions, "archive"),
         (PostgresReading, "list"),
         (PostgresReading, "open"),
-        (Database, "_load_sql"),
-        (Database, "_sequences_sql"),
+        (Definitions, "_load_sql"),
+        (Definitions, "_sequences_sql"),
         (Database, "state"),
         (Database, "describe"),
     ],
@@ -334,7 +335,7 @@ def test_a_server_that_hangs_fails_the_backup(
         return count
 
     monkeypatch.setattr(Pump, "readinto", readinto)
-    monkeypatch.setattr(pump, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(programs, "STALL_SECONDS", 0.5)
     try:
         with pytest.raises(SourceError, match=r"nothing came for 0\.5 s"):
             site.back_up()

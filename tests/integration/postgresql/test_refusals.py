@@ -18,7 +18,8 @@ from include.backup.errors import (
 )
 from include.backup.format.ids import BlobType
 from include.backup.sources.postgresql.address import Address
-from include.backup.sources.postgresql.target import PostgresTarget, Rules
+from include.backup.sources.postgresql.target import PostgresTarget
+from include.backup.sources.postgresql.wanted import Rules
 from tests.damage.site import Site
 from tests.integration.postgresql.bed import (
     SOURCE,

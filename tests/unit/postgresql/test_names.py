@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.backup.sources.postgresql import making
 from include.backup.sources.postgresql.address import as_argument
-from include.backup.sources.postgresql.catalog import Relation, quote, quote_text
+from include.backup.sources.postgresql.catalog import Relation
 from include.backup.sources.postgresql.manifest import escaped, file_name, ranges_name
 from include.backup.sources.postgresql.steps import _word
 
@@ -93,84 +92,3 @@ def test_a_word_of_a_command_is_one_line(text: str) -> None:
     assert "\n" not in word
     if not word.startswith("$'"):
         assert shlex.split(word) == [text]
-
-
-odd = names.filter(lambda name: not re.search(r"[\n\r]", name))  # pg_dump refuses such databases
-
-
-@given(old=odd, new=odd, role=names, text=st.text(st.characters(exclude_characters="\0\r")))
-def test_a_database_is_made_under_another_name(old: str, new: str, role: str, text: str) -> None:
-    """Every statement about it is about the new one, and no text is touched."""
-    about = [
-        "CREATE DATABASE {} WITH TEMPLATE = template0 ENCODING = 'UTF8';",
-        f"ALTER DATABASE {{}} OWNER TO {quote(role)};",
-        f"COMMENT ON DATABASE {{}} IS {quote_text(text)};",
-        f"ALTER DATABASE {{}} SET search_path TO {quote_text(text)};",
-        f"ALTER ROLE {quote(role)} IN DATABASE {{}} SET application_name TO {quote_text(text)};",
-        f"REVOKE CONNECT,TEMPORARY ON DATABASE {{}} FROM {quote(role)};",
-        f"GRANT ALL ON DATABASE {{}} TO {quote(role)} WITH GRANT OPTION;",
-    ]
-    template = "UPDATE pg_catalog.pg_database SET datistemplate = 't' WHERE datname = {};"
-
-    def written(name: str, *, plain: bool = False) -> list[str]:
-        spelled = name if plain else quote(name)
-        return [
-            *(one.replace("{}", spelled, 1) for one in about),
-            template.replace("{}", quote_text(name)),
-        ]
-
-    is_plain = bool(re.fullmatch(r"[a-z_][a-z0-9_$]*", old))
-    for plain in {False, is_plain}:
-        lines = written(old, plain=plain)
-        script = "--\n-- it's a; comment\n--\n\\restrict x\n" + "\n\n".join(lines)
-        script += f"\n\\connect {quote(old)}\n"
-        read = making.statements(script)
-        assert read == lines
-        assert [making._renamed(one, old, new) for one in read] == written(new)
-
-
-def test_other_databases_keep_their_names() -> None:
-    """One whose name only begins so is another."""
-    for line in ("ALTER DATABASE erp2 SET a TO 'b';", 'ALTER DATABASE "erp x" SET a TO 1;'):
-        assert making._renamed(line, "erp", "new") == line
-
-
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
-        ('CREATE ROLE "a;b ""c""";', 'a;b "c"'),
-        ("ALTER ROLE anna WITH NOSUPERUSER LOGIN;", "anna"),
-        ("ALTER ROLE anna SET search_path TO 'x';", "anna"),
-        ("COMMENT ON ROLE \"an na\" IS 'x\nGRANT';", "an na"),
-        ('GRANT "x TO y" TO "an na" WITH ADMIN OPTION GRANTED BY postgres;', "an na"),
-        ("GRANT readers TO anna WITH INHERIT TRUE GRANTED BY postgres;", "anna"),
-    ],
-)
-def test_whose_role_a_statement_is_about(line: str, name: str) -> None:
-    """Only what is about a new role is run."""
-    [statement] = making.statements(line)
-    found = making._ABOUT_ROLE.match(statement)
-    assert found is not None
-    assert making.unquoted(found["name"]) == name
-    short = making._without_defaults(statement)
-    assert "GRANTED BY" not in short
-    assert "NOSUPERUSER" not in short
-
-
-@given(
-    pieces=st.lists(
-        st.sampled_from([
-            b"SELECT pg_catalog.lo_create('5');\n",
-            b"ALTER LARGE OBJECT 5 OWNER TO anna;\n",
-            b"GRANT SELECT ON LARGE OBJECT 5 TO anna;\n",
-            b"COMMENT ON LARGE OBJECT 5 IS 'it''s\nGRANT x ON LARGE OBJECT 5\n';\n",
-        ])
-    ),
-    size=st.integers(1, 60),
-)
-def test_large_objects_lose_their_owners_and_nothing_else(pieces: list[bytes], size: int) -> None:
-    """However the file is cut into pieces."""
-    data = b"".join(pieces)
-    cut = [data[at : at + size] for at in range(0, len(data), size)]
-    kept = b"".join(one for one in pieces if not one.startswith((b"ALTER", b"GRANT")))
-    assert b"".join(making.without_owners(cut, "")) == kept

@@ -40,6 +40,8 @@ MARK = b"\\.\n"
 class FakeProcess:
     """Writes each piece when the one before was taken."""
 
+    stdin = None
+
     def __init__(self, pieces: Sequence[bytes]) -> None:
         reading, self._writing = os.pipe()
         self.stdout = os.fdopen(reading, "rb", 0)

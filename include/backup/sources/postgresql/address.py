@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from include.backup.errors import ConfigurationInvalid, SourceError
+from include.backup.errors import BackupError, ConfigurationInvalid, RestoreRefused, SourceError
 from include.backup.hosts import is_loopback
 from include.backup.sources.postgresql.programs import hint_about
 
@@ -78,6 +78,11 @@ class Address:
         return f"postgresql://{self.host}:{self.port}/{self.database}"
 
     @property
+    def error(self) -> type[BackupError]:
+        """Of what class it is that the server cannot be reached, or refuses."""
+        return RestoreRefused if self.restoring else SourceError
+
+    @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, where nobody listens in."""
         return self.host.startswith("/") or is_loopback(self.host)
@@ -125,7 +130,7 @@ class Address:
         """Open a session in which each statement is its own transaction.
 
         Raises:
-            SourceError: the server cannot be reached, or refuses.
+            SourceError: the server cannot be reached, or refuses; RestoreRefused in a restore.
         """
         extra = self.connection.extra
         tls = {key: str(extra[key]) for key in _TLS_KEYS if extra.get(key)}
@@ -176,7 +181,7 @@ def as_argument(database: str) -> str:
     return f"dbname='{escaped}'"
 
 
-def refused(error: psycopg.Error, address: Address) -> SourceError:
+def refused(error: psycopg.Error, address: Address) -> BackupError:
     """What libpq or the server said, as an error of ours. It holds no password."""
     told = " ".join(str(error).split())
     hint = hint_about(f"{error.sqlstate} {told}")
@@ -186,7 +191,7 @@ def refused(error: psycopg.Error, address: Address) -> SourceError:
         hint = "look at login and password of the connection"
     elif not hint and isinstance(error, psycopg.OperationalError):
         hint = "does the server run, and do host, port and database fit?"
-    return SourceError(f"{address.shown}: {told}", hint=hint)
+    return address.error(f"{address.shown}: {told}", hint=hint)
 
 
 def _iam_token(address: Address) -> str:
@@ -203,7 +208,7 @@ def _iam_token(address: Address) -> str:
             client.generate_db_auth_token(address.host, address.port, address.connection.login)
         )
     except (BotoCoreError, ValueError) as error:
-        raise SourceError(
+        raise address.error(
             f"{address.shown}: no IAM token can be made: {type(error).__name__}",
             hint='"region_name" in the extra of the connection, and a role that may rds-db:connect',
         ) from None

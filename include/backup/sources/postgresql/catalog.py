@@ -65,13 +65,12 @@ class Relation:
     @property
     def sql(self) -> str:
         """The relation in SQL."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
+        return qualified(self.schema, self.name)
 
     @property
     def target(self) -> str:
         """The table and its stored columns, as COPY FROM wants them."""
-        named = ", ".join(map(quote, self.columns))
-        return f"{self.sql} ({named})" if named else self.sql
+        return copy_target(self.sql, self.columns)
 
     @property
     def has_storage(self) -> bool:
@@ -91,6 +90,17 @@ def quote(name: str) -> str:
     """An identifier in SQL."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
+
+
+def qualified(schema: str, name: str) -> str:
+    """A relation in SQL."""
+    return f"{quote(schema)}.{quote(name)}"
+
+
+def copy_target(table: str, columns: Sequence[str]) -> str:
+    """A table, in SQL, and its stored columns, as COPY FROM wants them."""
+    named = ", ".join(map(quote, columns))
+    return f"{table} ({named})" if named else table
 
 
 def quote_text(text: str) -> str:

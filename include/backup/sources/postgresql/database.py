@@ -1,56 +1,27 @@
-"""One database of a reading: its snapshot, its files, and what became of them.
-
-database.sql        CREATE DATABASE and its settings            schema.dump     all DDL, for
-pre-data.sql        types, functions, tables                                    pg_restore
-data/….copy         rows, as COPY writes text                   large_objects.sql
-load.sql            the commands that load data/                sequences.sql   read at last
-post-data.sql       indexes, constraints, triggers              refresh.sql     mat. views
-"""
+"""One database of a reading: its snapshot, its tables, and what became of them."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import threading
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.errors import SourceError
 from include.backup.sources.postgresql import ranges
-from include.backup.sources.postgresql.catalog import Relation, Rows, quote_text, rows_of
-from include.backup.sources.postgresql.listing import OF_DATABASE, PRIVILEGES, chosen
+from include.backup.sources.postgresql.catalog import Relation, Rows, rows_of
+from include.backup.sources.postgresql.definitions import Definitions
 from include.backup.sources.postgresql.manifest import escaped, file_name
 from include.backup.sources.postgresql.preflight import require_rights
-from include.backup.sources.postgresql.programs import Program
 from include.backup.sources.postgresql.ranges import DatabaseState, Plan, Range
-from include.backup.sources.postgresql.refreshing import refresh_order
-from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
+from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable
 
     from include.backup.policy.source_model import PostgresqlSettings
     from include.backup.sources.postgresql.ranges import TableState
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
-
-_SEQUENCES_AT_ONCE: Final = 200
-_LOCK_SECONDS: Final = 10  # pg_dump's: nobody but who waits for us can be in its way
-# Blobs alone: with a table chosen pg_dump leaves out everything else, and this one is left out too.
-_NOTHING_ELSE: Final = ("--blobs", "-t", "pg_catalog.pg_am", "-T", "pg_catalog.pg_am")
-# What a role or a database may have set otherwise, and must not when rows are loaded.
-_LOADING: Final = {
-    "row_security": "off",
-    "search_path": "",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "xmloption": "content",
-    "lc_monetary": "C",
-    "array_nulls": "on",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +32,6 @@ class FileResult:
     rows: int | None = None
     sha256: str = ""  # empty: some of it was taken over from the parent
     blobs_sha256: str = ""  # of the ids of its blobs, which are SHA-256 themselves
-
-
-class DefinitionsLocked(SourceError):
-    """Somebody waits to change a table, and pg_dump waits for him."""
 
 
 class Database:
@@ -100,17 +67,18 @@ class Database:
         require_rights(snapshot, self.rows)
         major = snapshot.version // 10_000
         self.psql = find_tool("psql", at_least=min(major, 10))
-        self._pg_dump = find_tool("pg_dump", at_least=major)
-        self._pg_restore = find_tool("pg_restore", at_least=major)
         self.tables: dict[str, Relation] = {
             file_name(one): one for one in snapshot.relations if self.rows[one.oid] is Rows.READ
         }
         self.why_all = ranges.why_all(snapshot, before, full_read=settings.full_read)
         self.results: dict[str, FileResult] = {}
         self.states: dict[str, TableState] = {}
-        self._lock = threading.Lock()
-        self._archive: int | None = None
-        self._texts: dict[str, bytes] = {}
+        self.definitions = Definitions(
+            snapshot,
+            tables=self.tables,
+            sequences=[one for one in snapshot.relations if self.rows[one.oid] is Rows.SEQUENCE],
+            restrict_key=self.restrict_key,
+        )
 
     @property
     def folder(self) -> str:
@@ -158,148 +126,14 @@ class Database:
         return note
 
     def text(self, name: str) -> bytes:
-        """One of the files of SQL, made once."""
-        with self._lock:
-            if name not in self._texts:
-                made = self._make(name)
-                self._texts[name] = made
-                self.results[name] = FileResult(bytes=len(made), sha256=sha256(made).hexdigest())
-            return self._texts[name]
+        """One of the files of SQL; its size and digest are remembered for the manifest.
 
-    def _make(self, name: str) -> bytes:
-        makers = {
-            "database.sql": lambda: self._from_archive("--create", wanted=OF_DATABASE),
-            "pre-data.sql": lambda: self._from_archive("--section=pre-data", "--no-privileges"),
-            "post-data.sql": self._post_data_sql,
-            "load.sql": self._load_sql,
-            "sequences.sql": self._sequences_sql,
-            "refresh.sql": self._refresh_sql,
-        }
-        return makers[name]()
-
-    @cached_property
-    def schema_sha256(self) -> str:
-        """Of everything that schema.dump restores, as text: the archive itself holds its time."""
-        texts = [self.text(name) for name in ("database.sql", "pre-data.sql", "post-data.sql")]
-        return sha256(b"\0".join(texts)).hexdigest()
-
-    def archive(self) -> int:
-        """The descriptor of schema.dump, in memory: made once, by pg_dump, in the snapshot."""
-        with self._lock:
-            return self._made_archive()
-
-    def _made_archive(self) -> int:
-        if self._archive is None:
-            try:
-                with self.dump("--schema-only", "--format=custom") as program:
-                    data = program.read()
-            except SourceError as error:
-                if self.snapshot.is_waited_for():
-                    raise DefinitionsLocked(error.message, hint=error.hint) from None
-                raise
-            self._archive = os.memfd_create("holdfast-schema", os.MFD_CLOEXEC)
-            with os.fdopen(os.dup(self._archive), "wb") as file:
-                file.write(data)
-        return self._archive
-
-    def dump(self, *arguments: str) -> Program:
-        """pg_dump of this database, inside the snapshot."""
-        return Program(
-            [
-                self._pg_dump,
-                f"--snapshot={self.snapshot.id}",
-                "--encoding=" + ("SQL_ASCII" if self.snapshot.encoding == "SQL_ASCII" else "UTF8"),
-                f"--lock-wait-timeout={_LOCK_SECONDS}s",
-                "--no-password",
-                *self._restricted(self._pg_dump, *arguments),
-                *arguments,
-            ],
-            what=f"{self.snapshot.address.shown}: pg_dump",
-            environment=self.snapshot.address.environment(),
-        )
-
-    def dump_large_objects(self) -> Program:
-        """Every large object as SQL: made, filled, given to its owner, commented and granted."""
-        return self.dump(*_NOTHING_ELSE)
-
-    def _restricted(self, program: str, *arguments: str) -> list[str]:
-        if "--format=custom" in arguments or not takes_restrict_key(program):
-            return []
-        return [f"--restrict-key={self.restrict_key}"]
-
-    def _from_archive(self, *arguments: str, wanted: re.Pattern[str] | None = None) -> bytes:
-        archive = self._made_archive()
-        environment = self.snapshot.address.environment()
-        with ExitStack() as opened:
-            files = [archive]
-            if wanted is not None:
-                files.append(
-                    opened.enter_context(
-                        chosen(self._pg_restore, archive, wanted, environment=environment)
-                    )
-                )
-                arguments = (*arguments, "-L", f"/proc/self/fd/{files[-1]}")
-            program = opened.enter_context(
-                Program(
-                    [self._pg_restore, *self._restricted(self._pg_restore), *arguments,
-                     "-f", "-", f"/proc/self/fd/{archive}"],
-                    what=f"{self.snapshot.address.shown}: pg_restore",
-                    environment=environment,
-                    open_files=files,
-                )
-            )  # fmt: skip
-            return program.read()
-
-    def _post_data_sql(self) -> bytes:
-        rest = self._from_archive("--section=post-data", "--no-privileges")
-        return rest + self._from_archive(wanted=PRIVILEGES)
-
-    def _load_sql(self) -> bytes:
-        lines = [
-            "-- Loads what lies in data/; run it by psql from the directory that this file is in.",
-            "\\set ON_ERROR_STOP on",
-            "\\encoding UTF8",
-            *(f"SET {name} = '{value}';" for name, value in _LOADING.items()),
-        ]
-        for file, relation in self.tables.items():
-            if copied_by_shell(relation):
-                lines.append(f"-- data/{file} has a line of its own in RESTORE.md")
-                continue
-            name = f"data/{file}".replace("'", "''")
-            copied = self.copy_from(relation, f"'{name}'")
-            lines.append(f"\\copy {copied}")
-        return ("\n".join(lines) + "\n").encode()
-
-    def copy_from(self, relation: Relation, where: str) -> str:
-        """COPY FROM as load.sql has it, without its first word."""
-        return f"{relation.target} FROM {where} (ENCODING '{self.snapshot.encoding}')"
-
-    def _sequences_sql(self) -> bytes:
-        """Values read after all rows: whatever a row has got from a sequence is behind it."""
-        wanted = [
-            one
-            for one in self.snapshot.relations
-            if one.kind == "S" and self.rows[one.oid] is Rows.SEQUENCE
-        ]
-        lines = []
-        for start in range(0, len(wanted), _SEQUENCES_AT_ONCE):
-            some = wanted[start : start + _SEQUENCES_AT_ONCE]
-            query = " UNION ALL ".join(
-                f"SELECT {number}, last_value, is_called FROM {one.sql}"
-                for number, one in enumerate(some)
-            )
-            for number, value, called in sorted(self.snapshot.run(query)):
-                name = quote_text(some[number].sql)
-                lines.append(f"SELECT pg_catalog.setval({name}, {value}, {str(called).lower()});")
-        return "".join(f"{line}\n" for line in lines).encode()
-
-    def _refresh_sql(self) -> bytes:
-        views = {one.oid: one for one in self.snapshot.relations if one.kind == "m"}
-        filled = {oid for oid, one in views.items() if one.populated}
-        return "".join(
-            f"REFRESH MATERIALIZED VIEW {views[oid].sql};\n"
-            for oid in refresh_order(self.snapshot, views, filled)
-        ).encode()
+        Raises:
+            SourceError.
+        """
+        made = self.definitions.text(name)
+        self.results[name] = FileResult(bytes=len(made), sha256=sha256(made).hexdigest())
+        return made
 
     def state(self) -> DatabaseState:
         """What the next incremental compares with."""
@@ -320,7 +154,7 @@ class Database:
             "encoding": snapshot.encoding,
             "standby": snapshot.in_recovery,
             "restrict_key": self.restrict_key,
-            "schema_sha256": self.schema_sha256,
+            "schema_sha256": self.definitions.sha256,
             "extensions": dict(snapshot.run(_EXTENSIONS)),
             "tablespaces": self.tablespaces,
             "files": {
@@ -354,15 +188,8 @@ class Database:
 
     def close(self) -> None:
         """Let go of the snapshot."""
-        if self._archive is not None:
-            os.close(self._archive)
-            self._archive = None
+        self.definitions.close()
         self.snapshot.close()
-
-
-def copied_by_shell(relation: Relation) -> bool:
-    r"""Whether psql's ``\copy``, which is one line, cannot name a table or its columns."""
-    return any(char in relation.target for char in "\n\r")
 
 
 def _described(result: FileResult) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from include.backup.errors import RestoreRefused
-from include.backup.sources.postgresql.catalog import quote
+from include.backup.sources.postgresql.catalog import copy_target, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,13 +62,12 @@ class Table:
     @property
     def sql(self) -> str:
         """In SQL."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
+        return qualified(self.schema, self.name)
 
     @property
     def target(self) -> str:
         """As COPY FROM wants it."""
-        named = ", ".join(map(quote, self.columns))
-        return f"{self.sql} ({named})" if named else self.sql
+        return copy_target(self.sql, self.columns)
 
 
 class Loading:

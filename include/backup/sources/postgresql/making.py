@@ -1,22 +1,19 @@
-"""Making what rows are put back into: roles that are missing, the database, its definitions."""
+"""What a server has, and making what rows are put back into: roles, the database."""
 
 from __future__ import annotations
 
-import os
-import re
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
-from include.backup.errors import RestoreRefused, SourceError
-from include.backup.sources.postgresql.address import as_argument, refused
-from include.backup.sources.postgresql.catalog import quote, quote_text
-from include.backup.sources.postgresql.listing import PRIVILEGES, entries_file, listed
-from include.backup.sources.postgresql.programs import Feeding, Program
+from include.backup.errors import RestoreRefused
+from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.catalog import qualified, quote
+from include.backup.sources.postgresql.programs import Feeding
+from include.backup.sources.postgresql.statements import of_database, of_roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
     from include.backup.sources.postgresql.address import Address
 
@@ -42,50 +39,47 @@ SELECT n.nspname::text, c.relname::text
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 _TABLESPACES: Final = "SELECT spcname::text FROM pg_catalog.pg_tablespace"
+_VERSION: Final = "SELECT current_setting('server_version_num')::int"
+_IDENTITY: Final = """
+SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+       (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
 _MAY_CREATE: Final = """
 SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
-_OF_OBJECT_OWNERS: Final = re.compile(
-    rb"ALTER LARGE OBJECT \d+ OWNER TO |(GRANT|REVOKE) .* ON LARGE OBJECT "
-)
-_GIVE_OBJECTS: Final = """
-DO $$ DECLARE one oid; BEGIN
-  FOR one IN SELECT oid FROM pg_catalog.pg_largeobject_metadata LOOP
-    EXECUTE pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', one, {owner}::text);
-  END LOOP;
-END $$;
-"""
-_NAME: Final = r"(?:\"(?:[^\"]|\"\")*\"|[^\s\";]+)"
-_ABOUT_DATABASE: Final = (
-    r"((?:CREATE DATABASE|ALTER DATABASE|COMMENT ON DATABASE|SECURITY LABEL .*? ON DATABASE|"
-    rf"(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE|ALTER ROLE {_NAME} IN DATABASE) )"
-)
-# Which statement of roles.sql is about which role; of a membership it is the one who gets it.
-_ABOUT_ROLE: Final = re.compile(
-    rf"(?:(?P<verb>CREATE|ALTER) ROLE|COMMENT ON ROLE|GRANT {_NAME} TO) (?P<name>{_NAME})"
-)
-# A name, a text or something else; a semicolon outside of names and texts ends a statement.
-_STATEMENT: Final = re.compile(
-    r"""
-    ^(?:--|\\)[^\n]*$ |
-    (?P<sql>[A-Za-z](?:
-        (?<=\b[eE])'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | [^'";]
-    )*;)
-    """,
-    re.MULTILINE | re.DOTALL | re.VERBOSE,
-)
-_TABLESPACE: Final = re.compile(rf" TABLESPACE = {_NAME}(?=;$| )")
-_OF_OWNERS: Final = r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE "
 
 
-def exists(address: Address, database: str) -> bool:
-    """Whether a server has a database.
+def server_version(address: Address) -> int:
+    """The major version of a server.
+
+    Raises:
+        RestoreRefused.
+    """
+    return int(_ask(maintenance(address), _VERSION)[0][0]) // 10_000
+
+
+def identity(address: Address) -> tuple[str, int] | None:
+    """Which database of which cluster it is; None if the server does not tell this role.
+
+    Raises:
+        RestoreRefused: it does not answer.
+    """
+    with address.connect() as session:
+        try:
+            row = session.execute(_IDENTITY).fetchone()
+        except psycopg.Error:
+            return None
+    return None if row is None else (str(row[0]), row[1])
+
+
+def exists(address: Address) -> bool:
+    """Whether a server has the database.
 
     Raises:
         RestoreRefused.
     """
     query = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s"
-    return bool(_ask(maintenance(address), query, database))
+    return bool(_ask(maintenance(address), query, address.database))
 
 
 def tables_there(address: Address) -> set[str]:
@@ -94,30 +88,29 @@ def tables_there(address: Address) -> set[str]:
     Raises:
         RestoreRefused.
     """
-    return {f"{quote(schema)}.{quote(name)}" for schema, name in _ask(address, _TABLES)}
+    return {qualified(schema, name) for schema, name in _ask(address, _TABLES)}
 
 
-def is_empty(address: Address, database: str) -> bool:
-    """Whether nobody has made anything in a database.
-
-    Raises:
-        RestoreRefused.
-    """
-    return bool(_ask(address.of_database(database), _OBJECTS) == [(0,)])
-
-
-def drop_database(address: Address, database: str) -> None:
-    """Remove a database with all that is in it, whoever is connected to it.
+def is_empty(address: Address) -> bool:
+    """Whether nobody has made anything in the database.
 
     Raises:
         RestoreRefused.
     """
-    _ask(maintenance(address), f"DROP DATABASE {quote(database)} WITH (FORCE)")
+    return bool(_ask(address, _OBJECTS) == [(0,)])
+
+
+def drop_database(address: Address) -> None:
+    """Remove the database with all that is in it, whoever is connected to it.
+
+    Raises:
+        RestoreRefused.
+    """
+    _ask(maintenance(address), f"DROP DATABASE {quote(address.database)} WITH (FORCE)")
 
 
 def make_database(
     address: Address,
-    database: str,
     *,
     named: str,
     definition: bytes,
@@ -125,47 +118,20 @@ def make_database(
     owner: str | None,
     tablespaces: bool,
 ) -> None:
-    """Make a database as it was, under another name if need be.
+    """Make the database as it was, under another name if need be.
 
     Args:
         named: what it is called in the definition.
         definition: database.sql.
-        owner: see PostgresTarget.
-        tablespaces: whether it lies where it lay.
+        owner, tablespaces: see statements.of_database.
 
     Raises:
         RestoreRefused.
     """
-    chosen = []
-    for statement in statements(definition.decode()):
-        if owner is not None and re.match(_OF_OWNERS, statement):
-            continue
-        if not tablespaces and statement.startswith("CREATE DATABASE "):
-            statement = _TABLESPACE.sub("", statement)  # noqa: PLW2901
-        chosen.append(_renamed(statement, named, database))
-    if owner:
-        chosen.append(f"ALTER DATABASE {quote(database)} OWNER TO {quote(owner)};")
-    run_sql(maintenance(address), psql, ["\n".join(chosen).encode() + b"\n"])
-
-
-def statements(text: str) -> list[str]:
-    r"""The statements of SQL that pg_dump wrote, without comments and psql's own commands.
-
-    All of them can be said from another database: ``\connect`` is left out as well.
-    """
-    return [found["sql"].strip() for found in _STATEMENT.finditer(text) if found["sql"]]
-
-
-def _renamed(statement: str, old: str, new: str) -> str:
-    """A statement about a database, about the one of the new name."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_$]*", old)
-    spelled = "|".join(re.escape(form) for form in (quote(old), *([old] if plain else ())))
-    about = re.match(rf"{_ABOUT_DATABASE}(?:{spelled})(?=[ ;])", statement)
-    if about is not None:
-        return f"{about[1]}{quote(new)}{statement[about.end() :]}"
-    if statement.startswith("UPDATE pg_catalog.pg_database "):  # that it is a template
-        return statement.replace(quote_text(old), quote_text(new))
-    return statement
+    wanted = of_database(
+        definition.decode(), old=named, new=address.database, owner=owner, tablespaces=tablespaces
+    )
+    run_sql(maintenance(address), psql, [f"{statement}\n".encode() for statement in wanted])
 
 
 def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str]]:
@@ -173,142 +139,24 @@ def make_roles(address: Address, definition: bytes) -> tuple[list[str], list[str
 
     Returns:
         Those that were made, and those that could not be.
+
+    Raises:
+        RestoreRefused.
     """
-    told = [(_ABOUT_ROLE.match(one), one) for one in statements(definition.decode())]
     made: list[str] = []
-    failed: list[str] = []
-    try:
-        session = maintenance(address).connect()
-    except SourceError as error:
-        raise RestoreRefused(error.message, hint=error.hint) from None
-    with session:
+    failed: dict[str, None] = {}
+    with maintenance(address).connect() as session:
         known = {row[0] for row in session.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
-        for about, statement in told:
-            if about is None or unquoted(about["name"]) in known:
+        for one in of_roles(definition.decode()):
+            if one.role in known:
                 continue
-            name = unquoted(about["name"])
             try:
-                session.execute(_without_defaults(statement))
+                session.execute(one.sql)
             except psycopg.Error:
-                failed.append(name)
+                failed[one.role] = None
             else:
-                if about["verb"] == "CREATE":
-                    made.append(name)
-    failed = list(dict.fromkeys(failed))
-    return [name for name in made if name not in failed], failed
-
-
-def _without_defaults(statement: str) -> str:
-    """Without what only a superuser may say, and is so of a new role anyway.
-
-    And without who granted a membership: it is whoever restores.
-    """
-    short = re.sub(r" GRANTED BY (\"(?:[^\"]|\"\")*\"|[^\s\"]+);$", ";", statement)
-    if re.match(rf"ALTER ROLE {_NAME} WITH ", short):
-        return re.sub(r" (NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b", "", short)
-    return short
-
-
-def unquoted(name: str) -> str:
-    """An identifier as the catalog has it."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-@contextmanager
-def archive_of(pieces: Iterable[bytes]) -> Iterator[int]:
-    """schema.dump in memory, as a file that pg_restore can seek in."""
-    descriptor = os.memfd_create("holdfast-schema", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(os.dup(descriptor), "wb") as file:
-            file.writelines(pieces)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def entries(address: Address, pg_restore: str, archive: int) -> list[str]:
-    """The entries of an archive; see listing.listed.
-
-    Raises:
-        RestoreRefused.
-    """
-    return listed(pg_restore, archive, environment=address.environment(), error=RestoreRefused)
-
-
-def restore_section(  # noqa: PLR0913  keywords
-    address: Address,
-    pg_restore: str,
-    archive: int,
-    section: str,
-    *,
-    jobs: int,
-    owner: str | None,
-    tablespaces: bool,
-    only: Sequence[str] | None = None,
-) -> None:
-    """Restore the definitions of one section; the first error ends it.
-
-    Args:
-        only: entries of the archive; None: all.
-
-    Raises:
-        RestoreRefused.
-    """
-    arguments = [f"--section={section}", "--no-privileges"]
-    if jobs > 1:
-        arguments.append(f"--jobs={jobs}")
-    if not tablespaces:
-        arguments.append("--no-tablespaces")
-    if owner is not None:
-        arguments.append("--no-owner")
-    if owner:
-        arguments.append(f"--role={owner}")
-    _restore(address, pg_restore, archive, arguments, what=section, only=only)
-
-
-def restore_privileges(
-    address: Address, pg_restore: str, archive: int, *, only: Sequence[str] | None = None
-) -> None:
-    """Grant what was granted; see listing.PRIVILEGES.
-
-    Args:
-        only: entries of the archive; None: all.
-
-    Raises:
-        RestoreRefused.
-    """
-    lines = entries(address, pg_restore, archive) if only is None else only
-    wanted = list(filter(PRIVILEGES.match, lines))
-    _restore(address, pg_restore, archive, [], what="privileges", only=wanted)
-
-
-def _restore(
-    address: Address,
-    pg_restore: str,
-    archive: int,
-    arguments: Sequence[str],
-    *,
-    what: str,
-    only: Sequence[str] | None,
-) -> None:
-    environment = address.environment()
-    options = environment.get("PGOPTIONS", "")
-    environment["PGOPTIONS"] = f"{options} -c maintenance_work_mem=256MB".strip()
-    with ExitStack() as opened:
-        files, chosen = [archive], []
-        if only is not None:
-            files.append(opened.enter_context(entries_file(only)))
-            chosen = ["-L", f"/proc/self/fd/{files[1]}"]
-        program = Program(
-            [pg_restore, "--no-password", "--exit-on-error",
-             f"--dbname={as_argument(address.database)}", *arguments, *chosen,
-             f"/proc/self/fd/{archive}"],
-            what=f"{address.shown}: {what}",
-            environment=environment,
-            open_files=files,
-            error=RestoreRefused,
-        )  # fmt: skip
-        opened.enter_context(program).read()
+                made += [one.role] if one.makes_it else []
+    return [name for name in made if name not in failed], list(failed)
 
 
 def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:
@@ -326,24 +174,6 @@ def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             feeding.write(piece)
         feeding.finish()
-
-
-def without_owners(pieces: Iterable[bytes], owner: str) -> Iterator[bytes]:
-    """large_objects.sql without what it says of owners and privileges.
-
-    Args:
-        owner: of all large objects instead; empty: whoever restores.
-    """
-    left, inside = b"", False  # whether a line begins inside of a text
-    for piece in pieces:
-        *lines, left = (left + piece).split(b"\n")
-        for line in lines:
-            if inside or not _OF_OBJECT_OWNERS.match(line):
-                yield line + b"\n"
-            inside ^= line.count(b"'") % 2 == 1
-    yield left
-    if owner:
-        yield _GIVE_OBJECTS.format(owner=quote_text(owner)).encode()
 
 
 def may_create(address: Address) -> bool:
@@ -375,5 +205,4 @@ def _ask(address: Address, query: str, *values: str) -> list[Any]:
             cursor = session.execute(query, values or None)
             return cursor.fetchall() if cursor.description else []
     except psycopg.Error as error:
-        told = refused(error, address)
-        raise RestoreRefused(told.message, hint=told.hint) from None
+        raise refused(error, address) from None

@@ -11,14 +11,13 @@ Which indexes and sequences are a table's the manifest tells.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from include.backup.sources.postgresql.loading import Table
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 _LINE: Final = re.compile(r"\d+; \d+ \d+ (?P<what>.+)")
+_WORD_END: Final = re.compile(r"[ .]|$")
 # What is said of a table, with its name right behind the schema's.
 _OF_TABLE: Final = (
     "TABLE",
@@ -33,22 +32,36 @@ _OF_TABLE: Final = (
 )
 
 
-def lines_of(listed: Iterable[str], tables: Iterable[Table]) -> Iterator[str]:
-    """The lines of a list that belong to some tables, in the order of the list."""
-    openings = [opening for table in tables for opening in _openings(table)]
+def lines_of(
+    listed: Iterable[str],
+    relations: Iterable[Mapping[str, Any]],
+    wanted: Container[tuple[str, str]],
+) -> Iterator[str]:
+    """The lines of a list that belong to some tables, in the order of the list.
+
+    Names are not quoted there, and may hold spaces: a line is about the longest name that fits.
+
+    Args:
+        relations: all of the database, as the manifest describes them.
+        wanted: schema and name of the tables.
+    """
+    known = {
+        opening: (one["schema"], one["name"]) in wanted
+        for one in relations
+        for opening in _openings(one)
+    }
     for line in listed:
-        found = _LINE.fullmatch(line)
-        if found and any(_begins(found["what"], opening) for opening in openings):
+        if (found := _LINE.fullmatch(line)) is None:
+            continue
+        what = found["what"]
+        ends = [end.start() for end in _WORD_END.finditer(what)]
+        openings = (what[:end] for end in reversed(ends))
+        if next((known[one] for one in openings if one in known), False):
             yield line
 
 
-def _begins(what: str, opening: str) -> bool:
-    """Whether a text begins with whole words."""
-    return what.startswith(opening) and what[len(opening) : len(opening) + 1] in {"", " ", "."}
-
-
-def _openings(table: Table) -> Iterator[str]:
-    schema, name = table.schema, table.name
+def _openings(relation: Mapping[str, Any]) -> Iterator[str]:
+    schema, name = relation["schema"], relation["name"]
     for kind in _OF_TABLE:
         yield f"{kind} {schema} {name}"
     for about in ("ACL", "COMMENT", "SECURITY LABEL"):
@@ -56,11 +69,11 @@ def _openings(table: Table) -> Iterator[str]:
         yield f"{about} {schema} COLUMN {name}"
         yield f"{about} {schema} CONSTRAINT {name}"
         yield f"{about} {schema} TRIGGER {name}"
-    for index in table.indexes:
+    for index in relation.get("indexes", ()):
         yield f"INDEX {schema} {index}"
         yield f"INDEX ATTACH {schema} {index}"
         yield f"COMMENT {schema} INDEX {index}"
-    for sequence in table.sequences:
+    for sequence in relation.get("sequences", ()):
         for kind in ("SEQUENCE", "SEQUENCE OWNED BY"):
             yield f"{kind} {schema} {sequence}"
         for about in ("ACL", "COMMENT"):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
-_LONGEST_MESSAGE: Final = 500
+_LONGEST_MESSAGE: Final = 500  # characters
+_MOST_COMPLAINTS: Final = 8000  # bytes
 _TELLING: Final = re.compile(r"\b(error|fatal|panic|hint): ", re.IGNORECASE)
 _OF_OWNERS: Final = re.compile(
     r'must be (a )?member of role|must be able to SET ROLE|role "[^"]*" does not exist'
@@ -25,13 +26,87 @@ _QUOTING: Final = re.compile(
 )
 
 
-class Program:
-    """A program while it writes; its output is complete only if `readinto` has returned 0.
+class Child:
+    """A program that lives no longer than the block around it, and what it complains of.
 
     Args:
         what: names it in errors.
+        stdin: a descriptor, or one of the constants of `subprocess`.
         open_files: descriptors that it reads from, by the same numbers.
+        error: of what class its failing is.
     """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        what: str,
+        environment: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+        open_files: Sequence[int] = (),
+        error: type[BackupError] = SourceError,
+    ) -> None:
+        self._what = what
+        self._error = error
+        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
+        try:
+            self._process = subprocess.Popen(
+                list(arguments),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._errors,
+                env=dict(environment),
+                pass_fds=tuple(open_files),
+            )
+        except BaseException:
+            os.close(self._errors)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+        os.close(self._errors)
+
+    def _read_pipe(self, target: memoryview) -> int:
+        """Wait for output and fill the beginning of `target`; 0 when there will be no more.
+
+        Raises:
+            BackupError: it hangs.
+        """
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        waiting = select.poll()  # `select` knows no descriptor above 1023
+        waiting.register(pipe, select.POLLIN)
+        if not waiting.poll(STALL_SECONDS * 1000):
+            raise self._error(
+                f"{self._what}: nothing came for {STALL_SECONDS} s",
+                hint="is the server overloaded, or the connection dead?",
+            )
+        return os.readv(pipe, [target])
+
+    def _complaint(self) -> str:
+        """What it wrote to its standard error, but for what would be too much."""
+        return os.pread(self._errors, _MOST_COMPLAINTS, 0).decode(errors="replace")
+
+    def _failure(self) -> BackupError:
+        """Why it failed, from what it said; it has ended or is about to."""
+        code, said = self._process.wait(), self._complaint()
+        return self._error(
+            f"{self._what}: {essence(said) or f'it ended with {code}'}", hint=hint_about(said)
+        )
+
+
+class Program(Child):
+    """A program while it writes; its output is complete only if `readinto` has returned 0."""
 
     def __init__(
         self,
@@ -42,53 +117,31 @@ class Program:
         open_files: Sequence[int] = (),
         error: type[BackupError] = SourceError,
     ) -> None:
-        self._what = what
-        self._error = error
-        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
-        self._process = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.DEVNULL,
+        super().__init__(
+            arguments,
+            what=what,
+            environment=environment,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=dict(environment),
-            pass_fds=tuple(open_files),
+            open_files=open_files,
+            error=error,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.wait()
-        os.close(self._errors)
 
     def readinto(self, target: memoryview) -> int:
         """Fill the beginning of `target`; 0 when the program has ended well.
 
         Raises:
-            SourceError: it has not, or it hangs.
+            BackupError: it has not, or it hangs.
         """
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
-        if not select.select([pipe], [], [], STALL_SECONDS)[0]:
-            raise self._error(
-                f"{self._what}: nothing came for {STALL_SECONDS} s",
-                hint="is the server overloaded, or the connection dead?",
-            )
-        count = os.readv(pipe, [target])
+        count = self._read_pipe(target)
         if not count and self._process.wait():
-            told = complaint(self._errors, self._process)
-            raise self._error(f"{self._what}: {told}", hint=hint_about(told))
+            raise self._failure()
         return count
 
     def read(self) -> bytes:
         """All of its output.
 
         Raises:
-            SourceError.
+            as `readinto`.
         """
         output, buffer = bytearray(), memoryview(bytearray(1 << 16))
         while count := self.readinto(buffer):
@@ -96,7 +149,7 @@ class Program:
         return bytes(output)
 
 
-class Feeding:
+class Feeding(Child):
     """A program that reads what it is given; it has done its work only if `finish` returns."""
 
     def __init__(
@@ -107,28 +160,9 @@ class Feeding:
         environment: Mapping[str, str],
         error: type[BackupError],
     ) -> None:
-        self._what = what
-        self._error = error
-        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
-        self._process = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            env=dict(environment),
+        super().__init__(
+            arguments, what=what, environment=environment, stdin=subprocess.PIPE, error=error
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
-        self._process.wait()
-        os.close(self._errors)
 
     def write(self, data: bytes) -> None:
         """Give it more.
@@ -153,14 +187,7 @@ class Feeding:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         if self._process.wait():
-            told = complaint(self._errors, self._process)
-            raise self._error(f"{self._what}: {told}", hint=hint_about(told))
-
-
-def complaint(errors: int, process: subprocess.Popen[bytes]) -> str:
-    """What a program wrote to its standard error, on one line."""
-    told = os.pread(errors, 16 * _LONGEST_MESSAGE, 0).decode(errors="replace")
-    return essence(told)[:_LONGEST_MESSAGE] or f"it ended with {process.returncode}"
+            raise self._failure()
 
 
 def hint_about(told: str) -> str:
@@ -176,10 +203,10 @@ def hint_about(told: str) -> str:
 
 
 def essence(told: str) -> str:
-    """The errors and hints among what a program or a server said, on one line.
+    """The errors and hints among what a program or a server said, on one line that is not long.
 
     Not the details: they may quote rows (``DETAIL: Key (email)=(…) is duplicated``).
     """
     lines = [line for line in told.split("\n") if line.strip() and not _QUOTING.match(line)]
     telling = [line for line in lines if _TELLING.search(line)]
-    return " ".join(" ".join(telling or lines[:1]).split())
+    return " ".join(" ".join(telling or lines[:1]).split())[:_LONGEST_MESSAGE]

@@ -12,14 +12,13 @@ has it: then nothing is read here, and the coordinator reads it (`LockRefused`).
 from __future__ import annotations
 
 import fcntl
-import os
-import select
 import subprocess
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import BackupError, SourceError
-from include.backup.sources.postgresql.programs import essence, hint_about
+from include.backup.sources.postgresql import memory_file
+from include.backup.sources.postgresql.programs import Child, essence, hint_about
 from include.backup.sources.postgresql.snapshot import settings_of
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 _PIPE_BYTES: Final = 1 << 20
 _MARK: Final = b"\\.\n"
-STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
-_LONGEST_MESSAGE: Final = 500
 # The code of an error is the same in every language that a server speaks.
 _ARGUMENTS: Final = (
     "-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-f", "-",
@@ -43,7 +40,7 @@ class LockRefused(BackupError):
     """Somebody waits for the table; only who has it already may read it now."""
 
 
-class Pump:
+class Pump(Child):
     """One psql that writes the ranges of one table. Use it in one thread.
 
     Args:
@@ -53,40 +50,22 @@ class Pump:
     def __init__(
         self, snapshot: DatabaseSnapshot, psql: str, relation: Relation, queries: Sequence[str]
     ) -> None:
-        self._what = f"{snapshot.address.shown} {relation.label}"
-        self._script = os.memfd_create("holdfast-copy", os.MFD_CLOEXEC)
-        self._errors = os.memfd_create("holdfast-errors", os.MFD_CLOEXEC)
-        with os.fdopen(os.dup(self._script), "wb") as script:
-            script.writelines(_script(snapshot, relation, queries))
-        os.lseek(self._script, 0, os.SEEK_SET)
-        environment = snapshot.address.environment() | {"PGCLIENTENCODING": "UTF8"}
-        self._process = subprocess.Popen(
-            [psql, *_ARGUMENTS],
-            stdin=self._script,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-        )
+        with memory_file.made(_script(snapshot, relation, queries)) as script:
+            super().__init__(
+                [psql, *_ARGUMENTS],
+                what=f"{snapshot.address.shown} {relation.label}",
+                environment=snapshot.address.environment() | {"PGCLIENTENCODING": "UTF8"},
+                stdin=script,
+                stdout=subprocess.PIPE,
+            )
         assert self._process.stdout is not None
-        self._pipe = self._process.stdout.fileno()
-        fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with suppress(OSError):  # this user has many pipes already
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._buffer = bytearray(_PIPE_BYTES)
         self._start = self._end = 0  # what of the buffer has not been handed out
         self._at_line = True  # whether what comes next begins a line
         self._begun = False  # whether anything was handed out, or a range ended
         self.rows = 0  # of the range that is read
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.wait()
-        os.close(self._script)
-        os.close(self._errors)
 
     def readinto(self, target: memoryview) -> int:
         """Fill the beginning of `target` with rows of this range; 0 at its end.
@@ -148,33 +127,18 @@ class Pump:
         left = self._end - self._start
         self._buffer[:left] = self._buffer[self._start : self._end]
         self._start, self._end = 0, left
-        if not select.select([self._pipe], [], [], STALL_SECONDS)[0]:
-            raise SourceError(
-                f"{self._what}: nothing came for {STALL_SECONDS} s",
-                hint="is the server overloaded, or the connection dead?",
-            )
-        count = os.readv(self._pipe, [memoryview(self._buffer)[left:]])
+        count = self._read_pipe(memoryview(self._buffer)[left:])
         self._end += count
         return count > 0
 
-    def _failure(self) -> SourceError | LockRefused:
-        code = self._process.wait()
-        told = os.pread(self._errors, 4 * _LONGEST_MESSAGE, 0).decode(errors="replace")
-        if _LOCK_NOT_AVAILABLE in told and not self._begun:
+    def _failure(self) -> BackupError:
+        code, said = self._process.wait(), self._complaint()
+        if _LOCK_NOT_AVAILABLE in said and not self._begun:
             return LockRefused(f"{self._what}: another session waits for it")
-        text = essence(told)[:_LONGEST_MESSAGE]
         return SourceError(
-            f"{self._what}: psql ended with {code} in the middle: {text}", hint=hint_about(told)
+            f"{self._what}: psql ended with {code} in the middle: {essence(said)}",
+            hint=hint_about(said),
         )
-
-
-@contextmanager
-def pumped(
-    snapshot: DatabaseSnapshot, psql: str, relation: Relation, queries: Sequence[str]
-) -> Iterator[Pump]:
-    """A pump that is ended with the block, however it ends."""
-    with Pump(snapshot, psql, relation, queries) as pump:
-        yield pump
 
 
 def _script(

@@ -1,6 +1,6 @@
 """One pass over the databases of a server; see sources.base.Reading.
 
-    roles.sql, <database>/…          the files of database.py
+    roles.sql, <database>/…          the files of definitions.py
 
 All snapshots are taken when the pass begins, one for each database. Small tables are read by the
 coordinating session itself, the others through psql, as many at a time as the dataset has jobs.
@@ -8,7 +8,6 @@ coordinating session itself, the others through psql, as many at a time as the d
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 from hashlib import sha256
@@ -138,7 +137,7 @@ class PostgresReading:
                 with self._table(one, name, entry, was) as rows:
                     yield rows
             elif name == _OBJECTS:
-                with one.dump_large_objects() as program:
+                with one.definitions.dump_large_objects() as program:
                     yield Stream(entry, program, one.note_size(name))
             elif name == _ARCHIVE:
                 yield self._archive(one, entry, was)
@@ -175,10 +174,10 @@ class PostgresReading:
         """schema.dump: the parent's, if it restores the same; each is written with its time."""
         known = manifest.decode(self._parent.load(manifest.MANIFEST)) if self._parent else {}
         before = known.get("databases", {}).get(one.name, {}).get("schema_sha256")
-        if was is not None and was.content and before == one.schema_sha256:
+        if was is not None and was.content and before == one.definitions.sha256:
             one.results[_ARCHIVE] = FileResult(bytes=was.size)
             return Kept(was)
-        data = _whole(one.archive())
+        data = one.definitions.archive().whole()
         one.results[_ARCHIVE] = _result_of(data)
         return Bytes(entry, data)
 
@@ -262,7 +261,3 @@ class PostgresReading:
 
 def _result_of(data: bytes, *, rows: int | None = None) -> FileResult:
     return FileResult(bytes=len(data), rows=rows, sha256=sha256(data).hexdigest())
-
-
-def _whole(descriptor: int) -> bytes:
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)

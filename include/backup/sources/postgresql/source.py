@@ -12,7 +12,8 @@ from include.backup.errors import SourceError
 from include.backup.format.times import datetime_of_text
 from include.backup.policy.source_model import EVERY, PostgresqlSettings
 from include.backup.sources.postgresql import manifest
-from include.backup.sources.postgresql.database import Database, DefinitionsLocked
+from include.backup.sources.postgresql.database import Database
+from include.backup.sources.postgresql.definitions import DefinitionsLocked
 from include.backup.sources.postgresql.programs import Program
 from include.backup.sources.postgresql.reading import PostgresReading
 from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
@@ -95,7 +96,7 @@ class PostgresSource:
             snapshot = DatabaseSnapshot(self._address.of_database(name), elapsed=elapsed)
             try:
                 one = Database(snapshot, self._settings, before=before, restrict_key=restrict_key)
-                one.archive()
+                one.definitions.archive()
             except DefinitionsLocked as error:
                 snapshot.close()
                 if tries == _MOST_TRIES:

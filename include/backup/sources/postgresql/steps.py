@@ -6,8 +6,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from include.backup.evidence.wording import count
 from include.backup.sources.postgresql.address import as_argument
-from include.backup.sources.postgresql.database import copied_by_shell
+from include.backup.sources.postgresql.definitions import copied_by_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ def restore_steps(databases: Sequence[Database]) -> str:
                 shown=_word(as_argument(one.name)),
                 folder=_word(one.folder),
                 major=one.snapshot.version // 10_000,
-                tables=len(one.tables),
+                tables=count(len(one.tables), "table"),
                 objects=objects,
                 others="".join(_by_shell(one)),
                 needed=f" {_TABLESPACES.format(', '.join(one.tablespaces))}"
@@ -39,15 +40,15 @@ def restore_steps(databases: Sequence[Database]) -> str:
 
 def tables_in(tables: int, databases: int) -> str:
     """How much there is, for people."""
-    some = "1 table" if tables == 1 else f"{tables:,} tables"
-    return some if databases == 1 else f"{some} in {databases} databases"
+    some = count(tables, "table")
+    return some if databases == 1 else f"{some} in {count(databases, 'database')}"
 
 
 def _by_shell(one: Database) -> Iterator[str]:
     """The lines for tables that load.sql cannot name."""
     for file, relation in one.tables.items():
         if copied_by_shell(relation):
-            command = f"COPY {one.copy_from(relation, 'STDIN')}"
+            command = f"COPY {one.definitions.copy_from(relation, 'STDIN')}"
             yield (
                 f"    psql -X -v ON_ERROR_STOP=1 -d {_word(as_argument(one.name))} "
                 f"-c {_word(command)} <data/{_word(file)}\n"
@@ -86,7 +87,7 @@ already are told as errors, which are the only ones to be ignored:
     psql -X -d postgres -f roles.sql
 """
 _DATABASE: Final = """\
-The database {name}, on a server of version {major} or newer, with {tables} tables.{needed} The
+The database {name}, on a server of version {major} or newer, with {tables}.{needed} The
 first line makes it; to give it another name, change that in database.sql and in the lines below:
 
     cd "$TARGET/$DATASET"/{folder}

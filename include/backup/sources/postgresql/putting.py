@@ -1,0 +1,191 @@
+"""Putting one database back into a server, or some tables of it into a database that has others.
+
+    database → pre-data → rows, in parallel → large objects → sequences
+             → post-data, in parallel → privileges → materialized views → statistics
+
+The first error of the server ends it: what is incomplete is no restore.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.backup.errors import RestoreRefused
+from include.backup.sources.postgresql import making
+from include.backup.sources.postgresql.archive import PRIVILEGES, Archive
+from include.backup.sources.postgresql.catalog import qualified, quote_text
+from include.backup.sources.postgresql.loading import Loading
+from include.backup.sources.postgresql.partial import lines_of
+from include.backup.sources.postgresql.statements import without_owners
+from include.backup.sources.postgresql.tools import find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from include.backup.sources.base import StoredFiles
+    from include.backup.sources.postgresql.address import Address
+    from include.backup.sources.postgresql.loading import Table
+    from include.backup.sources.postgresql.wanted import Rules, Wanted
+
+
+class Putting:
+    """One database on its way back.
+
+    Args:
+        address: of the database as it will be called.
+        version: the major version of the server.
+        progress: told how many bytes were sent.
+        note: told what is not as it was.
+    """
+
+    def __init__(
+        self,
+        files: StoredFiles,
+        one: Wanted,
+        address: Address,
+        rules: Rules,
+        *,
+        version: int,
+        progress: Callable[[int], None],
+        note: Callable[[str, str], None],
+    ) -> None:
+        self._files = files
+        self._one = one
+        self._address = address
+        self._rules = rules
+        self._progress = progress
+        self._note = note
+        self._psql = find_tool("psql", at_least=min(version, 10))
+        self._pg_restore = find_tool("pg_restore", at_least=version)
+
+    def make_database(self) -> None:
+        """Make the database as it was.
+
+        Raises:
+            RestoreRefused.
+        """
+        making.make_database(
+            self._address,
+            named=self._one.name,
+            definition=self._files.load(self._path("database.sql")),
+            psql=self._psql,
+            owner=self._rules.owner,
+            tablespaces=self._has_tablespaces,
+        )
+
+    def put_database(self) -> None:
+        """Put back all definitions, and the rows that are wanted, into an empty database.
+
+        Raises:
+            RestoreRefused, DamageFound, StorageError.
+        """
+        with self._archive() as archive:
+            only = None if self._one.whole else archive.without_foreign_keys()
+            if only is not None:
+                self._say("foreign keys were left out: not every table has its rows")
+            self._section(archive, "pre-data", only)
+            self._load()
+            self._put_large_objects()
+            self._run(self._files.stream(self._path("sequences.sql")))
+            self._section(archive, "post-data", only)
+            self._grant(archive, archive.privileges)
+        if self._one.whole:
+            self._run(self._files.stream(self._path("refresh.sql")))
+        self._analyze("ANALYZE")
+
+    def put_tables(self) -> None:
+        """Put some tables back beside others that are there.
+
+        A table that is there keeps its definition, and gets other rows; one that is not is made,
+        with its indexes, constraints and triggers, in what is there of schemas and types.
+
+        Raises:
+            RestoreRefused, DamageFound, StorageError.
+        """
+        tables = self._one.tables
+        there = making.tables_there(self._address)
+        missing = [table for table in tables if table.sql not in there]
+        with self._archive() as archive:
+            relations = self._one.described["relations"].values()
+            names = {(table.schema, table.name) for table in missing}
+            only = list(lines_of(archive.entries, relations, names))
+            self._section(archive, "pre-data", only)
+            self._load()
+            self._run(self._sequences_of(missing))
+            self._section(archive, "post-data", only)
+            self._grant(archive, list(filter(PRIVILEGES.match, only)))
+        self._analyze(f"ANALYZE {', '.join(table.sql for table in tables)}")
+
+    @cached_property
+    def _has_tablespaces(self) -> bool:
+        """Whether the server has the tablespaces that the database was in."""
+        wanted = set(self._one.described.get("tablespaces", ()))
+        missing = sorted(wanted - making.tablespaces(self._address)) if wanted else []
+        if missing:
+            self._say(f"not in the tablespaces it was in: there is no {', '.join(missing)}")
+        return not missing
+
+    def _archive(self) -> Archive:
+        pieces = self._files.stream(self._path("schema.dump"))
+        return Archive(pieces, self._address, self._pg_restore)
+
+    def _section(self, archive: Archive, section: str, only: Sequence[str] | None) -> None:
+        if only is not None and not only:
+            return
+        owner, arguments = self._rules.owner, [f"--section={section}", "--no-privileges"]
+        if section == "post-data" and self._rules.jobs > 1:
+            arguments.append(f"--jobs={self._rules.jobs}")
+        if not self._has_tablespaces:
+            arguments.append("--no-tablespaces")
+        if owner is not None:
+            arguments.append("--no-owner")
+        if owner:
+            arguments.append(f"--role={owner}")
+        archive.restore(*arguments, what=section, only=only)
+
+    def _grant(self, archive: Archive, privileges: Sequence[str]) -> None:
+        """Grant what was granted, last of all; see archive.PRIVILEGES."""
+        if self._rules.owner is None and privileges:
+            archive.restore(what="privileges", only=privileges)
+
+    def _load(self) -> None:
+        loading = Loading(
+            self._address,
+            self._files,
+            encoding=self._one.described["encoding"],
+            jobs=self._rules.jobs,
+            progress=self._progress,
+        )
+        loading.load(self._one.tables)
+
+    def _put_large_objects(self) -> None:
+        path, owner = self._path("large_objects.sql"), self._rules.owner
+        if self._files.find(path) is not None:
+            pieces = self._files.stream(path)
+            self._run(pieces if owner is None else without_owners(pieces, owner))
+
+    def _sequences_of(self, tables: Iterable[Table]) -> list[bytes]:
+        """The lines of sequences.sql for the sequences that were made with their tables."""
+        wanted = [
+            f"setval({quote_text(qualified(table.schema, name))},".encode()
+            for table in tables
+            for name in table.sequences
+        ]
+        lines = self._files.load(self._path("sequences.sql")).splitlines(keepends=True)
+        return [line for line in lines if any(name in line for name in wanted)]
+
+    def _analyze(self, statement: str) -> None:
+        try:
+            self._run([f"{statement};\n".encode()])
+        except RestoreRefused as error:  # all is there; the server gathers them in its own time
+            self._say(f"no statistics: {error.message}")
+
+    def _run(self, pieces: Iterable[bytes]) -> None:
+        making.run_sql(self._address, self._psql, pieces)
+
+    def _path(self, name: str) -> bytes:
+        return self._one.folder + b"/" + name.encode()
+
+    def _say(self, what: str) -> None:
+        self._note(self._one.name, what)

@@ -1,0 +1,97 @@
+"""What of a recovery point goes back into a server: databases, or some tables of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from include.backup.errors import DestinationRefused
+from include.backup.sources.postgresql import manifest
+from include.backup.sources.postgresql.loading import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+def _everything(path: bytes) -> bool:
+    del path
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What may be done to the server, and how."""
+
+    database: str = ""  # another name for the database; empty: its own
+    overwrite: bool = False  # a database that is there is removed first
+    into_source: bool = False  # the very database that the data is from may be written to
+    owner: str | None = None  # of everything; "": whoever restores; None: as it was
+    jobs: int = 2
+    wanted: Callable[[bytes], bool] = field(default=_everything)  # paths in the dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A database, or some tables of it, on the way back."""
+
+    name: str
+    folder: bytes  # in the dataset
+    described: Mapping[str, Any]  # in the manifest
+    tables: Sequence[Table]
+    whole: bool
+
+    @property
+    def version(self) -> int:
+        """The major version of the server that it is from."""
+        return int(self.described["server_version"]) // 10_000
+
+
+def wanted_of(document: Mapping[str, Any], rules: Rules) -> list[Wanted]:
+    """What of a recovery point is put back.
+
+    Args:
+        document: the manifest.
+
+    Raises:
+        DestinationRefused: nothing, or what cannot be put there.
+    """
+    if document.get("kind") != "postgresql":
+        raise DestinationRefused(
+            "the recovery point holds no PostgreSQL databases", hint="restore it to a directory"
+        )
+    wanted = []
+    for name, described in document["databases"].items():
+        folder = manifest.escaped(name).encode()
+        whole = rules.wanted(folder)
+        tables = [one for one in _tables(folder, described) if whole or rules.wanted(one.path)]
+        if whole or tables:
+            wanted.append(
+                Wanted(name=name, folder=folder, described=described, tables=tables, whole=whole)
+            )
+    if not wanted:
+        raise DestinationRefused(
+            "nothing of the recovery point was chosen",
+            hint="patterns are as in DATABASE, or DATABASE/data/SCHEMA.TABLE.copy",
+        )
+    if rules.database and len(wanted) > 1:
+        raise DestinationRefused(
+            f"{len(wanted)} databases cannot all be called {rules.database}",
+            hint=f"choose one by --path: {', '.join(one.name for one in wanted)}",
+        )
+    return wanted
+
+
+def _tables(folder: bytes, described: Mapping[str, Any]) -> Iterator[Table]:
+    for one in described["relations"].values():
+        if "file" in one:
+            yield Table(
+                schema=one["schema"],
+                name=one["name"],
+                columns=tuple(one["columns"]),
+                indexes=tuple(one["indexes"]),
+                sequences=tuple(one["sequences"]),
+                path=folder + b"/" + one["file"].encode(),
+                rows=int(one["count"]),
+                size_bytes=int(one["bytes"]),
+                shared=bool(one.get("extension")),
+            )
