@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.restore import Order, restore
+from include.backup.actions.restore import restore
 from include.backup.actions.setting import Setting
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.load import parse_policy

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.archive import Archive
 from include.backup.actions.back_up import back_up
+from include.backup.actions.choosing import Order
 from include.backup.actions.export_key import export_key
-from include.backup.actions.restore import Order, restore
+from include.backup.actions.restore import restore
 from include.backup.format.ids import digest
 from include.backup.format.tree import encode_tree
 from include.backup.policy.model import Method

@@ -66,7 +66,9 @@ def test_we_restore_what_stock_restic_backed_up(
     restoring = Restoring(repository, target, "", Progress())
     restoring.run(snapshots[-1].tree, "crm")
     assert restoring.damages == {}
-    assert [note for note in restoring.notes if "socket" not in note and "owners" not in note] == []
+    told = restoring.notes.told().texts
+    assert [note for note in told if "socket" not in note and "owners" not in note] == []
+    assert not restoring.notes.told(lost=True).total
     assert differences(survey(folder / "crm"), survey(tmp_path / "restored")) == []
 
 

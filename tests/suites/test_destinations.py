@@ -17,6 +17,7 @@ from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType, encode_tree
 from include.backup.repository.progress import Progress
 from include.backup.repository.repository import Repository
+from include.backup.sources import noting
 from include.backup.sources.directory import Directory
 from include.backup.storage.memory import MemoryStorage
 from tests.suites.destination_suite import (
@@ -228,6 +229,23 @@ def test_each_attribute_is_set_by_itself(target: Path) -> None:
     told = [note.what for note in destination.notes if note.path == "strange"]
     assert any("setuid" in what for what in told)
     assert sum("attribute" in what for what in told) == 2
+
+
+def test_what_is_lost_is_told_however_much_else_there_is_to_tell(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notes are kept by name up to a number; a link that could not be made is counted always."""
+    monkeypatch.setattr(noting, "MOST_KEPT", 2)
+    destination = Directory(target)
+    begin(destination)
+    for number in range(5):
+        destination.note(b"%d" % number, "odd")
+        destination.link(b"link %d" % number, b"nothing")
+    told = destination.finish()
+    assert told.told().total == 5 + (not destination.owners)
+    lost = told.told(lost=True)
+    assert (len(lost.texts), lost.total) == (2, 5)
+    assert lost.texts[0].startswith("link 0: link to nothing not made: ")
 
 
 def test_a_time_that_is_none_is_told(target: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.about import ParentPoint
 from include.backup.actions.restoring import Restoring
 from include.backup.errors import DamageFound, FileAbsent, RestoreRefused
-from include.backup.evidence.wording import count
+from include.backup.evidence.wording import Several, count
 from include.backup.repository.streaming import SnapshotFiles
 from include.backup.sources.base import Server
 
@@ -33,7 +33,7 @@ class Done:
     files: int
     bytes_written: int
     contents: str  # for people
-    notes: tuple[str, ...]
+    notes: Several
     matched: bool  # whether the pattern, if there was one, fits anything
 
 
@@ -84,15 +84,16 @@ def _into_directory(
 ) -> Done:
     restoring = Restoring(repository, destination, pattern, progress)
     restoring.run(snapshot.tree, name)
+    refused = _joined(restoring.notes.told(lost=True), restoring.refused)
     if restoring.damages:
-        raise damaged_entries(restoring.damages, refused=restoring.refused)
-    if restoring.refused:
-        raise refused_entries(restoring.refused)
+        raise damaged_entries(restoring.damages, refused=refused)
+    if refused.total:
+        raise refused_entries(refused)
     return Done(
         files=restoring.files,
         bytes_written=restoring.bytes_written,
         contents=count(restoring.files, "file"),
-        notes=(*restoring.notes, *damages),
+        notes=_joined(restoring.notes.told(), damages),
         matched=restoring.matched,
     )
 
@@ -114,11 +115,13 @@ def _into_server(
         done = server.put(
             PointFiles(files, point), lambda written: progress.add(bytes_done=written)
         )
+    if (lost := done.notes.told(lost=True)).total:
+        raise refused_entries(lost)
     return Done(
         files=done.files,
         bytes_written=done.bytes_written,
         contents=done.contents,
-        notes=(*(f"{note.path}: {note.what}" for note in done.notes), *damages),
+        notes=_joined(done.notes.told(), damages),
         matched=True,
     )
 
@@ -151,10 +154,10 @@ class PointFiles:
         return self._point.load(name)
 
 
-def damaged_entries(damages: dict[str, str], *, refused: Sequence[str] = ()) -> DamageFound:
+def damaged_entries(damages: dict[str, str], *, refused: Several) -> DamageFound:
     """One error for all entries that could not be restored."""
     named = _named([f"{path}: {what}" for path, what in damages.items()])
-    others = f"; besides, {refused_entries(refused).message}" if refused else ""
+    others = f"; besides, {refused_entries(refused).message}" if refused.total else ""
     entries = count(len(damages), "entry is", "entries are")
     return DamageFound(
         f"{entries} damaged and left out: {named}{others}",
@@ -162,13 +165,18 @@ def damaged_entries(damages: dict[str, str], *, refused: Sequence[str] = ()) -> 
     )
 
 
-def refused_entries(refused: Sequence[str]) -> RestoreRefused:
+def refused_entries(refused: Several) -> RestoreRefused:
     """One error for all entries that were not put back for what stands in their place."""
+    entries = count(refused.total, "entry was", "entries were")
     return RestoreRefused(
-        f"{count(len(refused), 'entry was', 'entries were')} not put back: {_named(refused)}",
+        f"{entries} not put back: {_named(refused.texts)}",
         hint="everything else was restored; move away what stands there, or restore elsewhere",
     )
 
 
 def _named(entries: Sequence[str]) -> str:
     return "; ".join(entries[:_MOST_NAMED])
+
+
+def _joined(several: Several, more: Sequence[str]) -> Several:
+    return Several([*several.texts, *more], several.total + len(more))

@@ -5,7 +5,7 @@ choose the point → look at the destination → begun → put back → record r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point
@@ -17,6 +17,7 @@ from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.format.times import text_of_datetime
 from include.backup.repository.progress import Progress
+from include.backup.vault import bodies
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from include.backup.errors import BackupError
     from include.backup.sources.base import Destination, Server
     from include.backup.vault.generations import Point
-
-__all__ = ["Order", "restore"]
-
-_MOST_NOTES: Final = 100  # written out in a record; the number of all is there as well
 
 
 def restore(
@@ -107,8 +104,7 @@ def _end(act: Act, point: Point, order: Order, done: Done, *, took: timedelta) -
         "files": done.files,
         "bytes": done.bytes_written,
         "seconds": round(took.total_seconds()),
-        "notes": len(done.notes),
-        "noted": list(done.notes[:_MOST_NOTES]),
+        **bodies.noted(done.notes),
     }
     what = f"restored to {order.address}"
     return act.end(Kind.RESTORED, body, say=lambda _: told, what=what, details=body)

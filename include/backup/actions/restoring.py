@@ -14,6 +14,7 @@ from include.backup.errors import DamageFound, InTheWay
 from include.backup.format.ids import BlobType
 from include.backup.format.tree import Node, NodeType
 from include.backup.repository.reader import BlobReader, Piece
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Restoring:
         self.bytes_written = 0
         self.damages: dict[str, str] = {}
         self.refused: list[str] = []  # entries not put back for what stands there, and why
-        self.notes: list[str] = []
+        self.notes = Notes()
 
     def run(self, tree: bytes, name: str) -> None:
         """Restore the dataset's own directory below the root tree `tree`.
@@ -59,9 +60,7 @@ class Restoring:
             for file in self.unfinished:
                 file.abort()
             raise
-        notes = self._destination.finish()
-        self.refused += [f"{note.path}: {note.what}" for note in notes if note.lost]
-        self.notes = [f"{note.path}: {note.what}" for note in notes if not note.lost]
+        self.notes = self._destination.finish()
 
     def fail(self, path: bytes, damage: DamageFound) -> None:
         """Note an entry that cannot be restored."""

@@ -16,7 +16,7 @@ from include.backup.actions.generation import locked_until
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import count, moment, some_of
+from include.backup.evidence.wording import Several, count, moment, some_of
 from include.backup.format.ids import BlobType, digest
 from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_snapshot
 from include.backup.format.times import text_of_datetime
@@ -28,7 +28,7 @@ from include.backup.repository.writer import WriteSession
 from include.backup.vault import bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from include.backup.actions.acts import Act
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from include.backup.policy.model import Method
     from include.backup.repository.lock import RepositoryLock
     from include.backup.repository.progress import Progress
-    from include.backup.sources.base import Note, Reading
+    from include.backup.sources.base import Reading
+    from include.backup.sources.noting import Notes
     from include.backup.vault.generations import Generation
     from include.backup.vault.leases import Lease
     from include.backup.vault.state import DatasetState
 
 PROGRAM: Final = "holdfast 0.1.0"
 SAMPLE_SHARE: Final = 0.01  # of the new packs, read back before they count
-_MOST_NOTES: Final = 100  # written out in a record; the number of all is there as well
 _dice = random.SystemRandom()
 
 
@@ -101,7 +101,7 @@ class Taking:
                 self._data_new = session.added.data_bytes
                 about = self._about(session, parent, reading, archive)
                 tree = session.add_blob(BlobType.TREE, encode_tree([about, root]))
-                taken_at, notes = reading.taken_at, list(reading.notes)
+                taken_at, notes = reading.taken_at, reading.notes
                 self._contents = reading.contents(archive.counts.files)
             session.flush()
             read_back(self.repository, session, tree)
@@ -210,29 +210,15 @@ class Taking:
         )
 
     def _commit(
-        self, snapshot: Snapshot, archive: Archive, session: WriteSession, notes: Sequence[Note]
+        self, snapshot: Snapshot, archive: Archive, session: WriteSession, notes: Notes
     ) -> Outcome:
         """Save the snapshot, then its record."""
-        place, counts = self.act.place, archive.counts
-        expires = expires_at(snapshot.time, place.data_class.retention)
-        data = encode_snapshot(self.repository.key, snapshot)
-        snapshot_id = digest(data)
-        self.repository.storage.save(
-            f"snapshots/{snapshot_id.hex()}",
-            data,
-            sha256=snapshot_id,
-            locked_until=expires if place.vault.object_lock else None,
-        )
-        figures = {
-            "entries": counts.entries - 1,  # without the dataset's own directory
-            "bytes_read": counts.bytes_read,
-            "bytes_new": self._data_new,
-            "bytes_stored": session.added.stored_bytes,
-            "bytes_found": self.bytes_found,
-        }
+        expires = expires_at(snapshot.time, self.act.place.data_class.retention)
+        snapshot_id = self._save(snapshot, expires)
         if notes:
-            named = some_of([f"{note.path} ({note.what})" for note in notes])
-            self.remarks.append(f"{count(len(notes), 'note')}: {named}")
+            told = Several([f"{note.path} ({note.what})" for note in notes], notes.told().total)
+            self.remarks.append(f"{count(told.total, 'note')}: {some_of(told)}")
+        figures, evidence = self._figures(archive, session), self._evidence(archive, session, notes)
         body = bodies.recovery_point(
             generation=self.generation.id,
             snapshot=snapshot_id.hex(),
@@ -243,39 +229,65 @@ class Taking:
             slot=self.act.slot,
             **figures,
         )
-        evidence = {
-            "sent": place.sent,
-            "files": counts.files,
-            "bytes_all": counts.bytes_all,
-            "bytes_trees": session.added.plaintext_bytes - self._data_new,
-            "packs": len(session.added.packs),
-            "notes": len(notes),
-            "noted": [f"{note.path}: {note.what}" for note in notes[:_MOST_NOTES]],
-            "remarks": list(self.remarks),
+        details = {
+            "snapshot": snapshot_id.hex(),
+            "generation": self.generation.id,
+            "method": str(self.method),
         }
-        taken = sentences.Taken(
-            method=str(self.method),
-            taken_at=snapshot.time,
-            where=place.where,
-            contents=self._contents,
-            bytes_read=counts.bytes_read,
-            bytes_new=self._data_new,
-            bytes_found=self.bytes_found,
-            sent=place.sent,
-            expires_at=expires,
-        )
         return self.act.end(
             Kind.RECOVERY_POINT,
             body | evidence,
-            say=self._say(taken),
+            say=self._say(self._taken(snapshot, expires, archive)),
             what=f"{self.method} recovery point complete",
-            details={
-                "snapshot": snapshot_id.hex(),
-                "generation": self.generation.id,
-                "method": str(self.method),
-                **figures,
-                **evidence,
-            },
+            details=details | figures | evidence,
+        )
+
+    def _save(self, snapshot: Snapshot, expires: datetime) -> bytes:
+        """Save the snapshot; return its id."""
+        data = encode_snapshot(self.repository.key, snapshot)
+        snapshot_id = digest(data)
+        self.repository.storage.save(
+            f"snapshots/{snapshot_id.hex()}",
+            data,
+            sha256=snapshot_id,
+            locked_until=expires if self.act.place.vault.object_lock else None,
+        )
+        return snapshot_id
+
+    def _figures(self, archive: Archive, session: WriteSession) -> dict[str, int]:
+        """What the ledger counts with; all but `entries` in bytes."""
+        return {
+            "entries": archive.counts.entries - 1,  # without the dataset's own directory
+            "bytes_read": archive.counts.bytes_read,
+            "bytes_new": self._data_new,
+            "bytes_stored": session.added.stored_bytes,
+            "bytes_found": self.bytes_found,
+        }
+
+    def _evidence(self, archive: Archive, session: WriteSession, notes: Notes) -> dict[str, object]:
+        """What the record says besides."""
+        return {
+            "sent": self.act.place.sent,
+            "files": archive.counts.files,
+            "bytes_all": archive.counts.bytes_all,
+            "bytes_trees": session.added.plaintext_bytes - self._data_new,
+            "packs": len(session.added.packs),
+            **bodies.noted(notes.told()),
+            "remarks": list(self.remarks),
+        }
+
+    def _taken(self, snapshot: Snapshot, expires: datetime, archive: Archive) -> sentences.Taken:
+        """The recovery point, for its sentence."""
+        return sentences.Taken(
+            method=str(self.method),
+            taken_at=snapshot.time,
+            where=self.act.place.where,
+            contents=self._contents,
+            bytes_read=archive.counts.bytes_read,
+            bytes_new=self._data_new,
+            bytes_found=self.bytes_found,
+            sent=self.act.place.sent,
+            expires_at=expires,
         )
 
     def _say(self, taken: sentences.Taken) -> Callable[[DatasetState], str]:

@@ -11,6 +11,7 @@ from include.backup.actions import assess as assess_action
 from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
+from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_server import PREFIX, ServerOrder, open_server
 from include.backup.actions.review import policy_ledger
@@ -108,7 +109,7 @@ def restore(options: argparse.Namespace) -> int:
     """Restore to a directory, or into a server."""
     setting = _setting(options)
     destination, address = _destination(setting, options)
-    order = restore_action.Order(
+    order = Order(
         at=options.at,
         recovery_point=options.recovery_point or "",
         path=options.path or "",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.sentences import sentence
-from include.backup.evidence.wording import count, moment, size, some_of
+from include.backup.evidence.wording import Several, count, moment, size, some_of
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TIME: Final = ("4.2",)
 _TESTED: Final = ("3.4",)
 _ENCRYPTED: Final = ("3.3",)
+_NONE: Final = Several((), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +40,13 @@ class Restored:
     by: str  # who asked for it (4.3)
 
 
-def restored(subject: Subject, done: Restored, *, notes: Sequence[str] = ()) -> str:
+def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str:
     """A recovery point was restored, every block of it compared with its id.
 
     Args:
         notes: what could not be put back as it was, one text for each entry.
     """
-    noted = f"{count(len(notes), 'note')}: {some_of(notes)}" if notes else ""
+    noted = f"{count(notes.total, 'note')}: {some_of(notes)}" if notes.total else ""
     return sentence(
         Verdict.KEPT if done.took <= done.limit else Verdict.BROKEN,
         _TIME,
@@ -107,7 +108,8 @@ def checked(
             Verdict.BROKEN,
             ("3.2",),
             subject,
-            f"{extent} checked, {count(len(damages), 'damage')} found: {some_of(damages)}",
+            f"{extent} checked, {count(len(damages), 'damage')} found: "
+            f"{some_of(Several.of(damages))}",
         )
     if bytes_read is None:
         return sentence(

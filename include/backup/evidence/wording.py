@@ -6,7 +6,7 @@ Sizes are binary (KiB, MiB, GiB), times UTC.
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +37,24 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def some_of(texts: Sequence[str]) -> str:
+class Several(NamedTuple):
+    """Texts of one sort: the first by name, all by number."""
+
+    texts: Sequence[str]
+    total: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Several:
+        """All of them."""
+        return cls(texts, len(texts))
+
+
+def some_of(several: Several) -> str:
     """The first two of many texts, and how many there are beside them: "a, b and 3 more"."""
-    others = len(texts) - _MOST_NAMED
-    named = ", ".join(texts[:_MOST_NAMED])
-    return f"{named} and {others:,} more" if others > 0 else named
+    named = several.texts[:_MOST_NAMED]
+    others = several.total - len(named)
+    text = ", ".join(named)
+    return f"{text} and {others:,} more" if others > 0 else text
 
 
 def moment(when: datetime) -> str:

@@ -14,8 +14,10 @@ either raises, or notes where the dataset's settings allow that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,15 +30,6 @@ if TYPE_CHECKING:
 SMALL_BYTES: Final = 512 << 10  # below the smallest chunk: such a file is one blob
 JOBS: Final = 2  # on two cores; uploads, which wait for the disk, have threads of their own
 MOST_TRIES: Final = 3  # how often an entry is read that changes while it is read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Something about one entry that a reader of the record should know."""
-
-    path: str  # relative to the dataset; bytes that are no UTF-8 are escaped
-    what: str  # "vanished", "grown", "skipped: permission denied", "kept changing"
-    lost: bool = False  # of a restore: the entry itself is not there
 
 
 class Parent(Protocol):
@@ -108,7 +101,7 @@ class Reading(Protocol):
         """The dataset's own directory; its name does not matter."""
 
     @property
-    def notes(self) -> Sequence[Note]:
+    def notes(self) -> Notes:
         """What was passed over so far."""
 
     @property
@@ -276,7 +269,7 @@ class PutBack:
     files: int
     bytes_written: int
     contents: str  # for people, as in "48 tables"
-    notes: tuple[Note, ...] = ()
+    notes: Notes = field(default_factory=Notes)
 
 
 @runtime_checkable
@@ -326,5 +319,5 @@ class Destination(Protocol):
     def link(self, path: bytes, target: bytes) -> None:
         """Make `path` another name of the file restored at `target`."""
 
-    def finish(self) -> Sequence[Note]:
+    def finish(self) -> Notes:
         """Set what must be set last, and make everything durable; return what could not be set."""

@@ -20,16 +20,14 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import DamageFound, RestoreRefused, StorageFull
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
-from include.backup.sources.base import Note
 from include.backup.sources.file_nodes import permissions, shown
 from include.backup.sources.file_sink import FileSink, is_temporary, translated
 from include.backup.sources.folders import Folder, Folders
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-_MOST_NOTES: Final = 10_000
 _MOST_OPEN: Final = 256
 _ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -45,7 +43,7 @@ class Directory:
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = os.fsencode(path)
         self.overwrite = overwrite
-        self.notes: list[Note] = []
+        self.notes = Notes()
         self.owners = os.geteuid() == 0  # only root may give files away
         self.folders: Folders
         self._later: list[tuple[bytes, Node]] = []  # directories, to be dressed at the end
@@ -97,7 +95,7 @@ class Directory:
         """See Destination.link. Links are made at the end, when their targets are there."""
         self._links.append((path, target))
 
-    def finish(self) -> Sequence[Note]:
+    def finish(self) -> Notes:
         """See Destination.finish."""
         for path, target in self._links:
             try:
@@ -115,9 +113,7 @@ class Directory:
 
     def note(self, path: bytes, what: str, *, lost: bool = False) -> None:
         """Remember what could not be restored."""
-        with self._lock:
-            if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=shown(path), what=what, lost=lost))
+        self.notes.add(path, what, lost=lost)
 
     def may_stay_open(self) -> bool:
         """Whether one more file may be kept open; counts it if so."""

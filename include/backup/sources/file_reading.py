@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import EntryUnreadable, SourceGone
 from include.backup.format.times import text_of_datetime, text_of_nanoseconds
-from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES, Note
+from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES
 from include.backup.sources.exclude import is_cache_folder
 from include.backup.sources.file_content import GROWN, FileContent, stamp
 from include.backup.sources.file_nodes import attributes_of, node_of, shown
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     import builtins
@@ -29,7 +30,6 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What the kernel answers for an entry that is not there any more, or not what it was.
 _GONE: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENXIO})
-_MOST_NOTES: Final = 10_000
 STEPS: Final = """\
 Put all of it below `$TARGET/$DATASET`; run as root, this restores owners as well:
 
@@ -60,7 +60,7 @@ class FilesystemReading:
         self.root = root
         # Compared as text: whole seconds without the "Z", so that any fraction counts as later.
         self._horizon = "" if parent_taken_at is None else text_of_datetime(parent_taken_at)[:19]
-        self.notes: builtins.list[Note] = []
+        self.notes = Notes()
         self.late: frozenset[bytes] = frozenset()
         self.largest_first = False
         self.jobs = JOBS
@@ -232,9 +232,7 @@ class FilesystemReading:
 
     def note(self, path: bytes, what: str) -> None:
         """Remember something about an entry."""
-        with self._lock:
-            if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=shown(path), what=what))
+        self.notes.add(path, what)
 
     def require_root(self) -> None:
         """Refuse what was read if the root was removed meanwhile.

@@ -5,7 +5,7 @@ Whoever records may add fields of its own with ``|``: they are evidence, and no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.format.times import text_of_datetime
 
@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.evidence.fields import JsonObject
+    from include.backup.evidence.wording import Several
     from include.backup.policy.model import Method
+
+
+_MOST_NOTED: Final = 100  # written out in a record; the number of all is there as well
+
+
+def noted(notes: Several) -> dict[str, object]:
+    """What a record says of the notes of an act."""
+    return {"notes": notes.total, "noted": list(notes.texts[:_MOST_NOTED])}
 
 
 def begun(

@@ -8,8 +8,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from include.backup.actions.choosing import Order
 from include.backup.actions.open_server import ServerOrder, open_server
-from include.backup.actions.restore import Order, restore
+from include.backup.actions.restore import restore
 from include.backup.format.ids import BlobType
 from include.backup.policy.datasets import load_datasets
 from include.backup.sources.connection import Connection

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.actions.back_up import back_up
+from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_server import ServerOrder, open_server
-from include.backup.actions.restore import Order, restore
+from include.backup.actions.restore import restore
 from include.backup.actions.setting import Setting
 from include.backup.errors import DestinationRefused, RestoreRefused
 from include.backup.policy.datasets import load_datasets

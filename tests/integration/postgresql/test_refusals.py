@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.backup.actions.choosing import Order
 from include.backup.actions.put_back import PointFiles
-from include.backup.actions.restore import Order, restore
+from include.backup.actions.restore import restore
 from include.backup.errors import (
     ConfigurationInvalid,
     DamageFound,

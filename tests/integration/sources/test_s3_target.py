@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.backup.actions.choosing import Order
+from include.backup.actions.restore import restore
 from include.backup.errors import ConfigurationInvalid, DamageFound, RestoreRefused
 from include.backup.sources.s3.target import S3Target
 from include.backup.sources.s3.upload import SINGLE_BYTES
@@ -20,6 +22,7 @@ from tests.servers.fault_proxy import Fault, fault_proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from include.backup.actions.outcome import Outcome
     from tests.servers.rgw import Rgw
 
 pytestmark = pytest.mark.integration
@@ -33,6 +36,8 @@ HEADERS = {
     "Metadata": {"customer": "4711", "note": "a b, c"},
 }
 MIB = 1 << 20
+ROOT_KEY = "~s3~name~"  # of the prefix itself
+NO_KEY = "without a prefix there is no key for it"
 
 
 def test_every_key_comes_back_with_all_that_belongs_to_it(site: BucketSite) -> None:
@@ -46,7 +51,8 @@ def test_every_key_comes_back_with_all_that_belongs_to_it(site: BucketSite) -> N
     outcome = site.back_up()
     put = site.put_back(outcome, site.bucket, "rest/prefix")
     assert objects(site.outside, site.bucket, "rest/prefix/") == wanted
-    assert (put.files, put.contents, put.notes) == (len(wanted), f"{len(wanted)} objects", ())
+    assert (put.files, put.contents) == (len(wanted), f"{len(wanted)} objects")
+    assert not put.notes
     assert put.bytes_written == sum(len(one["body"]) for one in wanted.values())
     other = site.server.make_bucket()
     [note] = site.put_back(outcome, other).notes
@@ -54,6 +60,27 @@ def test_every_key_comes_back_with_all_that_belongs_to_it(site: BucketSite) -> N
     assert note.what == "left out: without a prefix there is no key for it"
     del wanted[""]
     assert objects(site.outside, other) == wanted
+
+
+def test_a_restore_that_leaves_an_object_out_is_none(site: BucketSite) -> None:
+    """It fails and names it; an empty one of that name, as consoles make, is but noted."""
+    for content, key in ((b"", ""), (b"x", "one")):
+        site.put(key, content)
+    order = Order(address="connection:other", requested_by="tests")
+
+    def restored() -> Outcome:
+        target = S3Target(site.server.client(), site.server.make_bucket(), "")
+        return restore(site.setting(), "crm", target, order)
+
+    site.back_up()
+    assert restored().details["noted"] == [f"{ROOT_KEY}: left out: {NO_KEY}"]
+    site.put("", b"content")
+    site.wait(hours=1)
+    site.back_up()
+    with pytest.raises(
+        RestoreRefused, match=f"1 entry was not put back: {ROOT_KEY}: left out: {NO_KEY}"
+    ):
+        restored()
 
 
 def test_a_restored_bucket_backs_up_to_the_same(site: BucketSite) -> None:

@@ -9,6 +9,7 @@ import pytest
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.rescue_sentences import Restored
 from include.backup.evidence.sentences import Subject
+from include.backup.evidence.wording import Several
 
 TAKEN_AT = datetime(2026, 11, 23, 1, 0, 4, tzinfo=UTC)
 CRM = Subject(data_class="critical", dataset="crm")
@@ -31,7 +32,7 @@ def test_restore_is_judged_by_its_time(took: int, verdict: str) -> None:
         limit=48 * HOURS,
         by="ann@example.com",
     )
-    notes = ["a: owner not set", "b: owner not set", "c: owner not set"]
+    notes = Several.of(["a: owner not set", "b: owner not set", "c: owner not set"])
     assert sentences.restored(CRM, done, notes=notes) == (
         f"{verdict} 4.2 · critical/crm · recovery point 2026-11-23 01:00:04 UTC restored to "
         f"/srv/back: 3 files, 1 byte; it took {took} h (limit 48 h); "

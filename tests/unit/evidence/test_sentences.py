@@ -9,7 +9,7 @@ import pytest
 
 from include.backup.evidence import sentences
 from include.backup.evidence.sentences import Ages, Copies, Subject, Taken
-from include.backup.evidence.wording import count, one_line, size, some_of
+from include.backup.evidence.wording import Several, count, one_line, size, some_of
 from include.backup.policy.objectives import Verdict
 from tests.unit.evidence.samples import append, ledger_on, memory
 
@@ -151,9 +151,10 @@ def test_numbers_agree_with_their_nouns() -> None:
     assert count(0, "file") == "0 files"
     assert count(1204, "entry", "entries") == "1,204 entries"
     assert count(1, "entry", "entries") == "1 entry"
-    assert some_of(["a"]) == "a"
-    assert some_of(["a", "b"]) == "a, b"
-    assert some_of(["a", "b", "c", "d"]) == "a, b and 2 more"
+    assert some_of(Several.of(["a"])) == "a"
+    assert some_of(Several.of(["a", "b"])) == "a, b"
+    assert some_of(Several.of(["a", "b", "c", "d"])) == "a, b and 2 more"
+    assert some_of(Several(["a", "b", "c"], 1_000_000)) == "a, b and 999,998 more"
 
 
 def test_evidence_names_the_record() -> None:

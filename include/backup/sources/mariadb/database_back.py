@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import RestoreRefused
-from include.backup.sources.base import Note
 from include.backup.sources.mariadb.catalog import names_of_tables
 from include.backup.sources.mariadb.loading import Loader, only
 from include.backup.sources.mariadb.names import (
@@ -21,6 +20,7 @@ from include.backup.sources.mariadb.names import (
     text,
 )
 from include.backup.sources.mariadb.session import Session, SqlFailed
+from include.backup.sources.noting import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

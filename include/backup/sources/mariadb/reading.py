@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import BackupError, EntryUnreadable
 from include.backup.evidence.wording import count
 from include.backup.format.times import text_of_datetime
-from include.backup.sources.base import JOBS, SMALL_BYTES, Note
+from include.backup.sources.base import JOBS, SMALL_BYTES
 from include.backup.sources.mariadb import dumping
 from include.backup.sources.mariadb.dumping import DumpContent, Figures, Reader, Rewriter
 from include.backup.sources.mariadb.manifest import MANIFEST, POSITION, manifest, position
@@ -35,6 +35,7 @@ from include.backup.sources.mariadb.session import SqlFailed
 from include.backup.sources.mariadb.steps import restore_steps
 from include.backup.sources.mariadb.tree import Definitions, Rows, Tree, folder_of, node_of
 from include.backup.sources.mariadb.window import return_to_snapshot
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     import builtins
@@ -73,7 +74,7 @@ class MariadbReading:
     ) -> None:
         self.taken_at = taken_at
         self.root = _ROOT
-        self.notes: builtins.list[Note] = []
+        self.notes = Notes()
         self.late: frozenset[bytes] = frozenset()
         self.largest_first = True
         self.jobs = JOBS  # that cut and seal; lanes to the server are another thing
@@ -240,7 +241,7 @@ class MariadbReading:
     def _check_floats(self, table: Table, rewriter: Rewriter | None) -> None:
         if rewriter is not None and not rewriter.applied:
             named = ", ".join(table.floats)
-            self.note(str(table), f"FLOAT columns have six digits only: {named}")
+            self.notes.add(str(table), f"FLOAT columns have six digits only: {named}")
 
     def _commands(self, file: Definitions) -> builtins.list[builtins.list[str]]:
         if file.file == SCHEMA:
@@ -297,14 +298,9 @@ class MariadbReading:
             except SqlFailed as error:
                 raise EntryUnreadable(f"the read lock was lost: {error.message}") from None
         held = self._window.held_seconds or 0.0
-        self.note(
+        self.notes.add(
             "", f"writers waited {held:.1f} seconds, for tables of engines without transactions"
         )
-
-    def note(self, path: str, what: str) -> None:
-        """Remember something about an entry."""
-        with self._lock:
-            self.notes.append(Note(path=path, what=what))
 
 
 def _unreadable(what: str, error: ProgramFailed) -> EntryUnreadable:

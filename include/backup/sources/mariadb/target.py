@@ -24,6 +24,7 @@ from include.backup.sources.mariadb.loading import Loader
 from include.backup.sources.mariadb.manifest import FORMAT, MANIFEST
 from include.backup.sources.mariadb.programs import CLIENT, find
 from include.backup.sources.mariadb.session import Session
+from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ class MariadbTarget:
 
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""
-        loader = Loader(self._connection, progress)
+        loader, notes = Loader(self._connection, progress), Notes()
         plan = [
             DatabaseBack(
                 loader, files, one, name=self._database or one["name"], wanted=self._wanted
@@ -104,7 +105,8 @@ class MariadbTarget:
                 for part in plan:
                     part.begin(session)
                 self._fill(plan)
-                notes = [note for part in plan for note in part.finish(session)]
+                for part in plan:
+                    notes.extend(part.finish(session))
         except SourceError as error:
             raise RestoreRefused(error.message, hint=error.hint) from None
         tables = sum(len(part.tables) for part in plan)
@@ -112,7 +114,7 @@ class MariadbTarget:
             files=sum(part.files for part in plan),
             bytes_written=sum(part.bytes for part in plan),
             contents=f"{count(tables, 'table')} of {count(len(plan), 'database')}",
-            notes=tuple(notes),
+            notes=notes,
         )
 
     def _databases(self, files: StoredFiles) -> list[dict[str, Any]]:

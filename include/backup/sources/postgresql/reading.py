@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import SourceError
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import Node, NodeType
-from include.backup.sources.base import SMALL_BYTES, Note
+from include.backup.sources.base import SMALL_BYTES
 from include.backup.sources.contents import Bytes, Kept
+from include.backup.sources.noting import Notes
 from include.backup.sources.postgresql import manifest
 from include.backup.sources.postgresql.contents import Stream
 from include.backup.sources.postgresql.database import FileResult
@@ -74,11 +75,11 @@ class PostgresReading:
         self._slot = slot
         self._roles: bytes | None = None
         self._begun = time.monotonic()
-        self.notes: builtins.list[Note] = []
+        self.notes = Notes()
         self.late = frozenset(f"{one.folder}/{_SEQUENCES}".encode() for one in databases)
         for one in databases:
             if one.before is not None and one.why_all:
-                self._note(one.name, f"read in full: {one.why_all}")
+                self.notes.add(one.name, f"read in full: {one.why_all}")
 
     @property
     def root(self) -> Node:
@@ -155,7 +156,7 @@ class PostgresReading:
             before = manifest.table_state(known)
         plan = one.plan(relation, before, None if was is None else was.content)
         if before is not None and plan.why_all:
-            self._note(f"{one.name} {relation.label}", f"read in full: {plan.why_all}")
+            self.notes.add(f"{one.name} {relation.label}", f"read in full: {plan.why_all}")
         rows = TableRows(one.snapshot, one.psql, relation, entry, plan, guard=self._guard)
         try:
             yield rows
@@ -242,9 +243,6 @@ class PostgresReading:
                 f"the snapshot was held for {limit}: longer than max_snapshot_age allows",
                 hint="vacuum waits for it; give the backup more jobs, a quieter time, or longer",
             )
-
-    def _note(self, path: str, what: str) -> None:
-        self.notes.append(Note(path=path, what=what))
 
     def _node(self, name: str, *, folder: bool = False, size: int = 0) -> Node:
         dated = text_of_datetime(self._dated)

@@ -10,7 +10,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from include.backup.errors import DestinationRefused
-from include.backup.sources.base import Note, PutBack
+from include.backup.sources.base import PutBack
+from include.backup.sources.noting import Notes
 from include.backup.sources.postgresql import making, manifest
 from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.putting import Putting
@@ -42,7 +43,7 @@ class PostgresTarget:
         self._address = replace(address, restoring=True)
         self._rules = rules
         self._version = 0  # the major one; known when it was prepared
-        self._notes: list[Note] = []
+        self._notes = Notes()
 
     def prepare(self) -> None:
         """See Server.prepare: the server answers, is one, and can be restored to from here."""
@@ -63,7 +64,7 @@ class PostgresTarget:
             files=len(tables),
             bytes_written=sum(table.size_bytes for table in tables),
             contents=tables_in(len(tables), len(wanted)),
-            notes=tuple(self._notes),
+            notes=self._notes,
         )
 
     def _put(
@@ -77,7 +78,7 @@ class PostgresTarget:
             self._rules,
             version=self._version,
             progress=progress,
-            note=self._note,
+            note=self._notes.add,
         )
         if into is _Into.ADD:
             putting.put_tables()
@@ -156,12 +157,9 @@ class PostgresTarget:
             return
         made, failed = making.make_roles(self._address, files.load(b"roles.sql"))
         for name in made:
-            self._note(name, "a role that the server lacked was made, without a password")
+            self._notes.add(name, "a role that the server lacked was made, without a password")
         for name in failed:
-            self._note(name, "a role could not be made")
+            self._notes.add(name, "a role could not be made")
 
     def _address_of(self, one: Wanted) -> Address:
         return self._address.of_database(self._rules.database or one.name)
-
-    def _note(self, path: str, what: str) -> None:
-        self._notes.append(Note(path=path, what=what))

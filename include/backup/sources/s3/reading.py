@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import EntryUnreadable
 from include.backup.evidence.wording import count
-from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES, Note
-from include.backup.sources.file_nodes import shown
+from include.backup.sources.base import JOBS, MOST_TRIES, SMALL_BYTES
+from include.backup.sources.noting import Notes
 from include.backup.sources.s3 import names
 from include.backup.sources.s3.about import MANIFEST, PUT_OBJECTS, STEPS, manifest, put_objects
 from include.backup.sources.s3.bucket import Changed, Gone
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from include.backup.sources.s3.bucket import SourceBucket, Stored
     from include.backup.sources.s3.source import S3Source
 
-_MOST_NOTES: Final = 10_000
 _ACCEPTED: Final = "(accepted: "  # in what a transport is called that needed a reason
 
 _Small = tuple["Node", bytes | None] | None
@@ -66,10 +65,10 @@ class S3Reading:
     ) -> None:
         self.taken_at = taken_at
         self.root = folder_node(b"root")
-        self.notes: builtins.list[Note] = []
+        self.notes = Notes()
         if _ACCEPTED in source.transport:
             url = bucket.url(source.prefix)
-            self.notes.append(Note(path=url, what=source.transport.replace("sent", "read")))
+            self.notes.add(url, source.transport.replace("sent", "read"))
         self.late: frozenset[bytes] = frozenset()
         self.largest_first = False
         self.jobs = JOBS  # that cut and seal; requests have threads of their own
@@ -220,9 +219,7 @@ class S3Reading:
 
     def note(self, path: bytes, what: str) -> None:
         """Remember something about an entry."""
-        with self._lock:
-            if len(self.notes) < _MOST_NOTES:
-                self.notes.append(Note(path=shown(path), what=what))
+        self.notes.add(path, what)
 
     def _key(self, path: bytes) -> str:
         return self._source.prefix + names.key_of(path.decode())

@@ -14,9 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import DamageFound, RestoreRefused
+from include.backup.evidence.wording import count
 from include.backup.format.tree import NodeType
-from include.backup.sources.base import Note, PutBack
+from include.backup.sources.base import PutBack
 from include.backup.sources.file_nodes import shown
+from include.backup.sources.noting import Notes
 from include.backup.sources.s3 import names
 from include.backup.sources.s3.about import MANIFEST, bucket_and_prefix
 from include.backup.sources.s3.metadata import metadata_of
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from include.backup.storage.retry import Patience
     from include.backup.storage.s3_client import S3Client
 
-_MOST_NOTES: Final = 10_000
 _MOST_NAMED: Final = 20  # damaged objects that an error names
 
 
@@ -134,7 +135,7 @@ class _Putting:
         self._lock = threading.Lock()
         self._objects = 0
         self._bytes = 0
-        self._notes: list[Note] = []
+        self._notes = Notes()
         self._damaged: list[str] = []
 
     def run(self) -> PutBack:
@@ -173,8 +174,8 @@ class _Putting:
         return PutBack(
             files=self._objects,
             bytes_written=self._bytes,
-            contents=f"{self._objects:,} object{'' if self._objects == 1 else 's'}",
-            notes=tuple(self._notes),
+            contents=count(self._objects, "object"),
+            notes=self._notes,
         )
 
     def _settle(self, under_way: set[Future[None]]) -> set[Future[None]]:
@@ -210,13 +211,14 @@ class _Putting:
             key = self._target.prefix + names.key_of(path.decode())
             headers, tags = metadata_of(node)
         except ValueError:
-            self._note(path, "left out: it is no object of a bucket", lost=True)
+            self._notes.add(path, "left out: it is no object of a bucket", lost=True)
             return
         except DamageFound as damage:
             self._damage(path, damage)
             return
         if not key:  # of the prefix itself, as consoles make it
-            self._note(path, "left out: without a prefix there is no key for it", lost=True)
+            what = "left out: without a prefix there is no key for it"
+            self._notes.add(path, what, lost=node.size > 0)
             return
         arguments = {**self._accepted(path, headers), **tagging(tags)}
         try:
@@ -225,7 +227,7 @@ class _Putting:
             except ClassUnknown:
                 if "StorageClass" not in arguments:
                     raise
-                self._note(path, f"storage class {arguments.pop('StorageClass')} not restored")
+                self._notes.add(path, f"storage class {arguments.pop('StorageClass')} not restored")
                 self._send(key, path, node, arguments)
         except DamageFound as damage:
             self._damage(path, damage)
@@ -257,10 +259,10 @@ class _Putting:
         accepted = dict(headers)
         metadata = accepted.get("Metadata", {})
         for name in [name for name, value in metadata.items() if not f"{name}{value}".isascii()]:
-            self._note(path, f"metadata {name} not restored: it is not ASCII")
+            self._notes.add(path, f"metadata {name} not restored: it is not ASCII")
             accepted["Metadata"] = {k: v for k, v in accepted["Metadata"].items() if k != name}
         if "Expires" in accepted and (moment := _date(accepted["Expires"])) is None:
-            self._note(path, "header Expires not restored: it is no date")
+            self._notes.add(path, "header Expires not restored: it is no date")
             del accepted["Expires"]
         elif "Expires" in accepted:
             accepted["Expires"] = moment
@@ -269,11 +271,6 @@ class _Putting:
     def _damage(self, path: bytes, damage: DamageFound) -> None:
         with self._lock:
             self._damaged.append(f"{shown(path)}: {damage.message}")
-
-    def _note(self, path: bytes, what: str, *, lost: bool = False) -> None:
-        with self._lock:
-            if len(self._notes) < _MOST_NOTES:
-                self._notes.append(Note(path=shown(path), what=what, lost=lost))
 
 
 def _date(text: str) -> Any:  # noqa: ANN401  a datetime, or None
