@@ -58,11 +58,7 @@ def open_server(place: DatasetVault, order: ServerOrder) -> Server:
         ConfigurationInvalid: it is of no kind that can be restored to; it is not safe; or it is
             the source of the data, and was not named twice.
     """
-    source = place.dataset.source
-    if (
-        getattr(source, "connection", "") == order.connection
-        and order.into_source != order.connection
-    ):
+    if order.connection == place.dataset.connection != order.into_source:
         raise ConfigurationInvalid(
             f"{order.connection} is the connection that {place.dataset.name} is backed up from",
             hint="restore through another connection, or name it twice: "

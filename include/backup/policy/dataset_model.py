@@ -83,6 +83,13 @@ class Dataset:
         return self.source.path if isinstance(self.source, FilesystemSettings) else ""
 
     @property
+    def connection(self) -> str:
+        """The connection that it is read through; empty for a directory."""
+        if self.source is None or isinstance(self.source, FilesystemSettings):
+            return ""
+        return self.source.connection
+
+    @property
     def place(self) -> str:
         """Where it lies, as a path to be compared with those of others; empty for a database."""
         if isinstance(self.source, S3Settings):

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from include.backup.policy.source_model import SourceSettings
 
-_ONE_OF_THEM: Final = "a file belongs to one dataset: keep one of them"
 _TURNED: Final = {"is the same as": "is the same as", "lies inside": "holds"}
 
 
@@ -175,9 +174,7 @@ class Listing:
             for overlap in list(entangled(self._places(in_buckets=in_buckets), vaults)):
                 self._refuse_overlap(overlap, f"vault {overlap.other}", "move the vault elsewhere")
         for overlap in self._nested():
-            other = self.good[overlap.other]
-            where = f"dataset {other.name} ({other.address}, {other.file} line {other.line})"
-            self._refuse_overlap(overlap, where, _ONE_OF_THEM)
+            self._refuse_nested(overlap)
 
     def _nested(self) -> list[Overlap]:
         """What lies inside another dataset. A new entry does not stop what has recovery points."""
@@ -190,11 +187,14 @@ class Listing:
         if not newcomers:
             return found
         for outer, one in newcomers.items():
-            other = self.good[one.name]
-            where = f"dataset {other.name} ({other.address}, {other.file} line {other.line})"
             turned = Overlap(name=outer, other=one.name, relation=_TURNED[one.relation])
-            self._refuse_overlap(turned, where, _ONE_OF_THEM)
+            self._refuse_nested(turned)
         return self._nested()
+
+    def _refuse_nested(self, overlap: Overlap) -> None:
+        other = self.good[overlap.other]
+        where = f"dataset {other.name} ({other.address}, {other.file} line {other.line})"
+        self._refuse_overlap(overlap, where, "a file belongs to one dataset: keep one of them")
 
     def _places(self, *, in_buckets: bool) -> Iterator[tuple[str, str]]:
         for name, dataset in self.good.items():

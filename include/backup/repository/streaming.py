@@ -7,6 +7,7 @@ in a pack are read with one request. Every blob is compared with its id.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 from include.backup.errors import DamageFound
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from include.backup.repository.repository import Repository
 
 WINDOW_BYTES: Final = 8 << 20  # of each stream there are two
+_FOLDERS_KEPT: Final = 4  # in memory; one may hold millions of files
 
 
 class SnapshotFiles:
@@ -35,6 +37,8 @@ class SnapshotFiles:
     def __init__(self, repository: Repository, tree: bytes, *, readers: int = 3) -> None:
         self._repository = repository
         self._tree = tree
+        # Whoever walks a directory asks for its files one by one.
+        self._entries = lru_cache(maxsize=_FOLDERS_KEPT)(self._load_entries)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="restore")
 
     def __enter__(self) -> Self:
@@ -56,18 +60,24 @@ class SnapshotFiles:
         return self._repository.load_tree(tree)
 
     def find(self, path: bytes) -> Node | None:
-        """The entry at a path; None when there is none."""
+        """The entry at a path; None when there is none.
+
+        Raises:
+            DamageFound: a directory above it is not what was written.
+            StorageError.
+        """
+        folder, _, name = path.rpartition(b"/")
+        return self._entries(folder).get(name)
+
+    def _load_entries(self, folder: bytes) -> dict[bytes, Node]:
+        """What a directory holds, by name; nothing where there is none."""
         tree: bytes | None = self._tree
-        node = None
-        for part in path.split(b"/"):
-            if tree is None:
-                return None
-            inner = self._repository.load_tree(tree)
-            node = next((entry for entry in inner if entry.name == part), None)
-            if node is None:
-                return None
-            tree = node.subtree
-        return node
+        if folder:
+            node = self.find(folder)
+            tree = None if node is None else node.subtree
+        return (
+            {} if tree is None else {node.name: node for node in self._repository.load_tree(tree)}
+        )
 
     def load(self, path: bytes) -> bytes:
         """A file that is small enough to be held in memory.

@@ -84,6 +84,26 @@ def test_what_is_not_there_is_told_by_its_path() -> None:
                 ask()
 
 
+def test_a_directory_is_loaded_once_for_all_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However deep it lies: with a load for each file a large directory would take days."""
+    repository = bare(memory())
+    tree = stored(repository, {b"%d" % number: [b"%d" % number] for number in range(50)})
+    with writing(repository) as session:
+        for name in (b"e", b"d", b"c", b"b", b"a"):
+            node = Node(name=name, type="dir", subtree=tree)
+            tree = session.add_blob(BlobType.TREE, encode_tree([node]))
+        session.flush()
+    loads: list[bytes] = []
+    original = repository.load_tree
+    monkeypatch.setattr(
+        repository, "load_tree", lambda tree_id: (loads.append(tree_id), original(tree_id))[1]
+    )
+    with SnapshotFiles(repository, tree) as files:
+        for number in range(50):
+            assert files.load(b"a/b/c/d/e/inner/%d" % number) == b"%d" % number
+    assert len(loads) == 7
+
+
 def test_a_damaged_blob_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came before it is right; nothing comes after it."""
     storage = memory()
