@@ -1,36 +1,26 @@
-"""Real MariaDB servers on loopback: each with its own data directory, ended by its process id.
-
-A server refuses to run as root; then it runs as `mysql`, or `nobody`.
-"""
+"""Real MariaDB servers on loopback, each with its own data directory."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
 
 from include.backup.sources.connection import Connection
-from tests.servers.postgresql import free_port
-from tests.servers.tls import make_certificate
+from tests.servers.daemon import Daemon, as_user, free_ports, give, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 PASSWORD = "a secret of the 'tests' \\ #1"
-_START_SECONDS = 60
 _SETTINGS = {
     "bind-address": "127.0.0.1",
     "innodb-flush-log-at-trx-commit": "0",
@@ -49,29 +39,17 @@ _SETTINGS = {
 
 
 @dataclass(kw_only=True)
-class Mariadb:
+class Mariadb(Daemon):
     """A server, running or not."""
 
-    program: str
-    folder: Path
-    port: int
-    settings: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    account = "mysql"
 
-    @property
-    def data(self) -> Path:
-        """The data directory."""
-        return self.folder / "data"
+    program: str
 
     @property
     def socket(self) -> Path:
         """Where it listens on this machine."""
         return self.folder / "s"
-
-    @property
-    def certificate(self) -> Path:
-        """What clients trust."""
-        return self.folder / "server.crt"
 
     def connection(self, database: str = "", **changes: Any) -> Connection:
         """How Holdfast reaches it."""
@@ -84,19 +62,6 @@ class Mariadb:
             "schema": database,
         }
         return Connection(**{**values, **changes})
-
-    def variable(self, database: str = "", **changes: Any) -> str:
-        """The same as the text of an AIRFLOW_CONN_ variable."""
-        known = self.connection(database, **changes)
-        return json.dumps({
-            "conn_type": known.conn_type,
-            "host": known.host,
-            "port": known.port,
-            "login": known.login,
-            "password": known.password,
-            "schema": known.schema,
-            "extra": dict(known.extra),
-        })
 
     def connect(self, database: str = "", **options: Any) -> pymysql.Connection:
         """A session of the administrator that commits each statement."""
@@ -147,25 +112,17 @@ class Mariadb:
             "--hex-blob", "--routines", "--events", "--triggers", *options, "--", database,
         )  # fmt: skip
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def command(self) -> list[str]:
+        """See Daemon."""
         settings = {**_SETTINGS, **self.settings}
-        log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            [self.program, "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
-             f"--socket={self.socket}", f"--pid-file={self.folder}/pid",
-             *(f"--{name}={value}" for name, value in settings.items())],
-            stdout=log, stderr=log, start_new_session=True, **_as_user(),
-        )  # fmt: skip
-        log.close()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                text = (self.folder / "log").read_text(errors="replace")
-                raise RuntimeError(f"MariaDB did not start:\n{text[-3000:]}")
-            time.sleep(0.05)
+        return [
+            self.program, "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
+            f"--socket={self.socket}", f"--pid-file={self.folder}/pid",
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]  # fmt: skip
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """See Daemon."""
         try:
             self.connect().close()
         except pymysql.OperationalError:
@@ -174,29 +131,14 @@ class Mariadb:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it: in order, or at once with SIGKILL."""
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(how)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    def remove(self) -> None:
-        """End it for good."""
-        self.stop(signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().stop(how)
 
 
 def make_server(program: str, *, tls: bool = False, **settings: str) -> Mariadb:
     """Make a server and start it; whoever makes it removes it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-my-"))
+    folder = make_folder("holdfast-my-", tls=tls)
     folder.chmod(0o755)
     if tls:
-        make_certificate(folder)
         settings = {
             **settings,
             "ssl-cert": str(folder / "server.crt"),
@@ -205,20 +147,19 @@ def make_server(program: str, *, tls: bool = False, **settings: str) -> Mariadb:
     server = Mariadb(
         program=program,
         folder=folder,
-        port=free_port(),
+        port=free_ports(1)[0],
         settings={name.replace("_", "-"): value for name, value in settings.items()},
     )
     server.data.mkdir()
     (folder / "init.sql").write_text(_first_account())
-    _give(folder)
+    give(folder, Mariadb.account)
     subprocess.run(
         ["mariadb-install-db", "--no-defaults", f"--datadir={server.data}", "--skip-test-db",
          "--auth-root-authentication-method=normal", "--skip-log-bin"],
-        check=True, capture_output=True, **_as_user(),
+        check=True, capture_output=True, **as_user(Mariadb.account),
     )  # fmt: skip
     server.settings["init-file"] = str(folder / "init.sql")
-    atexit.register(server.remove)
-    server.start()
+    server.start_for_good()
     return server
 
 
@@ -245,27 +186,6 @@ def _first_account() -> str:
         f"CREATE OR REPLACE USER admin@localhost IDENTIFIED BY '{password}';\n"
         "GRANT ALL ON *.* TO admin@localhost WITH GRANT OPTION;\n"
     )
-
-
-def _as_user() -> dict[str, Any]:
-    if os.getuid() != 0:
-        return {}
-    name = _server_user()
-    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
-
-
-def _server_user() -> str:
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "mysql" if "mysql" in names else "nobody"
-
-
-def _give(folder: Path) -> None:
-    """Let the server's user have a folder and what is in it."""
-    if os.getuid() != 0:
-        return
-    user = pwd.getpwnam(_server_user())
-    for path in (folder, *folder.iterdir()):
-        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def statements(script: str) -> Sequence[str]:

@@ -1,23 +1,12 @@
-"""Real PostgreSQL servers on loopback: each with its own data directory, ended by its process id.
-
-A server refuses to run as root; then it runs as `postgres`, or `nobody`.
-"""
+"""Real PostgreSQL servers on loopback, each with its own data directory."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import functools
-import json
 import os
-import pwd
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +14,12 @@ import psycopg
 import pytest
 
 from include.backup.sources.connection import Connection
-from tests.servers.tls import make_certificate
+from tests.servers.daemon import Daemon, as_user, free_ports, give, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD = "a secret of the tests"
-_START_SECONDS = 60
 _SETTINGS = {
     "fsync": "off",
     "shared_buffers": "64MB",
@@ -46,26 +34,15 @@ _SETTINGS = {
 
 
 @dataclass(kw_only=True)
-class Postgres:
+class Postgres(Daemon):
     """A server, running or not."""
 
+    account = "postgres"
+    crash = signal.SIGQUIT
+
     binaries: Path
-    folder: Path
-    port: int
-    settings: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def data(self) -> Path:
-        """The data directory."""
-        return self.folder / "data"
-
-    @property
-    def certificate(self) -> Path:
-        """What clients trust."""
-        return self.folder / "server.crt"
-
-    def connection(self, database: str = "postgres", **changes: Any) -> Connection:
+    def connection(self, database: str = "", **changes: Any) -> Connection:
         """How Holdfast reaches it."""
         values: dict[str, Any] = {
             "conn_type": "postgres",
@@ -73,22 +50,9 @@ class Postgres:
             "port": self.port,
             "login": "postgres",
             "password": PASSWORD,
-            "schema": database,
+            "schema": database or "postgres",
         }
         return Connection(**{**values, **changes})
-
-    def variable(self, database: str = "postgres", **changes: Any) -> str:
-        """The same as the text of an AIRFLOW_CONN_ variable."""
-        known = self.connection(database, **changes)
-        return json.dumps({
-            "conn_type": known.conn_type,
-            "host": known.host,
-            "port": known.port,
-            "login": known.login,
-            "password": known.password,
-            "schema": known.schema,
-            "extra": dict(known.extra),
-        })
 
     def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
         """A session of the superuser that commits each statement."""
@@ -128,24 +92,16 @@ class Postgres:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def command(self) -> list[str | Path]:
+        """See Daemon."""
         told = [f"-c{name}={value}" for name, value in {**_SETTINGS, **self.settings}.items()]
-        log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            [self.binaries / "postgres", "-D", self.data, "-p", str(self.port),
-             "-k", self.folder, *told],
-            stdout=log, stderr=log, start_new_session=True, **_as_user(),
-        )  # fmt: skip
-        log.close()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                text = (self.folder / "log").read_text(errors="replace")
-                raise RuntimeError(f"PostgreSQL did not start:\n{text[-3000:]}")
-            time.sleep(0.05)
+        return [
+            self.binaries / "postgres", "-D", self.data, "-p", str(self.port),
+            "-k", self.folder, *told,
+        ]  # fmt: skip
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """See Daemon."""
         try:
             self.connect().close()
         except psycopg.OperationalError:
@@ -154,28 +110,13 @@ class Postgres:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: fast, or at once as a crash with SIGQUIT."""
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(how)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.process = None
-
-    def remove(self) -> None:
-        """End it for good."""
-        self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().stop(how)
 
 
 def make_server(binaries: Path, *, tls: bool = False, **settings: str) -> Postgres:
     """Make a server and start it; whoever makes it removes it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+    folder = make_folder("holdfast-pg-", tls=tls)
     if tls:
-        make_certificate(folder)
         settings = {
             **settings,
             "ssl": "on",
@@ -183,16 +124,15 @@ def make_server(binaries: Path, *, tls: bool = False, **settings: str) -> Postgr
             "ssl_key_file": str(folder / "server.key"),
         }
     (folder / "password").write_text(PASSWORD)
-    _give(folder)
+    give(folder, Postgres.account)
     subprocess.run(
         [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256",
          "--pwfile", folder / "password", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync",
          "--data-checksums"],
-        check=True, capture_output=True, **_as_user(),
+        check=True, capture_output=True, **as_user(Postgres.account),
     )  # fmt: skip
-    server = Postgres(binaries=binaries, folder=folder, port=free_port(), settings=settings)
-    atexit.register(server.remove)
-    server.start()
+    server = Postgres(binaries=binaries, folder=folder, port=free_ports(1)[0], settings=settings)
+    server.start_for_good()
     return server
 
 
@@ -208,11 +148,11 @@ def wind_forward(server: Postgres, *, left: int) -> None:
     subprocess.run(
         [server.binaries / "pg_resetwal", "-D", server.data, "-x", str(following),
          "-u", str(oldest)],
-        check=True, capture_output=True, **_as_user(),
+        check=True, capture_output=True, **as_user(Postgres.account),
     )  # fmt: skip
     log = server.data / "pg_xact" / f"{following // (32768 * 32):04X}"
     log.write_bytes(bytes(8192 * 32))
-    _give(log.parent)
+    give(log.parent, Postgres.account)
     server.start()
     # All is frozen; said as of now, so that nothing seems to be of the future.
     server.run(f"UPDATE pg_database SET datfrozenxid = '{oldest}'")
@@ -225,24 +165,19 @@ def wind_forward(server: Postgres, *, left: int) -> None:
 
 def make_standby(primary: Postgres, **settings: str) -> Postgres:
     """Make a hot standby of a server and start it; whoever makes it removes it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
-    _give(folder)
+    folder = make_folder("holdfast-pg-", tls=False)
+    give(folder, Postgres.account)
     subprocess.run(
         [primary.binaries / "pg_basebackup", "-D", folder / "data", "-R", "-c", "fast",
          "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"],
-        check=True, capture_output=True, env={**os.environ, "PGPASSWORD": PASSWORD}, **_as_user(),
+        check=True, capture_output=True,
+        env={**os.environ, "PGPASSWORD": PASSWORD}, **as_user(Postgres.account),
     )  # fmt: skip
-    server = Postgres(binaries=primary.binaries, folder=folder, port=free_port(), settings=settings)
-    atexit.register(server.remove)
-    server.start()
+    server = Postgres(
+        binaries=primary.binaries, folder=folder, port=free_ports(1)[0], settings=settings
+    )
+    server.start_for_good()
     return server
-
-
-def free_port() -> int:
-    """A port on loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @functools.cache
@@ -263,24 +198,3 @@ def postgres() -> Iterator[Postgres]:
     server = make_server(binaries, tls=True)
     yield server
     server.remove()
-
-
-def _as_user() -> dict[str, Any]:
-    if os.getuid() != 0:
-        return {}
-    name = _server_user()
-    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
-
-
-def _server_user() -> str:
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
-def _give(folder: Path) -> None:
-    """Let the server's user have a folder and what is in it."""
-    if os.getuid() != 0:
-        return
-    user = pwd.getpwnam(_server_user())
-    for path in (folder, *folder.iterdir()):
-        os.chown(path, user.pw_uid, user.pw_gid)

@@ -21,6 +21,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.servers.daemon import free_ports
 from tests.servers.rgw_tree import library_folder
 from tests.servers.tls import make_certificate
 
@@ -60,7 +61,7 @@ class Cluster:
         self._programs = tree / "usr/bin"
         self._config = folder / "ceph.conf"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._monitor_port, self.http_port, self.https_port = _free_ports(3)
+        self._monitor_port, self.http_port, self.https_port = free_ports(3)
         self.certificate, key = make_certificate(folder)
         self.users = tuple(User(name=name) for name in ("owner", "role"))
         self._fsid = str(uuid.uuid4())
@@ -240,17 +241,6 @@ def _environment() -> dict[str, str]:
 
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _free_range(count: int) -> int:

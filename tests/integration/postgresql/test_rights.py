@@ -13,7 +13,8 @@ from include.backup.sources.postgresql import address, tools
 from include.backup.sources.postgresql.address import Address
 from include.backup.sources.postgresql.source import PostgresSource
 from tests.integration.postgresql.bed import DatabaseSite
-from tests.servers.postgresql import PASSWORD, free_port
+from tests.servers.daemon import free_ports
+from tests.servers.postgresql import PASSWORD
 from tests.servers.tls import make_certificate
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _names_seen(connection: Connection) -> list[str]:
         ({"password": "wrong one"}, "password authentication failed", "password of the connection"),
         ({"login": "nobody here"}, "authentication failed", "look at login"),
         ({"schema": "absent_db"}, 'database "absent_db" does not exist', "database fit"),
-        ({"port": free_port()}, "refused", "does the server run"),
+        ({"port": free_ports(1)[0]}, "refused", "does the server run"),
     ],
     ids=["password", "login", "database", "server"],
 )
