@@ -10,16 +10,19 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from include.backup.actions.about import ParentPoint
 from include.backup.actions.archive import Archive
 from include.backup.actions.back_up import back_up
 from include.backup.actions.choosing import Order
 from include.backup.actions.export_key import export_key
+from include.backup.actions.put_back import PointFiles
 from include.backup.actions.restore import restore
 from include.backup.format.ids import digest
 from include.backup.format.tree import encode_tree
 from include.backup.policy.model import Method
 from include.backup.repository.progress import Progress
 from include.backup.repository.repository import Repository
+from include.backup.repository.streaming import SnapshotFiles
 from include.backup.sources.directory import Directory
 from include.backup.storage.local import LocalStorage
 from tests.damage.site import Site
@@ -75,6 +78,16 @@ class Archives(Site):
         """The root tree of a recovery point."""
         repository = self.repository(outcome)
         return repository.load_snapshot(bytes.fromhex(outcome.details["snapshot"])).tree
+
+    def stored(self, outcome: Outcome) -> PointFiles:
+        """A recovery point, as a server that it is put back to sees it."""
+        repository = self.repository(outcome)
+        snapshot = repository.load_snapshot(bytes.fromhex(outcome.details["snapshot"]))
+        point = ParentPoint(repository, snapshot)
+        own = point.root(b"crm")
+        assert own is not None
+        assert own.subtree is not None
+        return PointFiles(SnapshotFiles(repository, own.subtree), point)
 
     def data_root(self, outcome: Outcome) -> bytes:
         """What the root tree would be without what lies beside the dataset."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.backup.format.ids import BlobType
 from include.backup.policy.source_model import MariadbSettings
 from include.backup.sources.mariadb.source import MariadbSource
 from include.backup.sources.mariadb.target import MariadbTarget
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.backup.actions.outcome import Outcome
+    from include.backup.actions.put_back import PointFiles
     from include.backup.actions.setting import Setting
     from include.backup.format.tree import Node
-    from include.backup.repository.repository import Repository
     from include.backup.sources.base import PutBack
     from include.backup.sources.connection import Connection
     from include.backup.sources.mariadb.reading import MariadbReading
@@ -64,10 +63,6 @@ class MariadbSite(Archives):
         }
         return MariadbSource(**{**values, **changes})
 
-    def stored(self, outcome: Outcome) -> Stored:
-        """What a recovery point holds."""
-        return Stored(self.repository(outcome), self.tree(outcome))
-
     def put_back(self, outcome: Outcome, database: str = "", **options: Any) -> PutBack:
         """Restore a recovery point into the same server, under another name."""
         options = {"connection": self.server.connection(), **options}
@@ -76,62 +71,15 @@ class MariadbSite(Archives):
         return target.put(self.stored(outcome), lambda _: None)
 
 
-class Stored:
-    """A recovery point as a restore reads it; see sources.base.StoredFiles."""
-
-    def __init__(self, repository: Repository, tree: bytes, name: bytes = b"crm") -> None:
-        self._repository = repository
-        self._tree = tree
-        self._name = name
-
-    def _nodes(self, path: bytes) -> list[Node]:
-        nodes = self._repository.load_tree(self._tree)
-        for part in path.split(b"/"):
-            [found] = [node for node in nodes if node.name == part]
-            assert found.subtree is not None
-            nodes = self._repository.load_tree(found.subtree)
-        return nodes
-
-    def list(self, path: bytes) -> list[Node]:
-        """See StoredFiles."""
-        return self._nodes(self._name + (b"/" + path if path else b""))
-
-    def find(self, path: bytes) -> Node | None:
-        """See StoredFiles."""
-        return self._at(self._name + b"/" + path)
-
-    def _at(self, path: bytes) -> Node | None:
-        folder, _, name = path.rpartition(b"/")
-        return next((node for node in self._nodes(folder) if node.name == name), None)
-
-    def load(self, path: bytes) -> bytes:
-        """See StoredFiles."""
-        return b"".join(self.stream(path))
-
-    def stream(self, path: bytes) -> Iterator[bytes]:
-        """See StoredFiles."""
-        node = self.find(path)
-        assert node is not None, path
-        return self._blobs(node)
-
-    def about(self, name: str) -> bytes | None:
-        """See StoredFiles."""
-        node = self._at(b".holdfast/" + name.encode())
-        return None if node is None else b"".join(self._blobs(node))
-
-    def manifest(self) -> dict[str, Any]:
-        """What the recovery point says of itself."""
-        found: dict[str, Any] = json.loads(self.about("manifest.json") or b"")
-        return found
-
-    def _blobs(self, node: Node) -> Iterator[bytes]:
-        for blob in node.content or ():
-            yield self._repository.load_blob(BlobType.DATA, blob)
+def manifest(stored: PointFiles) -> dict[str, Any]:
+    """What a recovery point says of itself."""
+    found: dict[str, Any] = json.loads(stored.about("manifest.json") or b"")
+    return found
 
 
-def relations(stored: Stored, database: str) -> dict[str, dict[str, Any]]:
+def relations(stored: PointFiles, database: str) -> dict[str, dict[str, Any]]:
     """The relations of one database, by name, as the manifest has them."""
-    [found] = [one for one in stored.manifest()["databases"] if one["name"] == database]
+    [found] = [one for one in manifest(stored)["databases"] if one["name"] == database]
     return {one["name"]: one for one in found["relations"]}
 
 

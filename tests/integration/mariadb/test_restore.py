@@ -10,12 +10,13 @@ import pytest
 
 from include.backup.errors import RestoreRefused, ToolMissing
 from include.backup.sources.mariadb.target import MariadbTarget
-from tests.integration.mariadb.site import MariadbSite, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.backup.actions.outcome import Outcome
+    from include.backup.actions.put_back import PointFiles
+    from tests.integration.mariadb.site import MariadbSite
     from tests.servers.mariadb import Mariadb
 
 
@@ -42,27 +43,28 @@ def point(site: MariadbSite, filled: str) -> Outcome:
     return site.back_up()
 
 
-class Tampered(Stored):
+class Tampered:
     """A recovery point in which a file reads otherwise."""
 
-    changes: dict[bytes, bytes]
+    def __init__(self, files: PointFiles, changes: dict[bytes, bytes]) -> None:
+        self._files = files
+        self._changes = changes
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is as it is."""
+        return getattr(self._files, name)
 
     def stream(self, path: bytes) -> Iterator[bytes]:
         """See StoredFiles."""
-        if path in self.changes:
-            return iter((self.changes[path],))
-        return super().stream(path)
+        return iter((self._changes[path],)) if path in self._changes else self._files.stream(path)
 
 
 def tampered(site: MariadbSite, point: Outcome, **changes: bytes) -> Tampered:
-    found = Tampered(site.repository(point), site.tree(point))
-    found.changes = {
-        f"{site.database}/data/{name}.sql".encode(): data for name, data in changes.items()
-    }
-    return found
+    paths = {name: f"{site.database}/data/{name}.sql".encode() for name in changes}
+    return Tampered(site.stored(point), {paths[name]: data for name, data in changes.items()})
 
 
-def put(site: MariadbSite, stored: Stored, database: str, **options: Any) -> Any:
+def put(site: MariadbSite, stored: PointFiles | Tampered, database: str, **options: Any) -> Any:
     target = MariadbTarget(site.server.connection(), database=database, **options)
     target.prepare()
     return target.put(stored, lambda _: None)

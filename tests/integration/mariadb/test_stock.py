@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.integration.mariadb import nasty
+from tests.integration.mariadb.site import manifest
 from tests.interop.test_restore_md import commands
 from tests.servers.mariadb import PASSWORD
 
@@ -73,7 +74,7 @@ def test_every_relation_is_in_the_manifest(
     nasty.fill(mariadb, database)
     stored = site.stored(site.back_up())
     assert all(node.size == 0 for node in stored.list(b"") if node.type == "dir")
-    [about] = stored.manifest()["databases"]
+    [about] = manifest(stored)["databases"]
     found = {one["name"]: one for one in about["relations"]}
     assert found.keys() == {row[0] for row in mariadb.run("SHOW TABLES", database=database)}
     for name, one in found.items():

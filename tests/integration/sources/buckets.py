@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from include.backup.format.ids import BlobType
 from include.backup.sources.s3.target import S3Target
 from tests.interop.archives import Archives
 
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.format.tree import Node
-    from include.backup.repository.repository import Repository
+    from include.backup.actions.put_back import PointFiles
     from include.backup.sources.base import PutBack
     from tests.servers.rgw import BucketKind, Rgw
 
@@ -108,15 +105,10 @@ class BucketSite(Archives):
 
         self.s3.meta.events.register("before-call.s3.GetObject", hook)
 
-    def stored(self, outcome: Outcome) -> RecoveredFiles:
-        """A recovery point, as a server that it is put back to sees it."""
-        repository = self.repository(outcome)
-        return RecoveredFiles(repository, self.tree(outcome))
-
     def contents(self, outcome: Outcome) -> dict[str, bytes]:
         """Every file of a recovery point, by its path."""
         files = self.stored(outcome)
-        return {path.decode(): b"".join(files.stream(path)) for path, _ in files.walk()}
+        return {path.decode(): files.load(path) for path in walk(files)}
 
     def put_back(self, outcome: Outcome, bucket: str, prefix: str = "", **how: Any) -> PutBack:
         """Restore a recovery point into a bucket."""
@@ -125,64 +117,17 @@ class BucketSite(Archives):
         return target.put(self.stored(outcome), lambda _: None)
 
 
-class RecoveredFiles:
-    """See StoredFiles."""
-
-    def __init__(self, repository: Repository, tree: bytes) -> None:
-        self._repository = repository
-        self._load_tree = lru_cache(maxsize=64)(repository.load_tree)
-        roots = {node.name: node for node in repository.load_tree(tree)}
-        self._own, self._beside = roots[b"crm"], roots[b".holdfast"]
-
-    def list(self, path: bytes) -> Any:
-        """See StoredFiles."""
-        node = self.find(path) if path else self._own
-        assert node is not None
-        assert node.subtree is not None
-        return self._load_tree(node.subtree)
-
-    def find(self, path: bytes) -> Node | None:
-        """See StoredFiles."""
-        return self._below(self._own, path)
-
-    def _below(self, node: Node | None, path: bytes) -> Node | None:
-        for part in path.split(b"/"):
-            if node is None or node.subtree is None:
-                return None
-            inner = self._load_tree(node.subtree)
-            node = next((one for one in inner if one.name == part), None)
-        return node
-
-    def load(self, path: bytes) -> bytes:
-        """See StoredFiles."""
-        return b"".join(self.stream(path))
-
-    def stream(self, path: bytes) -> Iterator[bytes]:
-        """See StoredFiles."""
-        node = self.find(path)
-        assert node is not None
-        return self._pieces(node)
-
-    def _pieces(self, node: Node) -> Iterator[bytes]:
-        for blob_id in node.content or ():
-            yield self._repository.load_blob(BlobType.DATA, blob_id)
-
-    def about(self, name: str) -> bytes | None:
-        """See StoredFiles."""
-        node = self._below(self._beside, name.encode())
-        return None if node is None else b"".join(self._pieces(node))
-
-    def walk(self) -> Iterator[tuple[bytes, Node]]:
-        """Every file with its path."""
-        waiting = [b""]
-        while waiting:
-            folder = waiting.pop()
-            for node in self.list(folder):
-                path = folder + b"/" + node.name if folder else node.name
-                if node.type == "dir":
-                    waiting.append(path)
-                else:
-                    yield path, node
+def walk(files: PointFiles) -> Iterator[bytes]:
+    """The path of every file."""
+    waiting = [b""]
+    while waiting:
+        folder = waiting.pop()
+        for node in files.list(folder):
+            path = folder + b"/" + node.name if folder else node.name
+            if node.type == "dir":
+                waiting.append(path)
+            else:
+                yield path
 
 
 def objects(client: Any, bucket: str, prefix: str = "") -> dict[str, dict[str, Any]]:
