@@ -73,11 +73,15 @@ def _back_up_dag(policy: Policy, data_class: DataClass, method: Method) -> DAG:
             "owner": "holdfast",
             "on_failure_callback": ALERTS,
             "on_retry_callback": ALERTS,
+            "retries": _retries(data_class),
+            "retry_delay": RETRY_DELAY,
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": MAX_RETRY_DELAY,
         },
         on_failure_callback=ALERTS,
     )
     with dag:
-        _wire(data_class.name, str(method), retries=_retries(data_class))
+        _wire(data_class.name, str(method))
     return dag
 
 
@@ -91,16 +95,11 @@ def _next_delay(attempt: int) -> timedelta:
     return min(RETRY_DELAY * 2 ** min(attempt - 1, 10), MAX_RETRY_DELAY)
 
 
-def _wire(data_class: str, method: str, *, retries: int) -> None:
+def _wire(data_class: str, method: str) -> None:
     # No address of its own: for one with a scheme Airflow would load every provider at parse time.
     asset = Asset(name=f"holdfast_{data_class}")
 
-    @task(
-        retries=retries,
-        retry_delay=timedelta(minutes=1),
-        retry_exponential_backoff=2.0,
-        max_retry_delay=MAX_RETRY_DELAY,
-    )
+    @task(retry_delay=timedelta(minutes=1))
     def due() -> list[list[dict[str, Any]]]:
         """Which datasets are to be backed up now."""
         from include.orchestration import tasks  # noqa: PLC0415  heavy
@@ -112,10 +111,6 @@ def _wire(data_class: str, method: str, *, retries: int) -> None:
 
     @task(
         pool=pool_of(data_class),
-        retries=retries,
-        retry_delay=RETRY_DELAY,
-        retry_exponential_backoff=2.0,
-        max_retry_delay=MAX_RETRY_DELAY,
         map_index_template="{{ unit_name }}",
         outlets=[asset],
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from include.orchestration.dags import MAX_RETRY_DELAY, RETRY_DELAY
 from tests.dags.conftest import ROOT, entry, write_datasets
 
 pytestmark = pytest.mark.timeout(180)
@@ -67,6 +68,19 @@ def test_each_class_has_the_dags_that_its_method_needs(site: Path, airflow_db: N
         "holdfast_back_up_important_incremental",
         "holdfast_back_up_non_essential_full",
     ]
+
+
+def test_what_fails_is_tried_again_until_the_class_has_no_more_time(
+    site: Path, airflow_db: None
+) -> None:
+    """A few quick retries and then hourly ones; the last task tells what happened, once."""
+    dag = load()["holdfast_back_up_critical_incremental"]
+    retries = {name: dag.get_task(name).retries for name in ("due", "summary", "watcher")}
+    mapped = dag.get_task("back_up")
+    assert retries == {"due": mapped.retries, "summary": 2, "watcher": 0}
+    assert mapped.retries >= timedelta(hours=12) / MAX_RETRY_DELAY
+    assert (mapped.retry_delay, mapped.max_retry_delay) == (RETRY_DELAY, MAX_RETRY_DELAY)
+    assert mapped.retry_exponential_backoff == 2.0
 
 
 def test_a_dag_says_which_clauses_it_carries_out(site: Path, airflow_db: None) -> None:
