@@ -252,6 +252,23 @@ def test_a_large_upload_outlives_faults_and_leaves_nothing_when_it_fails(
     assert (one["ContentType"], one["tags"]) == ("text/plain", {"a": "b"})
 
 
+def test_parts_that_cannot_be_aborted_are_told(
+    site: BucketSite, large: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error is that of the upload; the log says what is paid for until somebody removes it."""
+    site.put("large", large)
+    files = site.stored(site.back_up())
+    other = site.server.make_bucket()
+    with fault_proxy(site.server.http_endpoint) as proxy:
+        client = client_of(site.server, endpoint_url=proxy.endpoint)
+        for line in ("PUT .*partNumber=3", "DELETE .*uploadId"):
+            proxy.inject(Fault(kind="status", line=line, status=403, code="AccessDenied"))
+        with pytest.raises(RestoreRefused, match=f"s3://{other}/large"):
+            S3Target(client, other, "").put(files, lambda _: None)
+    assert f"s3://{other}/large: parts of an upload that failed are left behind" in caplog.text
+    assert len(site.outside.list_multipart_uploads(Bucket=other)["Uploads"]) == 1
+
+
 def test_memory_does_not_grow_with_an_object(site: BucketSite) -> None:
     """300 MiB are backed up and put back with seven packs, eight windows or parts, and buffers."""
     part, parts = Random(5).randbytes(30 * MIB), 10

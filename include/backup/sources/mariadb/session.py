@@ -26,7 +26,7 @@ _CONNECT_SECONDS: Final = 10
 _PATIENT_SECONDS: Final = 7 * 24 * 3600  # the vault may be slow; the server's default is a minute
 ACCESS_DENIED: Final = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1095, 1698})
 LOCK_TIMEOUT: Final = 1205
-DUPLICATES_AND_SUCH: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+_QUOTED_VALUE: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
 # Their texts name accounts, tables and hosts, and no value of a row.
 _HARMLESS: Final = ACCESS_DENIED | {1046, 1049, 1051, 1130, 1146, 1193, 1305, 1356, 1412, 1449}
 _NUMBER: Final = re.compile(r"(?:ERROR|Error:?) (\d{4})|\((\d{4})\)")
@@ -168,7 +168,7 @@ def scrubbed(message: str, code: int = 0) -> str:
     line = " ".join(message.split())
     if not code and (found := _NUMBER.search(line)):
         code = int(found[1] or found[2])
-    return line if code in _HARMLESS else DUPLICATES_AND_SUCH.sub("'…'", line)
+    return line if code in _HARMLESS else _QUOTED_VALUE.sub("'…'", line)
 
 
 def _parts(error: pymysql.MySQLError) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import re
 import threading
 from collections import deque
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from include.backup.storage.retry import Patience
     from include.backup.storage.s3_client import S3Client
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -242,8 +245,12 @@ class Uploads:
                 lambda: self.client.abort_multipart_upload(**upload),
                 self._lasting,
             )
-        except (StorageError, RestoreRefused):  # what it failed with says more
-            return
+        except (StorageError, RestoreRefused) as error:  # what the upload failed with says more
+            log.warning(
+                "%s: parts of an upload that failed are left behind, and are paid for: %s",
+                self.url(key),
+                error.message,
+            )
 
     def url(self, key: str) -> str:
         """The address of an object, for people."""
