@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -18,4 +20,16 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.register_profile(
     "torture", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# A shell that runs a command with `&` has it ignore Ctrl-C, and so do the programs it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what tests make alone, and so more often.
+
+    What failed on purpose lies in circles with its tracebacks, and holds vaults that are in memory.
+    """
+    gc.collect()
+    gc.freeze()
