@@ -98,16 +98,19 @@ def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder)
 
 
 def _mariadb(place: DatasetVault, connection: Connection, order: ServerOrder) -> Server:
+    from include.backup.sources.mariadb.address import address_of  # noqa: PLC0415  PyMySQL
     from include.backup.sources.mariadb.target import MariadbTarget  # noqa: PLC0415  PyMySQL
 
     if order.owner is not None:
         raise ConfigurationInvalid("--owner and --no-owner have no meaning for MariaDB and MySQL")
-    source = place.dataset.source
+    source, reason = place.dataset.source, place.dataset.insecure_reason
     return MariadbTarget(
-        connection,
+        address_of(order.connection, connection, insecure_reason=reason),
         database=order.place,
         overwrite=order.overwrite,
-        source=place.setting.connection(source.connection)
+        source=address_of(
+            source.connection, place.setting.connection(source.connection), insecure_reason=reason
+        )
         if isinstance(source, MariadbSettings)
         else None,
         into_source=bool(order.into_source),

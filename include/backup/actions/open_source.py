@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from include.backup.policy.dataset_model import Dataset
     from include.backup.policy.source_model import SourceSettings
     from include.backup.sources.base import Source
-    from include.backup.sources.connection import Connection
     from include.backup.sources.mariadb.source import MariadbSource
     from include.backup.sources.postgresql.source import PostgresSource
     from include.backup.sources.s3.source import S3Source
@@ -37,7 +36,7 @@ def open_source(setting: Setting, dataset: Dataset, source: SourceSettings) -> S
     if isinstance(source, PostgresqlSettings):
         return open_postgresql(setting, dataset, source)
     if isinstance(source, MariadbSettings):
-        return open_mariadb(source, setting.connection(source.connection))
+        return open_mariadb(setting, dataset, source)
     return _s3(setting, dataset, source)
 
 
@@ -85,13 +84,21 @@ def _s3(setting: Setting, dataset: Dataset, source: S3Settings) -> S3Source:
     )
 
 
-def open_mariadb(source: MariadbSettings, connection: Connection) -> MariadbSource:
-    """What reads databases of a MariaDB or MySQL server. Nothing is asked of it yet."""
+def open_mariadb(setting: Setting, dataset: Dataset, source: MariadbSettings) -> MariadbSource:
+    """What reads databases of a MariaDB or MySQL server. Nothing is asked of it yet.
+
+    Raises:
+        ConfigurationInvalid: see open_source.
+    """
+    from include.backup.sources.mariadb.address import address_of  # noqa: PLC0415  PyMySQL
     from include.backup.sources.mariadb.source import MariadbSource  # noqa: PLC0415  PyMySQL
 
     return MariadbSource(
-        name=source.connection,
-        connection=connection,
+        address=address_of(
+            source.connection,
+            setting.connection(source.connection),
+            insecure_reason=dataset.insecure_reason,
+        ),
         databases=tuple(name for name in source.databases if name != EVERY),
         every=EVERY in source.databases,
         schema_only=source.schema_only,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.backup.policy.source_model import MariadbSettings
+from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.source import MariadbSource
 from include.backup.sources.mariadb.target import MariadbTarget
 from include.backup.sources.mariadb.window import Patience
@@ -56,8 +57,7 @@ class MariadbSite(Archives):
     def source(self, **changes: Any) -> MariadbSource:
         """What reads the dataset, in a hurry."""
         values: dict[str, Any] = {
-            "name": "shop",
-            "connection": self.connection,
+            "address": address_of("shop", self.connection),
             "databases": self.settings.databases,
             "patience": HURRIED,
         }
@@ -66,7 +66,8 @@ class MariadbSite(Archives):
     def put_back(self, outcome: Outcome, database: str = "", **options: Any) -> PutBack:
         """Restore a recovery point into the same server, under another name."""
         options = {"connection": self.server.connection(), **options}
-        target = MariadbTarget(options.pop("connection"), database=database, **options)
+        address = address_of("target", options.pop("connection"))
+        target = MariadbTarget(address, database=database, **options)
         target.prepare()
         return target.put(self.stored(outcome), lambda _: None)
 

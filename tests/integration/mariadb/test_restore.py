@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.errors import RestoreRefused, ToolMissing
+from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.target import MariadbTarget
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def tampered(site: MariadbSite, point: Outcome, **changes: bytes) -> Tampered:
 
 
 def put(site: MariadbSite, stored: PointFiles | Tampered, database: str, **options: Any) -> Any:
-    target = MariadbTarget(site.server.connection(), database=database, **options)
+    target = MariadbTarget(
+        address_of("target", site.server.connection()), database=database, **options
+    )
     target.prepare()
     return target.put(stored, lambda _: None)
 
@@ -73,7 +76,9 @@ def put(site: MariadbSite, stored: PointFiles | Tampered, database: str, **optio
 def test_what_it_says(mariadb: Mariadb, site: MariadbSite, point: Outcome, filled: str) -> None:
     """Files, bytes, tables; progress tells each byte."""
     told: list[int] = []
-    target = MariadbTarget(mariadb.connection(), database=f"{filled}_back", jobs=4)
+    target = MariadbTarget(
+        address_of("target", mariadb.connection()), database=f"{filled}_back", jobs=4
+    )
     target.prepare()
     done = target.put(site.stored(point), told.append)
     assert done.contents == "3 tables of 1 database"
@@ -102,7 +107,7 @@ def test_the_source_is_left_alone(
     mariadb: Mariadb, site: MariadbSite, point: Outcome, filled: str
 ) -> None:
     """Unless it is named twice, as whoever calls says."""
-    source = site.connection
+    source = address_of("shop", site.connection)
     with pytest.raises(RestoreRefused, match="is the server that the dataset is read from"):
         put(site, site.stored(point), f"{filled}_back", source=source)
     aliased = replace(source, host="localhost")  # the same, by another name

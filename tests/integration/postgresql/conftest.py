@@ -11,6 +11,7 @@ import pytest
 from include.backup.policy.model import Method
 from tests.integration.postgresql import nasty
 from tests.integration.postgresql.bed import DatabaseSite
+from tests.integration.postgresql.given import NAME, OTHER, Given
 from tests.interop.conftest import restic  # noqa: F401  a fixture
 from tests.servers.postgresql import make_server, postgres  # noqa: F401  a fixture
 from tests.servers.postgresql_18 import postgres_18  # noqa: F401  a fixture
@@ -84,3 +85,22 @@ def bare(postgres: Postgres) -> Iterator[Postgres]:  # noqa: F811
     server = make_server(postgres.binaries)
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="module")
+def given(
+    postgres: Postgres,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Given]:
+    """One backup for all tests."""
+    postgres.run(
+        "DROP ROLE IF EXISTS plain_owner, restorer",
+        "CREATE ROLE plain_owner",
+        "CREATE ROLE restorer LOGIN PASSWORD 'p'",
+    )
+    made = Given(postgres, tmp_path_factory.mktemp("refusals"))
+    made.site.connections["restorer"] = postgres.connection(login="restorer", password="p")
+    yield made
+    for name in (NAME, OTHER):
+        postgres.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    postgres.run("DROP ROLE plain_owner, restorer")

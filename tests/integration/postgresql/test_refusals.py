@@ -29,68 +29,17 @@ from tests.integration.postgresql.bed import (
     others,
     streams,
 )
+from tests.integration.postgresql.given import NAME, OTHER, SECRET, Given, change_rows
 from tests.integration.postgresql.test_processes import make_shell
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from include.backup.actions.outcome import Outcome
     from tests.servers.postgresql import Postgres
 
 pytestmark = pytest.mark.integration
-NAME, OTHER = "shop db", "shop restored"
-SECRET = "a value of a row"  # never in an error
-
-
-class Given:
-    """A database in a vault, and a server to restore to: that of the source, by another name."""
-
-    def __init__(self, server: Postgres, folder: Path) -> None:
-        self.server = server
-        server.make_database(NAME)
-        server.run(
-            "CREATE TABLE t (id int PRIMARY KEY, content text CHECK (content <> ''))",
-            f"INSERT INTO t SELECT i, '{SECRET}' FROM generate_series(1, 30000) i",
-            "CREATE TABLE small AS SELECT 1 AS x",
-            "CREATE SCHEMA inner_rooms",
-            "CREATE VIEW inner_rooms.v AS SELECT * FROM t",
-            "SELECT lo_from_bytea(77, 'large')",
-            "ALTER LARGE OBJECT 77 OWNER TO plain_owner",
-            "GRANT SELECT ON LARGE OBJECT 77 TO PUBLIC",
-            "COMMENT ON LARGE OBJECT 77 IS 'x\nGRANT SELECT ON LARGE OBJECT 1'",
-            "ALTER TABLE small OWNER TO plain_owner",
-            database=NAME,
-        )
-        self.site = DatabaseSite(folder, server.connection(NAME))
-        self.site.connections["target"] = server.connection()
-        self.outcome = self.site.back_up()
-
-    def restore(self, connection: str = "target", place: str = OTHER, **rules: Any) -> Outcome:
-        """Restore to the database of the other name."""
-        return self.site.restore_to(self.outcome, connection, place=place, **rules)
-
-    def newest(self) -> dict[str, Any]:
-        """The newest record of the dataset."""
-        folder = self.site.vault / "datasets/crm/ledger"
-        return json.loads(max(folder.iterdir()).read_bytes())
-
-
-@pytest.fixture(scope="module")
-def given(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Given]:
-    """One backup for all tests."""
-    postgres.run(
-        "DROP ROLE IF EXISTS plain_owner, restorer",
-        "CREATE ROLE plain_owner",
-        "CREATE ROLE restorer LOGIN PASSWORD 'p'",
-    )
-    made = Given(postgres, tmp_path_factory.mktemp("refusals"))
-    made.site.connections["restorer"] = postgres.connection(login="restorer", password="p")
-    yield made
-    for name in (NAME, OTHER):
-        postgres.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    postgres.run("DROP ROLE plain_owner, restorer")
 
 
 @pytest.fixture(autouse=True)
@@ -112,23 +61,6 @@ def tamper(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], N
         return json.dumps(document).encode()
 
     monkeypatch.setattr(PointFiles, "about", about)
-
-
-def change_rows(
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[bytes], bytes],
-    name: bytes = b"public.t.copy",
-) -> None:
-    """Other rows than were stored."""
-    original = PointFiles.stream
-
-    def stream(self: PointFiles, path: bytes) -> Iterator[bytes]:
-        if not path.endswith(name):
-            yield from original(self, path)
-            return
-        yield change(b"".join(original(self, path)))
-
-    monkeypatch.setattr(PointFiles, "stream", stream)
 
 
 def test_what_somebody_has_made_is_not_written_over(given: Given) -> None:

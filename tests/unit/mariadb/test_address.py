@@ -12,9 +12,9 @@ from include.backup.sources.connection import Connection
 from include.backup.sources.mariadb.address import Address, address_of
 
 
-def address(**fields: Any) -> Address:
+def address(reason: str = "", **fields: Any) -> Address:
     values: dict[str, Any] = {"conn_type": "mysql", "host": "db.example.com", "login": "u"}
-    return address_of("shop", Connection(**{**values, **fields}))
+    return address_of("shop", Connection(**{**values, **fields}), insecure_reason=reason)
 
 
 def test_another_machine_is_verified_by_name() -> None:
@@ -32,10 +32,25 @@ def test_less_than_that_is_refused(mode: str) -> None:
         address(extra={"ssl_mode": mode})
 
 
+def test_a_dataset_may_state_why_less_is_enough() -> None:
+    """Then TLS trusts whoever answers, unless full TLS, or none at all, is asked for."""
+    for mode in ("", "required", "preferred"):
+        context = address("a lab", extra={"ssl_mode": mode}).tls()
+        assert context is not None
+        assert context.verify_mode is ssl.CERT_NONE
+    assert address("a lab", extra={"ssl_mode": "disabled"}).tls() is None
+    whole = address("a lab", extra={"ssl_mode": "verify_identity"}).tls()
+    assert whole is not None
+    assert whole.verify_mode is ssl.CERT_REQUIRED
+    token = address("a lab", extra={"ssl_mode": "disabled", "iam": "true"}).tls()
+    assert token is not None  # a token is as good as a password
+
+
 def test_this_machine_needs_no_tls() -> None:
     """By loopback or by a socket; where a mode is asked for, it gets it."""
     assert address(host="127.0.0.1").tls() is None
     assert address(host="localhost").tls() is None
+    assert address(host="localhost", extra={"ssl_mode": "disabled"}).tls() is None
     assert address(host="db.example.com", extra={"unix_socket": "/run/s"}).tls() is None
     context = address(host="::1", extra={"ssl_mode": "required"}).tls()
     assert context is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -124,3 +125,29 @@ def test_the_nearest_program_is_taken(
     monkeypatch.setattr(tools, "_candidates", lambda _: [f"/{version}" for version in installed])
     monkeypatch.setattr(tools, "_version", lambda path: int(path[1:]))
     assert tools.find_tool("pg_restore", at_least=wanted) == f"/{chosen}"
+
+
+class Old:
+    """A session with a server that is too old."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.info = SimpleNamespace(server_version=120_022)
+
+    def close(self) -> None:
+        """See psycopg.Connection.close."""
+        self.closed = True
+
+
+@pytest.mark.parametrize("restoring", [False, True])
+def test_a_server_that_is_too_old_is_refused(
+    monkeypatch: pytest.MonkeyPatch, restoring: bool
+) -> None:
+    """By name, before some statement fails that it does not know."""
+    session = Old()
+    monkeypatch.setattr(psycopg, "connect", lambda **_: session)
+    made = replace(address(host="127.0.0.1"), restoring=restoring)
+    with pytest.raises(made.error, match=r"version 12, and 13 is the oldest") as caught:
+        made.connect()
+    assert "pg_dump" in caught.value.hint
+    assert session.closed

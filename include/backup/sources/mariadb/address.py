@@ -7,14 +7,16 @@
             "iam": true, "region_name": …, "profile_name": …}    a fresh AWS token for each session
 
 `{"ssl": {"ca": …, "cert": …, "key": …}}`, as Airflow's own hook has it, means the same. To another
-machine data travels only over TLS whose certificate bears the name of the host.
+machine data travels only over TLS whose certificate bears the name of the host, unless the dataset
+has an `insecure_reason`: then whoever answers is trusted, and with `"ssl_mode": "disabled"` nothing
+is encrypted.
 """
 
 from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import ConfigurationInvalid
@@ -30,7 +32,8 @@ CA_HINT: Final = (
     "name the CA's certificates in the extra of the connection, as in "
     '{"ssl_ca": "/etc/ssl/ca.pem"}; managed services publish a bundle of theirs'
 )
-_VERIFYING: Final = frozenset({"", "verify_identity", "verify-full", "verify_ca", "verify-ca"})
+_VERIFYING: Final = frozenset({"verify_identity", "verify-full", "verify_ca", "verify-ca"})
+_PLAIN: Final = frozenset({"disabled", "disable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,15 @@ class Address:
     def local(self) -> bool:
         """Whether nothing leaves this machine."""
         return bool(self.unix_socket) or is_loopback(self.host)
+
+    @property
+    def _wants_tls(self) -> bool:
+        return self.mode not in _PLAIN and bool(not self.local or self.ca or self.mode)
+
+    @property
+    def _verifies(self) -> bool:
+        """Whether the server has to prove that it bears the name of the host."""
+        return bool(self.ca) if self.local else self.mode in _VERIFYING
 
     def secret(self) -> str:
         """The password, or a token that was made just now.
@@ -97,7 +109,7 @@ class Address:
         Raises:
             ConfigurationInvalid: a file of certificates cannot be used.
         """
-        if self.unix_socket or (self.local and not (self.ca or self.mode or self.iam)):
+        if self.unix_socket or not (self._wants_tls or self.iam):
             return None
         try:
             context = ssl.create_default_context(cafile=self.ca or None)
@@ -107,14 +119,17 @@ class Address:
             raise ConfigurationInvalid(
                 f"connection {self.name}: its certificates cannot be used ({error})", hint=CA_HINT
             ) from error
-        if self.local and not self.ca:
+        if not self._verifies:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
 
 
-def address_of(name: str, connection: Connection) -> Address:
+def address_of(name: str, connection: Connection, *, insecure_reason: str = "") -> Address:
     """The address that a connection gives.
+
+    Args:
+        insecure_reason: why less than full TLS to another machine is accepted.
 
     Raises:
         ConfigurationInvalid: no server, or less than full TLS to another machine.
@@ -126,6 +141,7 @@ def address_of(name: str, connection: Connection) -> Address:
         found = [str(extra[key]) for key in keys if extra.get(key)]
         return found[0] if found else ""
 
+    unless_said = "required" if insecure_reason else "verify_identity"
     mode = of("ssl_mode", "sslmode").lower()
     address = Address(
         name=name,
@@ -149,13 +165,15 @@ def address_of(name: str, connection: Connection) -> Address:
         )
     if not address.user:
         raise ConfigurationInvalid(f"connection {name} names no login")
-    if not address.local and mode not in _VERIFYING:
+    if address.local:
+        return address
+    if mode and mode not in _VERIFYING and not insecure_reason:
         raise ConfigurationInvalid(
             f"connection {name}: ssl_mode {mode} does not verify {address.host}, which is another "
             "machine",
-            hint=f"leave ssl_mode out, and {CA_HINT}",
+            hint=f"leave ssl_mode out, and {CA_HINT}; or an insecure_reason in the dataset",
         )
-    return address
+    return replace(address, mode=mode or unless_said)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

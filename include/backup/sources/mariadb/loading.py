@@ -8,14 +8,13 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import RestoreRefused, SourceError
-from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.programs import CLIENT, Program, ProgramFailed
 from include.backup.sources.mariadb.session import Session, SqlFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from include.backup.sources.connection import Connection
+    from include.backup.sources.mariadb.address import Address
 
 _OPTIONS: Final = (
     "--binary-mode",  # line ends in bodies of routines stay as they are
@@ -43,8 +42,8 @@ _BEGINNING: Final = re.compile(
 class Loader:
     """Puts SQL into databases of one server; for several threads, each file with its session."""
 
-    def __init__(self, connection: Connection, progress: Callable[[int], None]) -> None:
-        self._address = address_of("target", connection)
+    def __init__(self, address: Address, progress: Callable[[int], None]) -> None:
+        self._address = address
         self._progress = progress
 
     def session(self) -> Session:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import SourceError
 from include.backup.evidence.wording import count
-from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.catalog import Catalog, choose, read_catalog, refuse_changes
 from include.backup.sources.mariadb.grants import Grants, grants_of, require
 from include.backup.sources.mariadb.programs import DUMP, find
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.sources.base import Parent
-    from include.backup.sources.connection import Connection
+    from include.backup.sources.mariadb.address import Address
 
 _MOST_CATALOGS: Final = 5  # how often tables may be made or dropped just before the lock
 _MOST_NAMED: Final = 10
@@ -35,7 +34,7 @@ class MariadbSource:
     """Databases of one server.
 
     Args:
-        name: of the connection.
+        address: of the server.
         databases: those to be read; none: that of the connection.
         every: all there are when the backup begins.
         schema_only: patterns of `database.table` whose rows are left out.
@@ -43,8 +42,7 @@ class MariadbSource:
         jobs: how many lanes are read at a time.
     """
 
-    name: str
-    connection: Connection = field(repr=False)
+    address: Address
     databases: tuple[str, ...] = ()
     every: bool = False
     schema_only: tuple[str, ...] = ()
@@ -85,7 +83,10 @@ class MariadbSource:
         with closing(self._session()) as session:
             catalog, grants = self._look(session)
             tables = sum(1 for table in catalog.tables if table.kind.endswith("table"))
-            how = session.encrypted or "not encrypted, on this machine"
+            how = (
+                session.encrypted
+                or f"not encrypted{', on this machine' if self.address.local else ''}"
+            )
             users = "" if grants.of_users() else "; accounts are left out (no SELECT on mysql.*)"
             return (
                 f"{session.version.removeprefix('5.5.5-')} at {session.address.shown} ({how}): "
@@ -93,7 +94,7 @@ class MariadbSource:
             )
 
     def _session(self) -> Session:
-        return Session(address_of(self.name, self.connection))
+        return Session(self.address)
 
     def _look(self, session: Session) -> tuple[Catalog, Grants]:
         """What is to be read, if the account may read it and the engines can be."""

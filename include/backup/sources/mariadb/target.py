@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import DamageFound, RestoreRefused, SourceError
 from include.backup.evidence.wording import count
 from include.backup.sources.base import PutBack
-from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.catalog import SYSTEM, names_of_tables
 from include.backup.sources.mariadb.database_back import DatabaseBack
 from include.backup.sources.mariadb.loading import Loader
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from include.backup.sources.base import StoredFiles
-    from include.backup.sources.connection import Connection
     from include.backup.sources.mariadb.address import Address
 
 _IDENTITY: Final = ("server_uuid", "server_uid", "hostname", "port", "datadir", "server_id")
@@ -40,7 +38,7 @@ class MariadbTarget:
     """A server, or one database of it, that a recovery point is put back into.
 
     Args:
-        connection: of the server.
+        address: of the server.
         database: another name for the one database that the recovery point holds.
         overwrite: replace tables of the same names; others stay.
         source: what the dataset is read from; into it only if `into_source`.
@@ -50,16 +48,16 @@ class MariadbTarget:
 
     def __init__(
         self,
-        connection: Connection,
+        address: Address,
         *,
         database: str = "",
         overwrite: bool = False,
-        source: Connection | None = None,
+        source: Address | None = None,
         into_source: bool = False,
         wanted: Callable[[bytes], bool] = lambda _: True,
         jobs: int = 2,
     ) -> None:
-        self._connection = connection
+        self._address = address
         self._database = database
         self._overwrite = overwrite
         self._source = source
@@ -70,13 +68,12 @@ class MariadbTarget:
     def prepare(self) -> None:
         """See Server.prepare."""
         find(CLIENT)
-        address = address_of("target", self._connection)
         if self._database in SYSTEM:
             raise RestoreRefused(f"{self._database} is the server's own database")
         try:
-            with closing(Session(address)) as session:
+            with closing(Session(self._address)) as session:
                 if self._source is not None and not self._into_source:
-                    _refuse_source(session, address_of("source", self._source))
+                    _refuse_source(session, self._source)
                 if self._database:
                     self._require_empty(session, self._database)
         except SourceError as error:
@@ -84,7 +81,7 @@ class MariadbTarget:
 
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""
-        loader, notes = Loader(self._connection, progress), Notes()
+        loader, notes = Loader(self._address, progress), Notes()
         plan = [
             DatabaseBack(
                 loader, files, one, name=self._database or one["name"], wanted=self._wanted

@@ -26,6 +26,7 @@ _TLS_KEYS: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 # A client's own settings come before those of roles and databases: nobody's `statement_timeout` or
 # `default_transaction_read_only` shall end a restore. Poolers may refuse them; those who read rows
 # set what they need themselves.
+_OLDEST: Final = 130_000  # with pg_current_snapshot()
 _OPTIONS: Final = " ".join(
     f"-c {setting}"
     for setting in (
@@ -150,9 +151,19 @@ class Address:
             **options,
         }
         try:
-            return psycopg.connect(**settings)
+            session = psycopg.connect(**settings)
         except psycopg.Error as error:
             raise refused(error, self) from None
+        if session.info.server_version < _OLDEST:
+            version = session.info.server_version // 10_000
+            session.close()
+            raise self.error(
+                f"{self.shown}: the server is of version {version}, and {_OLDEST // 10_000} is the "
+                "oldest that can be backed up and restored to",
+                hint="older ones get no fixes any more; dump it with its own pg_dump into a "
+                "directory, and back that up",
+            )
+        return session
 
     def environment(self) -> dict[str, str]:
         """The environment of a client program. The password is nowhere else."""

@@ -8,7 +8,7 @@ import psycopg
 
 from include.backup.errors import RestoreRefused
 from include.backup.sources.postgresql.address import refused
-from include.backup.sources.postgresql.catalog import qualified, quote
+from include.backup.sources.postgresql.catalog import qualified
 from include.backup.sources.postgresql.programs import Feeding
 from include.backup.sources.postgresql.statements import of_database, of_roles
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from include.backup.sources.postgresql.address import Address
+
+MAINTENANCE: Final = "postgres"
 
 # What a new database holds, and a template may add: a database with more is not empty.
 _OBJECTS: Final = """
@@ -98,15 +100,6 @@ def is_empty(address: Address) -> bool:
         RestoreRefused.
     """
     return bool(_ask(address, _OBJECTS) == [(0,)])
-
-
-def drop_database(address: Address) -> None:
-    """Remove the database with all that is in it, whoever is connected to it.
-
-    Raises:
-        RestoreRefused.
-    """
-    _ask(maintenance(address), f"DROP DATABASE {quote(address.database)} WITH (FORCE)")
 
 
 def make_database(
@@ -196,7 +189,7 @@ def tablespaces(address: Address) -> set[str]:
 
 def maintenance(address: Address) -> Address:
     """The database that one is connected to while others are made and removed."""
-    return address.of_database("postgres")
+    return address.of_database(MAINTENANCE)
 
 
 def _ask(address: Address, query: str, *values: str) -> list[Any]:

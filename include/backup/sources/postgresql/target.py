@@ -5,14 +5,15 @@ What may not be done is refused for all databases before anything is done for on
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from include.backup.errors import DestinationRefused
+from include.backup.errors import BackupError, DestinationRefused
 from include.backup.sources.base import PutBack
 from include.backup.sources.noting import Notes
-from include.backup.sources.postgresql import making, manifest
+from include.backup.sources.postgresql import making, manifest, naming
 from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.putting import Putting
 from include.backup.sources.postgresql.steps import tables_in
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.wanted import Rules, Wanted
 
+log = logging.getLogger(__name__)
+
 
 class _Into(Enum):
     """What is done about the database of that name."""
 
     MAKE = auto()  # there is none
-    REPLACE = auto()  # it goes, with all that is in it
+    REPLACE = auto()  # it goes, with all that is in it, once the other is complete
     FILL = auto()  # it is empty: with the owner and the locale that somebody wants for it
     ADD = auto()  # tables are put beside others, or in their place
 
@@ -57,6 +60,8 @@ class PostgresTarget:
         self._refuse_newer(wanted)
         places = [self._into(files, one) for one in wanted]
         self._make_roles(files)
+        for name in naming.left_behind(self._address):
+            self._notes.add(name, "what a restore that was killed has left, unless it still runs")
         for one, into in zip(wanted, places, strict=True):
             self._put(files, one, into, progress)
         tables = [table for one in wanted for table in one.tables]
@@ -71,10 +76,12 @@ class PostgresTarget:
         self, files: StoredFiles, one: Wanted, into: _Into, progress: Callable[[int], None]
     ) -> None:
         address = self._address_of(one)
+        is_new = into in {_Into.MAKE, _Into.REPLACE}
+        place = naming.incomplete(address) if is_new else address
         putting = Putting(
             files,
             one,
-            address,
+            place,
             self._rules,
             version=self._version,
             progress=progress,
@@ -82,12 +89,11 @@ class PostgresTarget:
         )
         if into is _Into.ADD:
             putting.put_tables()
-            return
-        if into is _Into.REPLACE:
-            making.drop_database(address)
-        if into is not _Into.FILL:
-            putting.make_database()
-        putting.put_database()
+        elif into is _Into.FILL:
+            putting.put_database()
+        else:
+            _make(putting, place)
+            naming.take_name(place, address, replaces=into is _Into.REPLACE, note=self._notes.add)
 
     def _into(self, files: StoredFiles, one: Wanted) -> _Into:
         """Where a database goes; refuse to write over what somebody may need.
@@ -116,6 +122,13 @@ class PostgresTarget:
                 hint="restore under another name, or give --overwrite, which removes all that is "
                 "in it",
             )
+        if address.database == making.MAINTENANCE:
+            raise DestinationRefused(
+                f"{address.shown} is what one is connected to while others are replaced",
+                hint="restore it under another name",
+            )
+        self._require_right_to_make(address)
+        naming.require_owner(address)
         return _Into.REPLACE
 
     def _require_right_to_make(self, address: Address) -> None:
@@ -163,3 +176,17 @@ class PostgresTarget:
 
     def _address_of(self, one: Wanted) -> Address:
         return self._address.of_database(self._rules.database or one.name)
+
+
+def _make(putting: Putting, place: Address) -> None:
+    """Make a database with all that was in it; one that is incomplete is no restore, and goes."""
+    try:
+        putting.make_database()
+        naming.require_owner(place)
+        putting.put_database()
+    except BaseException:
+        try:
+            naming.drop(place)
+        except BackupError as error:
+            log.warning("%s is incomplete, and could not be removed: %s", place.shown, error)
+        raise
