@@ -80,7 +80,7 @@ class WriteSession:
         self._builders: list[dict[BlobType, PackBuilder]] = []
         self._buffers: list[bytearray] = []
         self._uploader = ThreadPoolExecutor(uploads, thread_name_prefix="upload")
-        self._room = threading.Semaphore(uploads + 1)
+        self._room = threading.Semaphore(uploads)  # whoever waits has the next one ready
         self._uploads: set[Future[None]] = set()
         self._failure: BaseException | None = None
         self._unindexed: list[tuple[bytes, list[PackedBlob]]] = []

@@ -172,6 +172,19 @@ def test_a_connection_that_does_not_work(
     assert "wrong one" not in str(caught.value)
 
 
+def test_a_name_that_is_no_text(postgres: Postgres, tmp_path: Path) -> None:
+    """Where the encoding is SQL_ASCII names are bytes: told, with what to do."""
+    options = "TEMPLATE template0 ENCODING SQL_ASCII LC_COLLATE 'C' LC_CTYPE 'C'"
+    postgres.make_database("bytes", options=options)
+    with postgres.connect("bytes", client_encoding="SQL_ASCII") as session:
+        session.execute(b'CREATE TABLE "caf\xe9" (x int)')
+    site = DatabaseSite(tmp_path, postgres.connection("bytes"))
+    with pytest.raises(SourceError, match=r"a name is no UTF-8: b'caf\\xe9'") as caught:
+        site.back_up()
+    assert "pg_dump" in caught.value.hint
+    postgres.run("DROP DATABASE bytes")
+
+
 def test_one_absent_database_among_others(postgres: Postgres, tmp_path: Path) -> None:
     """Of several databases none is backed up, rather than some."""
     site = DatabaseSite(tmp_path, postgres.connection(), ["postgres", "absent_db"])

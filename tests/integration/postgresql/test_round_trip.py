@@ -154,6 +154,8 @@ def test_every_relation_stands_in_the_manifest(backed_up: BackedUp) -> None:
     assert by_name["far"] == "left out: they are another server's"
     assert by_name["parts"] == "none: its partitions have them"
     assert by_name["counted"] == "none: refreshed when it is restored"
+    assert by_name["not_populated"] == "none: it had none"
+    assert by_name["on_emptied"] == "left out: it reads an empty view, and cannot be refreshed"
     assert by_name["unlogged"] == by_name["orders"] == "read"
     assert by_name["down"] == "its value is in sequences.sql"
     if "settings" in by_name:

@@ -168,7 +168,8 @@ def _refuse_source(session: Session, source: Address) -> None:
     if same:
         raise RestoreRefused(
             f"{target.shown} is the server that the dataset is read from",
-            hint="restore into another server; into this one only if it is named twice",
+            hint="restore into another server; into this one only if it is named twice: "
+            "--into-source CONNECTION",
         )
 
 

@@ -144,7 +144,9 @@ class Address:
             "sslmode": self.sslmode,
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "holdfast",
-            "keepalives_idle": 30,
+            "keepalives_idle": 30,  # a server whose machine is gone is noticed in 90 seconds
+            "keepalives_interval": 10,
+            "keepalives_count": 6,
             "options": self._options or None,
             "autocommit": True,
             **tls,

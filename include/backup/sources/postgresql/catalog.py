@@ -31,6 +31,8 @@ class Rows(StrEnum):
     SCHEMA_ONLY = "left out: schema_only"
     UNLOGGED = "left out: it is unlogged"
     REFRESHED = "none: refreshed when it is restored"
+    EMPTY = "none: it had none"
+    NOT_REFRESHED = "left out: it reads an empty view, and cannot be refreshed"
     SEQUENCE = "its value is in sequences.sql"
 
 

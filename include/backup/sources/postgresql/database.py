@@ -14,6 +14,7 @@ from include.backup.sources.postgresql.definitions import Definitions
 from include.backup.sources.postgresql.manifest import escaped, file_name
 from include.backup.sources.postgresql.preflight import require_rights
 from include.backup.sources.postgresql.ranges import DatabaseState, Plan, Range
+from include.backup.sources.postgresql.refreshing import refresh_order
 from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Database:
             )
             for one in snapshot.relations
         }
+        refreshed = refresh_order(snapshot)
+        kept = {one.oid for one in refreshed}
+        for one in snapshot.relations:
+            if self.rows[one.oid] is Rows.REFRESHED and one.oid not in kept:
+                self.rows[one.oid] = Rows.NOT_REFRESHED if one.populated else Rows.EMPTY
         require_rights(snapshot, self.rows)
         major = snapshot.version // 10_000
         self.psql = find_tool("psql", at_least=min(major, 10))
@@ -77,6 +83,7 @@ class Database:
             snapshot,
             tables=self.tables,
             sequences=[one for one in snapshot.relations if self.rows[one.oid] is Rows.SEQUENCE],
+            refreshed=refreshed,
             restrict_key=self.restrict_key,
         )
 

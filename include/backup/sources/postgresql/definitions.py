@@ -18,7 +18,6 @@ from include.backup.errors import SourceError
 from include.backup.sources.postgresql.archive import OF_DATABASE, Archive
 from include.backup.sources.postgresql.catalog import Relation, quote_text
 from include.backup.sources.postgresql.programs import Program
-from include.backup.sources.postgresql.refreshing import refresh_order
 from include.backup.sources.postgresql.tools import find_tool, takes_restrict_key
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ class Definitions:
     Args:
         tables: those whose rows are read, by the names of their files.
         sequences: those whose values are read.
+        refreshed: the materialized views that are filled again, in order.
         restrict_key: of psql's restricted mode.
     """
 
@@ -61,11 +61,13 @@ class Definitions:
         *,
         tables: Mapping[str, Relation],
         sequences: Sequence[Relation],
+        refreshed: Sequence[Relation],
         restrict_key: str,
     ) -> None:
         self._snapshot = snapshot
         self._tables = tables
         self._sequences = sequences
+        self._refreshed = refreshed
         self._restrict_key = restrict_key
         major = snapshot.version // 10_000
         self._pg_dump = find_tool("pg_dump", at_least=major)
@@ -201,11 +203,8 @@ class Definitions:
         return "".join(f"{line}\n" for line in lines).encode()
 
     def _refresh_sql(self) -> bytes:
-        views = {one.oid: one for one in self._snapshot.relations if one.kind == "m"}
-        filled = {oid for oid, one in views.items() if one.populated}
         return "".join(
-            f"REFRESH MATERIALIZED VIEW {views[oid].sql};\n"
-            for oid in refresh_order(self._snapshot, views, filled)
+            f"REFRESH MATERIALIZED VIEW {one.sql};\n" for one in self._refreshed
         ).encode()
 
 

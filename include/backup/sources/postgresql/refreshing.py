@@ -8,26 +8,20 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
+    from include.backup.sources.postgresql.catalog import Relation
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
 
-def refresh_order(
-    snapshot: DatabaseSnapshot, views: Collection[int], filled: Collection[int]
-) -> list[int]:
+def refresh_order(snapshot: DatabaseSnapshot) -> list[Relation]:
     """The materialized views to refresh, each after those that it reads.
 
     One that has rows, and reads another that was emptied since, cannot be refreshed: it comes back
     empty, as pg_restore leaves it.
 
-    Args:
-        views: the oids of all materialized views.
-        filled: of these, the ones that have rows.
-
     Raises:
         SourceError.
     """
+    views = {one.oid: one for one in snapshot.relations if one.kind == "m"}
     reads: dict[int, set[int]] = {oid: set() for oid in views}
     for view, read in snapshot.run(_READS):
         reads.setdefault(view, set()).add(read)
@@ -39,9 +33,9 @@ def refresh_order(
         ) from error
     empty: set[int] = set()
     for oid in order:
-        if (oid in views and oid not in filled) or reads.get(oid, set()) & empty:
+        if (oid in views and not views[oid].populated) or reads.get(oid, set()) & empty:
             empty.add(oid)
-    return [oid for oid in order if oid in views and oid not in empty]
+    return [views[oid] for oid in order if oid in views and oid not in empty]
 
 
 _READS: Final = """

@@ -96,6 +96,13 @@ class DatabaseSnapshot:
             if error.sqlstate in {_LOCK_TIMEOUT, _DEADLOCK}:
                 raise self._not_to_be_locked() from None
             raise refused(error, address) from None
+        except UnicodeDecodeError as error:  # a server with SQL_ASCII keeps any bytes
+            self.session.close()
+            raise SourceError(
+                f"{address.shown}: a name is no UTF-8: {bytes(error.object)!r}",
+                hint="rename it; or dump this database with pg_dump into a directory, and back "
+                "that up",
+            ) from None
         except BaseException:
             self.session.close()
             raise
