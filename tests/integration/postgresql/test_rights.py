@@ -179,9 +179,9 @@ def test_a_name_that_is_no_text(postgres: Postgres, tmp_path: Path) -> None:
     with postgres.connect("bytes", client_encoding="SQL_ASCII") as session:
         session.execute(b'CREATE TABLE "caf\xe9" (x int)')
     site = DatabaseSite(tmp_path, postgres.connection("bytes"))
-    with pytest.raises(SourceError, match=r"a name is no UTF-8: b'caf\\xe9'") as caught:
+    with pytest.raises(SourceError, match="invalid byte sequence") as caught:
         site.back_up()
-    assert "pg_dump" in caught.value.hint
+    assert "a name is no UTF-8" in caught.value.hint
     postgres.run("DROP DATABASE bytes")
 
 

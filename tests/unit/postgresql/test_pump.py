@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.backup.errors import SourceError
+from include.backup.sources.postgresql import pump as pump_module
 from include.backup.sources.postgresql.pump import LockRefused, Pump
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ SNAPSHOT: Any = SimpleNamespace(
     copy=lambda query: f"COPY ({query}) TO STDOUT",
 )
 RELATION: Any = SimpleNamespace(label="s.t", sql='"s"."t"')
-MARK = b"\\.\n"
+MARK = pump_module._MARK
+WRITTEN = MARK.decode().replace("\\", "\\\\").replace("\n", "\\n")  # as `fake` wants it
 
 
 class FakeProcess:
@@ -153,7 +155,7 @@ def snapshot(**environment: str) -> Any:
 
 def test_more_than_was_asked_for_is_an_error(fake: Path) -> None:
     """A range too many would be rows that nobody counts."""
-    with Pump(snapshot(OUT="1\\n\\\\.\\n2\\n"), str(fake), RELATION, ["SELECT"]) as pump:
+    with Pump(snapshot(OUT=f"1\\n{WRITTEN}2\\n"), str(fake), RELATION, ["SELECT"]) as pump:
         assert b"".join(read(pump, 10)) == b"1\n"
         with pytest.raises(SourceError, match="more than it was asked for"):
             pump.finish()
@@ -161,7 +163,7 @@ def test_more_than_was_asked_for_is_an_error(fake: Path) -> None:
 
 def test_all_rows_and_a_failure_are_a_failure(fake: Path) -> None:
     """What counts is how psql ends."""
-    with Pump(snapshot(OUT="1\\n\\\\.\\n", CODE="3"), str(fake), RELATION, ["SELECT"]) as pump:
+    with Pump(snapshot(OUT=f"1\\n{WRITTEN}", CODE="3"), str(fake), RELATION, ["SELECT"]) as pump:
         assert b"".join(read(pump, 10)) == b"1\n"
         with pytest.raises(SourceError, match="ended with 3"):
             pump.finish()

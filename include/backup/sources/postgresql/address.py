@@ -144,6 +144,7 @@ class Address:
             "sslmode": self.sslmode,
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "holdfast",
+            "client_encoding": "UTF8",
             "keepalives_idle": 30,  # a server whose machine is gone is noticed in 90 seconds
             "keepalives_interval": 10,
             "keepalives_count": 6,

@@ -143,7 +143,7 @@ class Loading:
     def _session(self) -> psycopg.Connection[Any]:
         session: psycopg.Connection[Any] | None = getattr(self._sessions, "session", None)
         if session is None:
-            session = self._address.connect(client_encoding="UTF8")
+            session = self._address.connect()
             for statement in _SETTINGS:
                 session.execute(statement)
             self._sessions.session = session

@@ -197,6 +197,11 @@ def hint_about(told: str) -> str:
             "the standby replayed what the backup still needed: run it again; set "
             "hot_standby_feedback = on there, or a longer max_standby_streaming_delay"
         )
+    if 'for encoding "UTF8"' in told:  # a server with SQL_ASCII keeps any bytes
+        return (
+            "a name is no UTF-8: rename it; or dump this database with pg_dump into a directory, "
+            "and back that up"
+        )
     if _OF_OWNERS.search(told):
         return "--owner ROLE or --no-owner gives everything to one role that may have it"
     return ""

@@ -3,7 +3,8 @@ r"""Reading rows through psql: COPY in a process of its own, ranges told apart b
     BEGIN …; SET TRANSACTION SNAPSHOT '…'; LOCK …; COPY (range 1) …; mark; COPY (range 2) …; mark; …
 
 psql hands rows on three times as fast as a Python driver, and takes no turn of the interpreter's
-lock. The mark is a line ``\.``, which COPY never writes: there a backslash is two.
+lock. The mark is a line that begins with ``\.``, which COPY never writes: there a backslash is two.
+It is long, because a long one is found fast.
 
 Where the lock is not to be had at once, somebody waits for the table behind our coordinator, which
 has it: then nothing is read here, and the coordinator reads it (`LockRefused`).
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
 _PIPE_BYTES: Final = 1 << 20
-_MARK: Final = b"\\.\n"
+_MARK: Final = b"\\. here ends a range of pages, and the next one begins\n"
+_ECHO: Final = b"\\echo '\\" + _MARK.rstrip(b"\n") + b"'\n"
 # The code of an error is the same in every language that a server speaks.
 _ARGUMENTS: Final = (
     "-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-f", "-",
@@ -107,12 +109,15 @@ class Pump(Child):
         if found >= 0:
             return found + 1, False
         # A mark may have begun at the end of what is here.
-        for tail in (b"\n\\.", b"\n\\"):
-            if view.endswith(tail, self._start, self._end):
-                return self._end - len(tail) + 1, False
-        if self._at_line and bytes(view[self._start : self._end]) in {b"\\", b"\\."}:
-            return self._start, False
-        return self._end, False
+        earliest = max(self._start, self._end - len(_MARK))
+        newline = view.rfind(b"\n", earliest, self._end)
+        if newline >= 0:
+            line = newline + 1
+        elif self._at_line and earliest == self._start:
+            line = self._start
+        else:
+            return self._end, False
+        return (line if _MARK.startswith(view[line : self._end]) else self._end), False
 
     def _hand_out(self, target: memoryview, count: int) -> None:
         self._begun = True
@@ -151,5 +156,5 @@ def _script(
         yield f"{statement};\n".encode()
     yield f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT;\n".encode()
     for query in queries:
-        yield f"{snapshot.copy(query)};\n\\echo '\\\\.'\n".encode()
+        yield f"{snapshot.copy(query)};\n".encode() + _ECHO
     yield b"COMMIT;\n"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from include.backup.errors import RestoreRefused
 from include.backup.sources.postgresql import making
+from include.backup.sources.postgresql.analyzing import analyze
 from include.backup.sources.postgresql.archive import PRIVILEGES, Archive
 from include.backup.sources.postgresql.catalog import qualified, quote_text
 from include.backup.sources.postgresql.loading import Loading
@@ -92,7 +92,7 @@ class Putting:
             self._grant(archive, archive.privileges)
         if self._one.whole:
             self._run(self._files.stream(self._path("refresh.sql")))
-        self._analyze("ANALYZE")
+        self._analyze(())
 
     def put_tables(self) -> None:
         """Put some tables back beside others that are there.
@@ -115,7 +115,7 @@ class Putting:
             self._run(self._sequences_of(missing))
             self._section(archive, "post-data", only)
             self._grant(archive, list(filter(PRIVILEGES.match, only)))
-        self._analyze(f"ANALYZE {', '.join(table.sql for table in tables)}")
+        self._analyze([table.sql for table in tables])
 
     @cached_property
     def _has_tablespaces(self) -> bool:
@@ -175,11 +175,9 @@ class Putting:
         lines = self._files.load(self._path("sequences.sql")).splitlines(keepends=True)
         return [line for line in lines if any(name in line for name in wanted)]
 
-    def _analyze(self, statement: str) -> None:
-        try:
-            self._run([f"{statement};\n".encode()])
-        except RestoreRefused as error:  # all is there; the server gathers them in its own time
-            self._say(f"no statistics: {error.message}")
+    def _analyze(self, only: Sequence[str]) -> None:
+        for said in analyze(self._address, jobs=self._rules.jobs, only=only):
+            self._say(f"no statistics: {said}")
 
     def _run(self, pieces: Iterable[bytes]) -> None:
         making.run_sql(self._address, self._psql, pieces)

@@ -87,7 +87,7 @@ class DatabaseSnapshot:
         """
         self.address = address
         begun = time.monotonic()
-        self.session = address.connect(client_encoding="UTF8")
+        self.session = address.connect()
         self._lock = threading.Lock()
         try:
             self._begin()
@@ -96,13 +96,6 @@ class DatabaseSnapshot:
             if error.sqlstate in {_LOCK_TIMEOUT, _DEADLOCK}:
                 raise self._not_to_be_locked() from None
             raise refused(error, address) from None
-        except UnicodeDecodeError as error:  # a server with SQL_ASCII keeps any bytes
-            self.session.close()
-            raise SourceError(
-                f"{address.shown}: a name is no UTF-8: {bytes(error.object)!r}",
-                hint="rename it; or dump this database with pg_dump into a directory, and back "
-                "that up",
-            ) from None
         except BaseException:
             self.session.close()
             raise
