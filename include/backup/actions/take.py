@@ -296,6 +296,7 @@ class Taking:
                 before=self._before.age(self.act.now()),
                 greatest=state.greatest_age_seen,
                 limit=self.act.place.data_class.rpo,
+                damaged=bool(self._before.points),
             )
             return sentences.backed_up(self.act.place.subject, taken, ages, remarks=self.remarks)
 

@@ -75,6 +75,7 @@ class Ages:
     before: timedelta | None  # None: there was none
     greatest: timedelta | None  # ever; None before the second recovery point
     limit: timedelta  # the RPO of the class
+    damaged: bool = False  # there were recovery points before, and none is known to be whole
 
 
 def backed_up(
@@ -235,7 +236,8 @@ def newest_copy(copies: Copies) -> str:
 def _told(ages: Ages) -> str:
     promise = f"limit {format_duration(ages.limit)}"
     if ages.before is None:
-        return f"it is the first recovery point ({promise} between two)"
+        what = "only whole" if ages.damaged else "first"
+        return f"it is the {what} recovery point ({promise} between two)"
     before = format_duration(ages.before)
     greatest = max(ages.before, ages.greatest or ages.before)
     if ages.before > ages.limit:

@@ -49,6 +49,13 @@ def test_what_an_interrupted_run_had_stored_is_told_apart() -> None:
     assert ", 45 MiB new, 120 MiB stored before by an interrupted run; encrypted" in told
 
 
+def test_a_recovery_point_after_damaged_ones_is_not_the_first() -> None:
+    """It is the one that can be relied on."""
+    ages = Ages(before=None, greatest=None, limit=48 * HOURS, damaged=True)
+    told = sentences.backed_up(CRM, TAKEN, ages)
+    assert "; it is the only whole recovery point (limit 48 h between two);" in told
+
+
 @pytest.mark.parametrize(
     ("before", "greatest", "verdict", "says"),
     [
