@@ -14,6 +14,7 @@ import resource
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -128,11 +129,9 @@ def _descendants(pid: int) -> list[int]:
     """The process and everything it started that still runs."""
     found = [pid]
     for parent in found:  # grows while it is gone through
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
+        with suppress(OSError):  # ended meanwhile
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
-            except OSError:  # ended meanwhile
-                continue
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import SourceError, ToolMissing
 from include.backup.sources.mariadb.relay import Relay
 from include.backup.sources.mariadb.session import scrubbed
+from include.backup.sources.pipes import widen, writing_much
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DUMP: Final = "mariadb-dump"
 CLIENT: Final = "mariadb"
 _TOLD_BYTES: Final = 2000
-_PIPE_BYTES: Final = 1 << 20
 _VARIABLES: Final = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -70,7 +69,7 @@ class Program:
         self._relay = Relay(session, rewrite=rewrite)
         try:
             self._process = subprocess.Popen(  # noqa: S603  no shell; names come after "--"
-                [path, *self._relay.arguments, *arguments],
+                writing_much([path, *self._relay.arguments, *arguments]),
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if feed else subprocess.PIPE,
                 stderr=self._told,
@@ -83,8 +82,7 @@ class Program:
             os.close(self._told)
             raise
         self._relay.serve(self._process)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        widen(self.fd)
 
     @property
     def fd(self) -> int:

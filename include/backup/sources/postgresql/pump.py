@@ -12,12 +12,11 @@ has it: then nothing is read here, and the coordinator reads it (`LockRefused`).
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import BackupError, SourceError
+from include.backup.sources.pipes import PIPE_BYTES, widen, writing_much
 from include.backup.sources.postgresql import memory_file
 from include.backup.sources.postgresql.programs import Child, essence, hint_about
 from include.backup.sources.postgresql.snapshot import settings_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.catalog import Relation
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
-_PIPE_BYTES: Final = 1 << 20
 _MARK: Final = b"\\. here ends a range of pages, and the next one begins\n"
 _ECHO: Final = b"\\echo '\\" + _MARK.rstrip(b"\n") + b"'\n"
 # The code of an error is the same in every language that a server speaks.
@@ -54,16 +52,15 @@ class Pump(Child):
     ) -> None:
         with memory_file.made(_script(snapshot, relation, queries)) as script:
             super().__init__(
-                [psql, *_ARGUMENTS],
+                writing_much([psql, *_ARGUMENTS]),
                 what=f"{snapshot.address.shown} {relation.label}",
                 environment=snapshot.address.environment() | {"PGCLIENTENCODING": "UTF8"},
                 stdin=script,
                 stdout=subprocess.PIPE,
             )
         assert self._process.stdout is not None
-        with suppress(OSError):  # this user has many pipes already
-            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._buffer = bytearray(_PIPE_BYTES)
+        widen(self._process.stdout.fileno())
+        self._buffer = bytearray(PIPE_BYTES)
         self._start = self._end = 0  # what of the buffer has not been handed out
         self._at_line = True  # whether what comes next begins a line
         self._begun = False  # whether anything was handed out, or a range ended

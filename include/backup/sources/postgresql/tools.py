@@ -7,8 +7,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Final
 
 from include.backup.errors import ToolMissing
+
+_WRAPPER: Final = "pg_wrapper"  # of Debian, in Perl
 
 
 def find_tool(name: str, *, at_least: int) -> str:
@@ -35,6 +38,8 @@ def find_tool(name: str, *, at_least: int) -> str:
 
 def _candidates(name: str) -> list[str]:
     on_path = shutil.which(name)
+    if on_path and Path(on_path).resolve().name == _WRAPPER:
+        on_path = None  # it would start one of those beside, and choose by settings of its own
     beside = [
         *Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
         *Path("/usr").glob(f"pgsql-*/bin/{name}"),
