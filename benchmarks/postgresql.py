@@ -58,6 +58,7 @@ class _Place:
         }
         words = (str(self.server.binaries / program), *arguments)
         command = Command(arguments=words, environment=environment, folder=self.work)
+        self.ours.settle()
         return measure(command, log=self.work / "log")
 
 
@@ -72,6 +73,7 @@ def postgresql(work: Path, *, scale: float, rounds: int) -> Section:
             work=work,
             source={"type": "postgresql", "connection": "bench"},
             connections={"bench": server.variable(_NAME), "scratch": server.variable("postgres")},
+            settle=lambda: server.run("CHECKPOINT"),
         )
         others = PgBackRest.of(server)
         place = _Place(server=server, work=work, ours=ours, others=others)

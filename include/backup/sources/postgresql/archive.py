@@ -29,8 +29,7 @@ OF_DATABASE: Final = re.compile(
 # function that its table's owner was not to call later.
 PRIVILEGES: Final = re.compile(r"\d+; \d+ \d+ (DEFAULT ACL |ACL (?!- DATABASE ))")
 _FOREIGN_KEY: Final = re.compile(r"\d+; \d+ \d+ FK CONSTRAINT ")
-# Indexes are made faster, and nothing waits for the disk: what is committed last does.
-_FASTER: Final = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
+_FASTER: Final = "-c synchronous_commit=off"  # what is committed last waits for the disk
 
 
 class Archive:
@@ -102,10 +101,9 @@ class Archive:
             BackupError.
         """
         database = f"--dbname={as_argument(self._address.database)}"
+        connected = ("--no-password", "--exit-on-error", database)
         with _listed(only) as chosen:
-            self._run(
-                "--no-password", "--exit-on-error", database, *arguments, what=what, only=chosen
-            )
+            self._run(*connected, *arguments, what=what, only=chosen, is_silent=True)
 
     @property
     def privileges(self) -> list[str]:
@@ -116,7 +114,13 @@ class Archive:
         """The entries but for what needs the rows of other tables."""
         return [line for line in self.entries if not _FOREIGN_KEY.match(line)]
 
-    def _run(self, *arguments: str, what: str = "pg_restore", only: int | None = None) -> bytes:
+    def _run(
+        self,
+        *arguments: str,
+        what: str = "pg_restore",
+        only: int | None = None,
+        is_silent: bool = False,
+    ) -> bytes:
         environment = self._address.environment()
         environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_FASTER}".strip()
         chosen = [] if only is None else ["-L", memory_file.path_of(only)]
@@ -125,6 +129,7 @@ class Archive:
             what=f"{self._address.shown}: {what}",
             environment=environment,
             open_files=[self._file, *([] if only is None else [only])],
+            is_silent=is_silent,
             error=self._address.error,
         ) as program:
             return program.read()

@@ -36,6 +36,8 @@ class Child:
         error: of what class its failing is.
     """
 
+    _is_silent = False  # whether it may say nothing for as long as it works
+
     def __init__(
         self,
         arguments: Sequence[str],
@@ -86,7 +88,7 @@ class Child:
         pipe = self._process.stdout.fileno()
         waiting = select.poll()  # `select` knows no descriptor above 1023
         waiting.register(pipe, select.POLLIN)
-        if not waiting.poll(STALL_SECONDS * 1000):
+        if not waiting.poll(None if self._is_silent else STALL_SECONDS * 1000):
             raise self._error(
                 f"{self._what}: nothing came for {STALL_SECONDS} s",
                 hint="is the server overloaded, or the connection dead?",
@@ -106,7 +108,11 @@ class Child:
 
 
 class Program(Child):
-    """A program while it writes; its output is complete only if `readinto` has returned 0."""
+    """A program while it writes; its output is complete only if `readinto` has returned 0.
+
+    Args:
+        is_silent: it lets the server work, and an index of a large table takes hours.
+    """
 
     def __init__(
         self,
@@ -115,8 +121,10 @@ class Program(Child):
         what: str,
         environment: Mapping[str, str],
         open_files: Sequence[int] = (),
+        is_silent: bool = False,
         error: type[BackupError] = SourceError,
     ) -> None:
+        self._is_silent = is_silent
         super().__init__(
             arguments,
             what=what,
