@@ -32,6 +32,7 @@ class Kind(StrEnum):
     INTERRUPTED = "interrupted"  # written by the next act, on behalf of one that was killed
     RESTORED = "restored"
     CHECKED = "checked"
+    VERIFIED = "verified"  # recovery points were restored and looked at, whatever was found
     KEY_EXPORTED = "key-exported"
 
     # What only the ledger of the policy holds.
@@ -46,5 +47,6 @@ CLOSING: Final = frozenset({
     Kind.INTERRUPTED,
     Kind.RESTORED,
     Kind.CHECKED,
+    Kind.VERIFIED,
     Kind.KEY_EXPORTED,
 })

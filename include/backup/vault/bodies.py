@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.wording import Several
     from include.backup.policy.model import Method
+    from include.backup.vault.verification import Level
 
 
 _MOST_NOTED: Final = 100  # written out in a record; the number of all is there as well
@@ -108,6 +109,16 @@ def of_generation(generation: str) -> dict[str, object]:
 def damaged(generations: Sequence[str]) -> dict[str, object]:
     """The body of `damaged` and of `checked`: the generations found broken, if any."""
     return {"damaged": list(generations)}
+
+
+def verified(
+    *, proved: Sequence[str], level: Level, passed: bool, slot: datetime | None
+) -> dict[str, object]:
+    """The body of `verified`: the snapshots that were proved, and how deep all were looked at."""
+    body: dict[str, object] = {"proved": list(proved), "level": str(level), "passed": passed}
+    if slot is not None:
+        body["slot"] = text_of_datetime(slot)
+    return body
 
 
 def failed(reason: str) -> dict[str, object]:

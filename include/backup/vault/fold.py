@@ -14,6 +14,7 @@
     expired         {generation}                                      it is expiring
     damaged         {damaged: […]}                                    they exist
     checked         {damaged?: […]}                                   they exist
+    verified        {proved: [snapshot, …], level, passed, slot?}     nothing
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
     refused, nothing-due, restored, key-exported    anything
@@ -36,6 +37,7 @@ from include.backup.policy.model import Method
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
+from include.backup.vault.verification import Level, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,6 +239,25 @@ def _mark_damaged(state: DatasetState, entry: _Entry) -> DatasetState:
     return state
 
 
+def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
+    """What was proved is dated; what has expired meanwhile is no more."""
+    fields, at = entry.fields, entry.draft.at
+    proved = set(fields.texts("proved"))
+    for generation in state.generations:
+        points = tuple(
+            replace(point, verified_at=at) if point.snapshot in proved else point
+            for point in generation.points
+        )
+        state = _with(state, replace(generation, points=points))
+    verification = Verification(
+        at=at,
+        slot=fields.moment_or_none("slot"),
+        level=Level(fields.text("level", shape="|".join(Level))),
+        passed=fields.flag("passed"),
+    )
+    return replace(state, verification=verification)
+
+
 def _fail(state: DatasetState, entry: _Entry) -> DatasetState:
     act, interrupted = entry.act, entry.kind is Kind.INTERRUPTED
     if act is None and interrupted:
@@ -283,6 +304,7 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, _Entry], DatasetState]]] = {
     Kind.EXPIRED: _move,
     Kind.DAMAGED: _mark_damaged,
     Kind.CHECKED: _mark_damaged,
+    Kind.VERIFIED: _verify,
     Kind.FAILED: _fail,
     Kind.INTERRUPTED: _fail,
 }  # the others are evidence only

@@ -4,7 +4,7 @@ The whole state fits into each record, so that the newest record is enough to ac
 it from the one before. As JSON, fields that hold their usual value are left out:
 
     state = {version, since, class?, generations?, acts?, failures?, failure?,
-             greatest_age_seconds?}
+             greatest_age_seconds?, verification?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -20,6 +20,7 @@ from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
+from include.backup.vault.verification import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from include.backup.evidence.fields import JsonObject
 
 VERSION: Final = 1
+_OPTIONAL: Final = (
+    "class",
+    "generations",
+    "acts",
+    "failures",
+    "failure",
+    "greatest_age_seconds",
+    "verification",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +51,7 @@ class DatasetState:
     failures: int = 0  # backups that failed or were interrupted since the last recovery point
     failure: str = ""  # why the newest of them did
     greatest_age_seen: timedelta | None = None  # see `greatest_age`; whole seconds
+    verification: Verification | None = None  # the newest; None: there was never one
 
     def generation(self, name: str) -> Generation | None:
         """The generation of that id."""
@@ -127,6 +138,8 @@ class DatasetState:
             document["failure"] = self.failure
         if self.greatest_age_seen is not None:
             document["greatest_age_seconds"] = self.greatest_age_seen // timedelta(seconds=1)
+        if self.verification is not None:
+            document["verification"] = self.verification.to_json()
         return document
 
     @classmethod
@@ -141,8 +154,7 @@ class DatasetState:
         fields = Fields(document, what=what)
         if fields.number("version") != VERSION:
             fields.refuse("version", fields.number("version"))
-        optional = ("class", "generations", "acts", "failures", "failure", "greatest_age_seconds")
-        fields.only(("version", "since"), optional)
+        fields.only(("version", "since"), _OPTIONAL)
         seen = "greatest_age_seconds" in document
         return cls(
             since=fields.moment("since"),
@@ -155,6 +167,11 @@ class DatasetState:
             failure=fields.text("failure", ""),
             greatest_age_seen=(
                 timedelta(seconds=fields.number("greatest_age_seconds")) if seen else None
+            ),
+            verification=(
+                Verification.of_json(document["verification"], what=f"{what}: verification")
+                if "verification" in document
+                else None
             ),
         )
 

@@ -16,14 +16,20 @@ from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP, TRANSITIONS
-from include.backup.vault.generations import GenerationState
+from include.backup.vault.generations import GenerationState, Point
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState
+from include.backup.vault.verification import Level
 from tests.unit.vault.samples import DAY, NOW, Life, point_body
 
 ACTS = st.sampled_from(["a", "b", "c"])
 METHODS = st.sampled_from([Method.FULL, Method.INCREMENTAL])
 AGES = st.timedeltas(timedelta(days=-2), timedelta(days=2))
+
+
+def _undated(point: Point) -> Point:
+    """But for when it was proved: nothing else of a point ever changes."""
+    return replace(point, verified_at=None)
 
 
 class Dataset(RuleBasedStateMachine):
@@ -138,7 +144,29 @@ class Dataset(RuleBasedStateMachine):
             assert now is not None
             assert now.state in TRANSITIONS[was.state]
 
-    @rule(act=ACTS, kind=st.sampled_from(sorted(CLOSING - {Kind.RECOVERY_POINT, Kind.CHECKED})))
+    @rule(
+        act=ACTS,
+        proved=st.sets(st.integers(0, 9), max_size=3),
+        level=st.sampled_from(Level),
+        passed=st.booleans(),
+    )
+    def verify(self, act: str, proved: set[int], level: Level, *, passed: bool) -> None:
+        """Points that were proved are dated, those that are gone by now do no harm."""
+        known = [point.snapshot for point in self.life.state.points]
+        names = [known[index] if index < len(known) else f"{index:064x}" for index in proved]
+        body = bodies.verified(proved=names, level=level, passed=passed, slot=None)
+        assert self.record(Kind.VERIFIED, act, body)
+        state = self.life.state
+        assert state.verification is not None
+        at = state.verification.at
+        for was, now in zip(self.before.points, state.points, strict=True):
+            assert now.verified_at == (at if was.snapshot in names else was.verified_at)
+            assert replace(now, verified_at=was.verified_at) == was
+
+    @rule(
+        act=ACTS,
+        kind=st.sampled_from(sorted(CLOSING - {Kind.RECOVERY_POINT, Kind.CHECKED, Kind.VERIFIED})),
+    )
     def end(self, act: str, kind: Kind) -> None:
         """An act ends."""
         if self.record(kind, act, {}):
@@ -171,7 +199,8 @@ class Dataset(RuleBasedStateMachine):
                 assert point.generation == generation.id
             was = self.before.generation(generation.id)
             if was is not None and generation.state is not GenerationState.EXPIRED:
-                assert generation.points[: len(was.points)] == was.points
+                left = map(_undated, generation.points[: len(was.points)])
+                assert list(left) == list(map(_undated, was.points))
             if was is not None:
                 fixed = {"state": was.state, "points": was.points, "damaged": was.damaged}
                 assert replace(generation, **fixed) == was

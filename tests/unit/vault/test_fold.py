@@ -17,6 +17,7 @@ from include.backup.vault import bodies
 from include.backup.vault.fold import fold_json
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.state import DatasetState
+from include.backup.vault.verification import Level
 from tests.unit.vault.samples import (
     DAY,
     FULL,
@@ -189,10 +190,12 @@ def test_end_of_an_act_closes_it_and_comes_never_too_late(kind: Kind) -> None:
     life = Life()
     life.begin("a", action="restore", method=None)
     life.begin("b")
-    life.record(kind, "a", {})
+    verified = bodies.verified(proved=[], level=Level.FACTS, passed=True, slot=None)
+    body = verified if kind is Kind.VERIFIED else {}
+    life.record(kind, "a", body)
     after = life.state
     assert [act.id for act in after.acts] == ["b"]
-    life.record(kind, "a", {})
+    life.record(kind, "a", body)
     assert life.state == after
 
 
@@ -264,6 +267,8 @@ def test_nothing_builds_on_a_damaged_generation() -> None:
         ("failed", {"reason": 1}, "field reason"),
         ("checked", {"damaged": "all"}, "field damaged"),
         ("checked", {"damaged": [1]}, "field damaged"),
+        ("verified", {"level": "facts", "passed": 1}, "field passed"),
+        ("verified", {"level": "hope", "passed": True}, "field level"),
         ("reviewed", {}, "the ledger of the policy"),
         ("exploded", {}, "'exploded' is no kind of record"),
     ],
