@@ -64,7 +64,8 @@ def test_we_restore_what_stock_restic_backed_up(
     target = Directory(tmp_path / "restored")
     target.prepare()
     restoring = Restoring(repository, target, "", Progress())
-    restoring.run(snapshots[-1].tree, "crm")
+    roots = repository.load_tree(snapshots[-1].tree)
+    restoring.run(next(node for node in roots if node.name == b"crm"))
     assert restoring.damages == {}
     told = restoring.notes.told().texts
     assert [note for note in told if "socket" not in note and "owners" not in note] == []

@@ -309,8 +309,8 @@ class Full:
         return Sink()
 
 
-def a_snapshot(nodes: list[Node], *, blobs: tuple[bytes, ...] = ()) -> tuple[Repository, bytes]:
-    """A repository with one snapshot of crm; nodes without content get all the blobs."""
+def a_snapshot(nodes: list[Node], *, blobs: tuple[bytes, ...] = ()) -> tuple[Repository, Node]:
+    """A repository with the directory of a dataset; nodes without content get all the blobs."""
     repository = Repository.create(MemoryStorage(lambda: NOW), "p", now=NOW, locked_until=None)
     with writing(repository) as session:
         ids = tuple([session.add_blob(BlobType.DATA, blob) for blob in blobs])
@@ -322,11 +322,9 @@ def a_snapshot(nodes: list[Node], *, blobs: tuple[bytes, ...] = ()) -> tuple[Rep
             for node in nodes
         ]
         own = session.add_blob(BlobType.TREE, encode_tree(filled))
-        crm = folder_node(b"crm")._replace(subtree=own)
-        root = session.add_blob(BlobType.TREE, encode_tree([crm]))
         session.flush()
     repository.load_index()
-    return repository, root
+    return repository, folder_node(b"crm")._replace(subtree=own)
 
 
 @pytest.mark.parametrize("name", [b"..", b"../out", b"/etc/out", b"a/b", b".", b"nul\0"])
@@ -336,11 +334,11 @@ def test_a_hostile_snapshot_writes_nothing(
 ) -> None:
     """A name that no directory can have is damage, and nothing of that tree is made."""
     node = Node(name=name, type=str(kind), mode=0o777, linktarget=b"/etc")
-    repository, root = a_snapshot([node])
+    repository, own = a_snapshot([node])
     destination = Directory(target)
     destination.prepare()
     restoring = Restoring(repository, destination, "", Progress())
-    restoring.run(root, "crm")
+    restoring.run(own)
     assert len(restoring.damages) == 1
     assert list(target.iterdir()) == []
     assert sorted(path.name for path in target.parent.iterdir()) == ["outside", "target"]
@@ -349,11 +347,11 @@ def test_a_hostile_snapshot_writes_nothing(
 def test_a_snapshot_cannot_write_through_its_own_link(target: Path, outside: Path) -> None:
     """Two entries of one name, a link and a directory behind it, are damage."""
     link = Node(name=b"one", type=str(NodeType.SYMLINK), linktarget=os.fsencode(outside))
-    repository, root = a_snapshot([link, folder_node(b"one")])
+    repository, own = a_snapshot([link, folder_node(b"one")])
     destination = Directory(target)
     destination.prepare()
     restoring = Restoring(repository, destination, "", Progress())
-    restoring.run(root, "crm")
+    restoring.run(own)
     assert ["out of order" in what for what in restoring.damages.values()] == [True]
     assert list(target.iterdir()) == []
 
@@ -363,11 +361,11 @@ def test_a_restore_that_fails_leaves_only_whole_files(target: Path, writes: int)
     """Whatever was begun is gone again, and nothing stays open."""
     parts = (b"first part", b"second part")
     nodes = [file_node(b"file %d" % number, b"".join(parts)) for number in range(3)]
-    repository, root = a_snapshot(nodes, blobs=parts)
+    repository, own = a_snapshot(nodes, blobs=parts)
     destination: Destination = Full(target, writes=writes)  # type: ignore[assignment]
     destination.prepare()
     with pytest.raises(RestoreRefused, match="no room"):
-        Restoring(repository, destination, "", Progress()).run(root, "crm")
+        Restoring(repository, destination, "", Progress()).run(own)
     assert set(files_below(target).values()) <= {b"".join(parts)}
     assert open_below(target) == []
 

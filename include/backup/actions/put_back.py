@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -37,14 +38,39 @@ class Done:
     matched: bool  # whether the pattern, if there was one, fits anything
 
 
-def put_back(
-    act: Act, point: Point, destination: Destination | Server, pattern: str, progress: Progress
-) -> Done:
-    """Put a recovery point back; what is damaged on the way is recorded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPoint:
+    """A recovery point that can be read."""
+
+    dataset: str
+    repository: Repository  # its index loaded
+    snapshot: Snapshot
+    damages: Sequence[str]  # of its generation, but for that of blobs
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the data in it; 0 when nobody knows."""
+        summary = self.snapshot.summary
+        return 0 if summary is None else summary.total_bytes_processed
+
+    @property
+    def own(self) -> Node:
+        """The dataset's own directory.
+
+        Raises:
+            DamageFound: there is none.
+        """
+        node = ParentPoint(self.repository, self.snapshot).root(self.dataset.encode())
+        if node is None or node.subtree is None:
+            raise DamageFound(f"the snapshot holds no directory {self.dataset!r}")
+        return node
+
+
+def open_point(act: Act, point: Point) -> OpenPoint:
+    """Open a recovery point; what is damaged on the way is recorded.
 
     Raises:
-        DamageFound: some entries could not be restored; of a directory the others are.
-        RestoreRefused, StorageFull: the destination did not take all of it.
+        DamageFound: it cannot be read.
         KeyUnusable, StorageError.
     """
     place = act.place
@@ -53,14 +79,30 @@ def put_back(
     repository, damages = place.repository_to_restore(generation)
     for damage in damages:
         act.note_damage(generation.id, damage)
-    snapshot = _snapshot(repository, point)
-    if snapshot.summary is not None:
-        progress.bytes_total = 0 if pattern else snapshot.summary.total_bytes_processed
-        progress.entries_total = 0 if pattern else snapshot.summary.total_files_processed
-    name = place.dataset.name
+    return OpenPoint(
+        dataset=place.dataset.name,
+        repository=repository,
+        snapshot=_snapshot(repository, point),
+        damages=damages,
+    )
+
+
+def put_back(
+    point: OpenPoint, destination: Destination | Server, pattern: str, progress: Progress
+) -> Done:
+    """Put a recovery point back.
+
+    Raises:
+        DamageFound: some entries could not be restored; of a directory the others are.
+        RestoreRefused, StorageFull: the destination did not take all of it.
+        StorageError.
+    """
+    if point.snapshot.summary is not None:
+        progress.bytes_total = 0 if pattern else point.size_bytes
+        progress.entries_total = 0 if pattern else point.snapshot.summary.total_files_processed
     if isinstance(destination, Server):
-        return _into_server(repository, snapshot, destination, name, progress, damages)
-    return _into_directory(repository, snapshot, destination, name, pattern, progress, damages)
+        return _into_server(point, destination, progress)
+    return _into_directory(point, destination, pattern, progress)
 
 
 def _snapshot(repository: Repository, point: Point) -> Snapshot:
@@ -74,16 +116,10 @@ def _snapshot(repository: Repository, point: Point) -> Snapshot:
 
 
 def _into_directory(
-    repository: Repository,
-    snapshot: Snapshot,
-    destination: Destination,
-    name: str,
-    pattern: str,
-    progress: Progress,
-    damages: Sequence[str],
+    point: OpenPoint, destination: Destination, pattern: str, progress: Progress
 ) -> Done:
-    restoring = Restoring(repository, destination, pattern, progress)
-    restoring.run(snapshot.tree, name)
+    restoring = Restoring(point.repository, destination, pattern, progress)
+    restoring.run(point.own)
     refused = _joined(restoring.notes.told(lost=True), restoring.refused)
     if restoring.damages:
         raise damaged_entries(restoring.damages, refused=refused)
@@ -93,37 +129,37 @@ def _into_directory(
         files=restoring.files,
         bytes_written=restoring.bytes_written,
         contents=count(restoring.files, "file"),
-        notes=_joined(restoring.notes.told(), damages),
+        notes=_joined(restoring.notes.told(), point.damages),
         matched=restoring.matched,
     )
 
 
-def _into_server(
-    repository: Repository,
-    snapshot: Snapshot,
-    server: Server,
-    name: str,
-    progress: Progress,
-    damages: Sequence[str],
-) -> Done:
-    point = ParentPoint(repository, snapshot)
-    own = point.root(name.encode())
-    if own is None or own.subtree is None:
-        raise DamageFound(f"the snapshot holds no directory {name!r}")
+def _into_server(point: OpenPoint, server: Server, progress: Progress) -> Done:
     progress.entries_total = 0  # a server counts otherwise
-    with SnapshotFiles(repository, own.subtree) as files:
-        done = server.put(
-            PointFiles(files, point), lambda written: progress.add(bytes_done=written)
-        )
+    with opened_files(point) as files:
+        done = server.put(files, lambda written: progress.add(bytes_done=written))
     if (lost := done.notes.told(lost=True)).total:
         raise refused_entries(lost)
     return Done(
         files=done.files,
         bytes_written=done.bytes_written,
         contents=done.contents,
-        notes=_joined(done.notes.told(), damages),
+        notes=_joined(done.notes.told(), point.damages),
         matched=True,
     )
+
+
+@contextmanager
+def opened_files(point: OpenPoint) -> Iterator[PointFiles]:
+    """The files of a recovery point.
+
+    Raises:
+        DamageFound, StorageError.
+    """
+    subtree = point.own.subtree
+    assert subtree is not None
+    with SnapshotFiles(point.repository, subtree) as files:
+        yield PointFiles(files, ParentPoint(point.repository, point.snapshot))
 
 
 class PointFiles:

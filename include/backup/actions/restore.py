@@ -11,7 +11,7 @@ from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.put_back import put_back
+from include.backup.actions.put_back import open_point, put_back
 from include.backup.errors import ConfigurationInvalid, DestinationRefused, RestoreRefused
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
@@ -55,7 +55,8 @@ def restore(
         destination.prepare()
         act.begin()
         with act.noting_damage(point.generation):
-            done = put_back(act, point, destination, pattern, progress or Progress())
+            opened = open_point(act, point)
+            done = put_back(opened, destination, pattern, progress or Progress())
     except DestinationRefused as error:
         if act.begun:
             _refuse(act, order, error)

@@ -44,16 +44,12 @@ class Restoring:
         self.refused: list[str] = []  # entries not put back for what stands there, and why
         self.notes = Notes()
 
-    def run(self, tree: bytes, name: str) -> None:
-        """Restore the dataset's own directory below the root tree `tree`.
+    def run(self, own: Node) -> None:
+        """Restore a directory, that of the dataset.
 
         Raises:
             StorageError, RestoreRefused, DamageFound.
         """
-        roots = self._repository.load_tree(tree)
-        own = next((node for node in roots if node.name == name.encode()), None)
-        if own is None or own.subtree is None:
-            raise DamageFound(f"the snapshot holds no directory {name!r}")
         try:
             BlobReader(self._repository).read(self._pieces(own))
         except BaseException:
