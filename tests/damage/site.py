@@ -51,6 +51,7 @@ class Site:
         self.source_text = f"type: filesystem, path: {self.data}"
         self.source_options = ""
         self.entry_options = ""
+        self.verification = ""
         self.policy_change = ("rpo:", "rpo:")
         self.vault_url = "s3://memory/vault', connection: 'none"
         self.restores = 0  # how many there were: the last one is in restored-<restores>
@@ -72,6 +73,7 @@ class Site:
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
             f"vaults: {{primary: {{url: '{self.vault_url}'}}}}\n"
+            f"{self.verification}"
             "datasets:\n"
             "  crm:\n"
             "    class: critical\n"

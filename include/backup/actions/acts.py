@@ -52,7 +52,11 @@ _LONGEST_UNSEEN: Final = timedelta(days=7)
 RESTORE: Final = "restore"
 EXPORT: Final = "export_key"
 CHECK: Final = "check"
-_WORDS: Final = {EXPORT: "export of a password"}  # what people call an act; else its own name
+VERIFY: Final = "verify"
+_WORDS: Final = {
+    EXPORT: "export of a password",
+    VERIFY: "verification",
+}  # what people call an act; else its own name
 
 
 class Act:

@@ -11,10 +11,12 @@ from include.backup.actions import assess as assess_action
 from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
+from include.backup.actions import verify as verify_action
 from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_server import PREFIX, ServerOrder, open_server
 from include.backup.actions.review import policy_ledger
+from include.backup.actions.verify import VerifyOrder
 from include.backup.cli.environment import config_folder
 from include.backup.cli.json_output import point_json, print_json
 from include.backup.cli.policy_in_force import keep, setting_in_force
@@ -150,6 +152,22 @@ def check(options: argparse.Namespace) -> int:
             print(f"damage: {damage}")
         print(outcome.sentence)
     return 1 if damages else 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Restore recovery points into a scratch and look at them; exit 1 naming each fault."""
+    setting = _setting(options)
+    progress = Progress()
+    order = VerifyOrder(recovery_point=options.recovery_point or "", seed=options.seed)
+    with ProgressLine(progress, what=f"verify {options.dataset}"):
+        outcome, faults = verify_action.verify(setting, options.dataset, order, progress=progress)
+    if options.json:
+        print_json(outcome.to_json() | {"faults": faults})
+    else:
+        for fault in faults:
+            print(f"fault: {one_line(fault)}")
+        print(outcome.sentence)
+    return 0 if outcome.details["passed"] else 1
 
 
 def status(options: argparse.Namespace) -> int:

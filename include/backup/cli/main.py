@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     _points(verb("recovery-points", commands.recovery_points, "list recovery points"))
     _restore(verb("restore", commands.restore, "put a recovery point back"))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
+    _verify(verb("verify", commands.verify, "restore recovery points on trial and look at them"))
     status = verb("status", commands.status, "every dataset against its objectives")
     _json(status)
     _keys(
@@ -250,6 +251,15 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 def _check(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
     parser.add_argument("--read-data", action="store_true", help="read every stored byte")
+    _json(parser)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    _dataset(parser)
+    parser.add_argument(
+        "--recovery-point", type=given, metavar="ID", help="only this one; else those that are due"
+    )
+    parser.add_argument("--seed", type=int, help="of a draw that is to be repeated")
     _json(parser)
 
 

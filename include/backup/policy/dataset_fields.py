@@ -22,6 +22,7 @@ from include.backup.policy.fields import (
 )
 from include.backup.policy.source_fields import CARE, READING, Source
 from include.backup.policy.vault_fields import NAME, Vaults
+from include.backup.policy.verification_fields import VERIFICATION
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -155,6 +156,7 @@ MAIN_FILE: Final = Section(
             ),
         ),
         "vaults": Field(kind=Vaults(), meaning="where recovery points lie, by name"),
+        "verification": VERIFICATION,
         "defaults": Field(
             kind=DEFAULTS, meaning="what entries leave out, in every file", default=_NO_DEFAULTS
         ),

@@ -1,6 +1,6 @@
 """datasets.yaml and datasets.d/*.yaml into datasets, each of which stands or falls alone.
 
-    datasets.yaml      key, signing_key, vaults, defaults, datasets
+    datasets.yaml      key, signing_key, vaults, verification, defaults, datasets
     datasets.d/*.yaml  defaults, datasets                     one file per team, read by name
 
 A wrong entry is listed as bad under its name, with its file, line, path and a hint; an unreadable
@@ -25,6 +25,7 @@ from include.backup.policy.document import (
     reading_hint,
 )
 from include.backup.policy.listing import Listing, first_of
+from include.backup.policy.verification_fields import VerificationSettings, verification_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -41,6 +42,7 @@ class Datasets:
     signing_key: str  # the connection
     trusted_keys: tuple[bytes, ...] = ()  # public, 32 bytes each: former signing keys
     vaults: Mapping[str, VaultSettings]  # the first is the default
+    verification: VerificationSettings
     good: Mapping[str, Dataset]  # in the order of the files
     bad: Mapping[str, DatasetInvalid]
 
@@ -93,6 +95,7 @@ def load_datasets(
         signing_key=values["signing_key"]["connection"],
         trusted_keys=tuple(map(bytes.fromhex, values["signing_key"]["trusted"] or ())),
         vaults=listing.vaults,
+        verification=verification_of(values["verification"]),
         good=listing.good,
         bad=listing.bad,
     )

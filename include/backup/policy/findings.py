@@ -202,7 +202,7 @@ def _untested(policy: Policy, data_class: DataClass, proof: Proof) -> Finding | 
         ),
         reading=(
             "the share is stated, not hidden; more frequent restore_tests lower it. Restore tests "
-            "are not built yet: 3.4 is NOT TESTED"
+            "have no schedule yet: `verify DATASET` does one"
         ),
     )
 

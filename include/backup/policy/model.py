@@ -72,6 +72,11 @@ class Policy:
     evidence_retention: timedelta = DEFAULT_EVIDENCE_RETENTION  # 6  how long records are kept
     grace: timedelta = DEFAULT_GRACE  # a generation grows this long beyond the full's interval
 
+    @property
+    def most_critical(self) -> DataClass:
+        """The class that may lose the least, and has the least time to recover."""
+        return min(self.classes, key=lambda one: (one.rpo, one.rto))
+
     def data_class(self, name: str) -> DataClass:
         """The class of that name.
 

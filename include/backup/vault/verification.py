@@ -18,7 +18,7 @@ from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from include.backup.vault.generations import Point
@@ -31,6 +31,11 @@ class Level(StrEnum):
     BYTES = "bytes"
     FACTS = "facts"
     EXPECTATIONS = "expectations"
+
+    @classmethod
+    def lowest(cls, levels: Iterable[Level]) -> Level:
+        """Of several, at least one."""
+        return min(levels, key=list(cls).index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

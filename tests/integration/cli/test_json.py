@@ -63,6 +63,7 @@ def documents(shell: Shell) -> dict[str, Any]:
     second = shell.json("back-up", "crm")
     restored = shell.json("restore", "crm", "--to", "out", "--path", "customers.csv")
     checked = shell.json("check", "crm", "--read-data")
+    verified = shell.json("verify", "crm")
     points = shell.json("recovery-points", "crm")
     status = shell.json("status")
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
@@ -71,6 +72,7 @@ def documents(shell: Shell) -> dict[str, Any]:
         "back-up": [first, second],
         "restore": restored,
         "check": checked,
+        "verify": verified,
         "recovery-points": points,
         "status": status,
         "policy": policy,
@@ -83,6 +85,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "back-up": outcome_of("`details` of `back-up`"),
         "restore": outcome_of("`details` of `restore`"),
         "check": documented("Outcomes") | documented("Besides, in `check`"),
+        "verify": documented("Outcomes") | documented("`details` of `verify`"),
         "recovery-points": documented("`recovery-points DATASET --json`"),
         "status": documented("`status --json`"),
         "policy": documented("`policy --json`"),
@@ -113,6 +116,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         (("recovery-points", "crn"), 2),
         (("restore", "crm", "--to", "out"), 2),
         (("check", "crn"), 2),
+        (("verify", "crm"), 2),
     ],
 )
 def test_a_failure_is_one_object(shell: Shell, command: tuple[str, ...], code: int) -> None:

@@ -13,7 +13,7 @@ from benchmarks.measure import BenchmarkFailedError, Command, Cost, measure, mid
 
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
-HOLD = "import time; held = bytearray({mib} << 20); time.sleep(0.6)"
+HOLD = "import time; held = bytearray({mib} << 20); time.sleep(1.5)"
 
 
 def python(code: str, folder: Path) -> Command:

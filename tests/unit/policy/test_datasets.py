@@ -404,3 +404,38 @@ def test_ten_thousand_datasets_load_in_seconds(tmp_path: Path) -> None:
     found = load(tmp_path, f"datasets:\n{''.join(lines)}")
     assert len(found.good) == 10_000
     assert time.process_time() - begin < 10
+
+
+def test_where_restores_are_tried(tmp_path: Path) -> None:
+    """A place for each kind of source; nothing is said of what is left out."""
+    section = (
+        "verification: {encrypted: true, filesystem: /srv//scratch/, postgresql: scratch_db, "
+        "s3: store/bucket/deep/prefix/}\n"
+    )
+    found = load(tmp_path, section).verification
+    assert found.places == {
+        "filesystem": "/srv/scratch",
+        "postgresql": "scratch_db",
+        "s3": "store/bucket/deep/prefix",
+    }
+    assert found.encrypted is True
+    none = load(tmp_path, "").verification
+    assert (dict(none.places), none.encrypted) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("{filesystem: scratch}", "verification.filesystem.*is no absolute path"),
+        ("{filesystem: /}", "is the root of the file system"),
+        ("{s3: store}", "is no place for objects"),
+        ("{s3: /bucket}", "is no place for objects"),
+        ("{encrypted: perhaps}", "is neither true nor false"),
+        ("{postgres: scratch_db}", "has no key .*postgres"),
+    ],
+)
+def test_a_place_that_is_none(tmp_path: Path, section: str, says: str) -> None:
+    """Before anything is restored to it."""
+    with pytest.raises(ConfigurationInvalid, match=says) as caught:
+        load(tmp_path, f"verification: {section}\n")
+    assert caught.value.path.startswith("verification.")

@@ -1,0 +1,45 @@
+"""Where restores of a dataset are tried, by what its source is and what is configured."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.backup.errors import ConfigurationInvalid
+from include.backup.policy.source_model import FilesystemSettings
+from include.backup.quality.scratch_folder import FolderPlace
+
+if TYPE_CHECKING:
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.quality.scratch import ScratchPlace
+
+
+def open_scratch(place: DatasetVault) -> ScratchPlace | None:
+    """The place for a dataset's restores; None when none is configured for its kind.
+
+    Raises:
+        ConfigurationInvalid: it is no place for them.
+    """
+    places = place.setting.datasets.verification.places
+    if isinstance(place.dataset.source, FilesystemSettings) and "filesystem" in places:
+        return _folder(place, Path(places["filesystem"]))
+    return None
+
+
+def _folder(place: DatasetVault, folder: Path) -> FolderPlace:
+    """A directory, unless backups would hold what is restored there, or it is a vault."""
+    datasets = place.setting.datasets
+    taken = {one.path: f"dataset {one.name}" for one in datasets.good.values() if one.path}
+    taken |= {
+        one.local_path: f"vault {one.name}" for one in datasets.vaults.values() if one.local_path
+    }
+    here = os.path.realpath(folder)
+    for path, what in taken.items():
+        there = os.path.realpath(path)
+        if os.path.commonpath([here, there]) in {here, there}:
+            raise ConfigurationInvalid(
+                f"verification.filesystem, {folder}, and {what} lie inside one another",
+                hint="name a directory of its own, on an encrypted disk",
+            )
+    return FolderPlace(folder)

@@ -1,0 +1,124 @@
+"""Proving one recovery point: restored into a scratch, compared, timed, and the scratch removed.
+
+    open → restore → compare → remove      where a place for restores of this kind is configured
+    open → read every block                where there is none: the level is `bytes` then
+
+What could not be done says nothing about the data: it is told apart from what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from include.backup.actions.put_back import open_point, opened_files, put_back
+from include.backup.errors import BackupError, DamageFound, RestoreRefused, StorageFull
+from include.backup.evidence.wording import Several
+from include.backup.quality.comparing import Compared, Restored
+from include.backup.quality.nowhere import Nowhere
+from include.backup.vault.verification import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from include.backup.actions.acts import Act
+    from include.backup.actions.put_back import Done, OpenPoint
+    from include.backup.quality.scratch import Scratch, ScratchPlace
+    from include.backup.repository.progress import Progress
+    from include.backup.vault.verification import Chosen
+
+_NONE = Several((), 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Proof:
+    """What is known of one recovery point after it was looked at."""
+
+    chosen: Chosen
+    level: Level = Level.BYTES
+    faults: Several = _NONE
+    notes: Several = _NONE  # what is not quite as it was, and need not be
+    contents: str = ""  # what was looked at, for people
+    size_bytes: int = 0
+    restoring: timedelta = field(default_factory=timedelta)
+    comparing: timedelta = field(default_factory=timedelta)
+    obstacle: BackupError | None = None  # why it could not be looked at
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is as it was, as far as its level tells."""
+        return not self.faults.total and self.obstacle is None
+
+
+def prove(act: Act, chosen: Chosen, place: ScratchPlace | None, progress: Progress) -> Proof:
+    """Look at one recovery point. What is damaged is recorded as well.
+
+    Raises:
+        KeyUnusable, StorageError: the vault cannot be read.
+    """
+    proof = Proof(chosen=chosen, level=Level.BYTES if place is None else Level.FACTS)
+    try:
+        with act.noting_damage(chosen.point.generation):
+            opened = open_point(act, chosen.point)
+            if place is None:
+                _read(act, proof, opened, progress)
+            else:
+                _restore(act, proof, opened, place, progress)
+    except DamageFound as error:
+        proof.faults = Several.of([error.message])
+    except (RestoreRefused, StorageFull) as error:
+        if place is not None and place.blames_data(error):
+            proof.faults = Several.of([error.message])
+        else:
+            proof.obstacle = error
+    return proof
+
+
+def _read(act: Act, proof: Proof, point: OpenPoint, progress: Progress) -> None:
+    """Read every block, which is compared with its id."""
+    began = act.now()
+    _note(proof, put_back(point, Nowhere(), "", progress))
+    proof.restoring = act.now() - began
+
+
+def _restore(
+    act: Act, proof: Proof, point: OpenPoint, place: ScratchPlace, progress: Progress
+) -> None:
+    name = f"{act.id.replace('-', '')[:12]}{proof.chosen.point.snapshot[:8]}"
+    with place.make(name, act.owner, point.size_bytes) as scratch:
+        began = act.now()
+        scratch.destination.prepare()
+        _note(proof, put_back(point, scratch.destination, "", progress))
+        restored = act.now()
+        compared = _compare(point, scratch, proof, progress)
+        proof.restoring, proof.comparing = restored - began, act.now() - restored
+    proof.faults = compared.faults.told(lost=True)
+    proof.contents = compared.contents or proof.contents
+
+
+def _compare(point: OpenPoint, scratch: Scratch, proof: Proof, progress: Progress) -> Compared:
+    tree = point.own.subtree
+    assert tree is not None
+    with opened_files(point) as files:
+        return scratch.compare(
+            Restored(
+                repository=point.repository,
+                tree=tree,
+                files=files,
+                excused=set(_named(proof.notes.texts)),
+                progress=progress,
+            )
+        )
+
+
+def _named(notes: Iterable[str]) -> Iterator[str]:
+    """What stands before a colon in a note: the path of the entry, which may hold one itself."""
+    for note in notes:
+        parts = note.split(": ")
+        for end in range(1, len(parts)):
+            yield ": ".join(parts[:end])
+
+
+def _note(proof: Proof, done: Done) -> None:
+    proof.contents, proof.size_bytes, proof.notes = done.contents, done.bytes_written, done.notes

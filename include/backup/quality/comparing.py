@@ -1,0 +1,39 @@
+"""What is told of a comparison, whatever was compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from include.backup.sources.noting import Notes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from include.backup.repository.progress import Progress
+    from include.backup.repository.repository import Repository
+    from include.backup.sources.base import StoredFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A recovery point that was put back, as it lies in the vault."""
+
+    repository: Repository  # its index loaded
+    tree: bytes  # of the dataset's own directory
+    files: StoredFiles
+    excused: Collection[str]  # entries that the restore noted as not quite as they were
+    progress: Progress
+
+
+@dataclass(slots=True, kw_only=True)
+class Compared:
+    """What was looked at, and what is not as it should be."""
+
+    contents: str = ""  # what was compared, for people
+    size_bytes: int = 0  # of content
+    faults: Notes = field(default_factory=Notes)
+
+    def fault(self, where: bytes | str, what: str) -> None:
+        """Note something that is not as it was."""
+        self.faults.add(where, what, lost=True)
