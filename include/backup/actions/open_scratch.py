@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.source_model import FilesystemSettings
+from include.backup.policy.source_model import FilesystemSettings, PostgresqlSettings
 from include.backup.quality.scratch_folder import FolderPlace
 
 if TYPE_CHECKING:
@@ -22,9 +22,21 @@ def open_scratch(place: DatasetVault) -> ScratchPlace | None:
         ConfigurationInvalid: it is no place for them.
     """
     places = place.setting.datasets.verification.places
-    if isinstance(place.dataset.source, FilesystemSettings) and "filesystem" in places:
+    source = place.dataset.source
+    if isinstance(source, FilesystemSettings) and "filesystem" in places:
         return _folder(place, Path(places["filesystem"]))
+    if isinstance(source, PostgresqlSettings) and "postgresql" in places:
+        return _postgresql(place, places["postgresql"])
     return None
+
+
+def _postgresql(place: DatasetVault, connection: str) -> ScratchPlace:
+    from include.backup.quality.scratch_postgresql import PostgresPlace  # noqa: PLC0415  heavy
+    from include.backup.sources.postgresql.address import Address  # noqa: PLC0415  heavy
+
+    found = place.setting.connection(connection)
+    address = Address.of(found, insecure_reason=place.dataset.insecure_reason)
+    return PostgresPlace(address, connection)
 
 
 def _folder(place: DatasetVault, folder: Path) -> FolderPlace:

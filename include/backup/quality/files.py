@@ -11,13 +11,12 @@ import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.wording import count
-from include.backup.format.ids import BlobType
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
+from include.backup.quality.blocks import first_difference
 from include.backup.quality.comparing import Compared
 from include.backup.sources.file_nodes import attributes_of, node_of, permissions, shown
 
@@ -134,26 +133,24 @@ class _Comparing:
             yield f"lacks attributes: {', '.join(sorted(name for name, _ in lacking))}"
 
     def _compare_content(self, path: bytes, node: Node) -> None:
-        offset = 0
         try:
             with os.fdopen(os.open(self._at(path), _FLAGS), "rb", buffering=0) as file:
-                for blob_id in node.content or ():
-                    size = self._size(blob_id)
-                    if sha256(file.read(size)).digest() != blob_id:
-                        self._note(path, f"other content from byte {offset:,} on")
-                        return
-                    offset += size
-                    self._progress.add(bytes_done=size)
+                offset = first_difference(
+                    self._repository, node.content or (), file.readinto, progress=self._count
+                )
         except OSError as error:
             self._note(path, f"cannot be read: {error.strerror}")
             return
+        if offset is not None:
+            self._note(path, f"other content from byte {offset:,} on")
+            return
         with self._lock:
             self.files += 1
-            self.found.size_bytes += offset
 
-    def _size(self, blob_id: bytes) -> int:
-        places = self._repository.index.locations(BlobType.DATA, blob_id)
-        return places[0].plaintext_bytes if places else 0
+    def _count(self, size_bytes: int) -> None:
+        self._progress.add(bytes_done=size_bytes)
+        with self._lock:
+            self.found.size_bytes += size_bytes
 
     def _at(self, path: bytes) -> bytes:
         return self._folder + b"/" + path if path else self._folder

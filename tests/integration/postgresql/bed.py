@@ -56,6 +56,7 @@ class DatabaseSite(Archives):
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
             f"vaults: {{primary: {{url: '{self.vault_url}'}}}}\n"
+            f"{self.verification}"
             "datasets:\n"
             "  crm:\n"
             "    class: critical\n"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SEQUENCES_AT_ONCE: Final = 200
 _LOCK_SECONDS: Final = 10  # pg_dump's: nobody but who waits for us can be in its way
 # Blobs alone: with a table chosen pg_dump leaves out everything else, and this one is left out too.
-_NOTHING_ELSE: Final = ("--blobs", "-t", "pg_catalog.pg_am", "-T", "pg_catalog.pg_am")
+ONLY_OBJECTS: Final = ("--blobs", "-t", "pg_catalog.pg_am", "-T", "pg_catalog.pg_am")
 # What a role or a database may have set otherwise, and must not when rows are loaded.
 _LOADING: Final = {
     "row_security": "off",
@@ -130,7 +130,7 @@ class Definitions:
 
     def dump_large_objects(self) -> Program:
         """Every large object as SQL: made, filled, given to its owner, commented and granted."""
-        return self._dump(*_NOTHING_ELSE, *self._restricted(self._pg_dump))
+        return self._dump(*ONLY_OBJECTS, *self._restricted(self._pg_dump))
 
     def _dump(self, *arguments: str) -> Program:
         snapshot = self._snapshot

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from include.backup.errors import BackupError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 STALL_SECONDS: Final = 600  # without a byte: the server hangs, or the line is dead
 _LONGEST_MESSAGE: Final = 500  # characters
@@ -151,10 +151,17 @@ class Program(Child):
         Raises:
             as `readinto`.
         """
-        output, buffer = bytearray(), memoryview(bytearray(1 << 16))
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The same, as it comes.
+
+        Raises:
+            as `readinto`.
+        """
+        buffer = memoryview(bytearray(1 << 16))
         while count := self.readinto(buffer):
-            output += buffer[:count]
-        return bytes(output)
+            yield bytes(buffer[:count])
 
 
 class Feeding(Child):

@@ -175,7 +175,7 @@ class PostgresTarget:
             self._notes.add(name, "a role could not be made")
 
     def _address_of(self, one: Wanted) -> Address:
-        return self._address.of_database(self._rules.database or one.name)
+        return self._address.of_database(self._rules.name_of(one.name))
 
 
 def _make(putting: Putting, place: Address) -> None:

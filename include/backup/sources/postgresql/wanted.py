@@ -26,8 +26,13 @@ class Rules:
     overwrite: bool = False  # a database that is there is removed first
     into_source: bool = False  # the very database that the data is from may be written to
     owner: str | None = None  # of everything; "": whoever restores; None: as it was
+    renamed: Callable[[str], str] | None = None  # another name for each of several databases
     jobs: int = 2
     wanted: Callable[[bytes], bool] = field(default=_everything)  # paths in the dataset
+
+    def name_of(self, name: str) -> str:
+        """What a database is to be called."""
+        return self.renamed(name) if self.renamed else self.database or name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

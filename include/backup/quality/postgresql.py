@@ -1,0 +1,267 @@
+"""A database that was restored, compared with its recovery point.
+
+    every table    its rows, as COPY writes them, block by block with the ids of the recovery point
+    every sequence its value
+    definitions    the statements that pg_dump writes of it: none is missing, changed or added
+    indexes        none is invalid
+    views          those that were filled are filled
+    large objects  each is there
+
+Owners and privileges are not looked at: a trial gives everything to who restores.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from include.backup.quality.blocks import first_difference
+from include.backup.sources.pipes import writing_much
+from include.backup.sources.postgresql import making, memory_file
+from include.backup.sources.postgresql.address import as_argument, refused
+from include.backup.sources.postgresql.archive import Archive
+from include.backup.sources.postgresql.catalog import quote
+from include.backup.sources.postgresql.definitions import ONLY_OBJECTS
+from include.backup.sources.postgresql.programs import Program
+from include.backup.sources.postgresql.snapshot import settings_of
+from include.backup.sources.postgresql.statements import statements
+from include.backup.sources.postgresql.tools import find_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.backup.quality.comparing import Compared, Restored
+    from include.backup.sources.postgresql.address import Address
+    from include.backup.sources.postgresql.loading import Table
+    from include.backup.sources.postgresql.wanted import Wanted
+
+_ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f", "-")
+_SETVAL: Final = re.compile(
+    r"SELECT pg_catalog\.setval\('(?P<name>(?:[^']|'')*)', (?P<value>-?\d+), (?P<called>\w+)\);"
+)
+_OBJECT: Final = re.compile(rb"SELECT pg_catalog\.lo_(?:create|open)\('(\d+)'")
+_WRITTEN: Final = b"SELECT pg_catalog.lowrite("
+_REFRESHED: Final = re.compile(r"REFRESH MATERIALIZED VIEW (.*);")
+_LONGEST_NAMED: Final = 100  # characters of a statement
+_INVALID: Final = """
+SELECT i.indexrelid::pg_catalog.regclass::text FROM pg_catalog.pg_index i
+ WHERE NOT i.indisvalid OR NOT i.indisready ORDER BY 1
+"""
+_FILLED: Final = """
+SELECT pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(c.relname), n.nspname::text,
+       c.relname::text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'm' AND c.relispopulated
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredDatabase:
+    """One database of a recovery point, and where it was restored to."""
+
+    restored: Restored
+    one: Wanted
+    address: Address
+    version: int  # the major one of the server that it was restored to
+    jobs: int
+
+    def compare(self, found: Compared) -> None:
+        """Compare all of it.
+
+        Raises:
+            RestoreRefused: the server cannot be asked.
+            DamageFound, StorageError: the recovery point cannot be read.
+        """
+        self._compare_tables(found)
+        with self.address.connect() as session:
+            self._compare_sequences(session, found)
+            self._compare_views(session, found)
+            for (index,) in session.execute(_INVALID):
+                self._fault(found, index, "an index that is not valid")
+        self._compare_objects(found)
+        self._compare_definitions(found)
+
+    def _compare_tables(self, found: Compared) -> None:
+        there = making.tables_there(self.address)
+        tables = []
+        for table in self.one.tables:
+            if table.sql in there:
+                tables.append(table)
+            else:
+                self._fault(found, table.label, "the table is missing")
+        tables.sort(key=lambda table: table.size_bytes, reverse=True)
+        with ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool:
+            for table, what in zip(tables, pool.map(self._compare_rows, tables), strict=True):
+                if what:
+                    self._fault(found, table.label, what)
+        found.size_bytes += sum(table.size_bytes for table in tables)
+
+    def _compare_rows(self, table: Table) -> str:
+        """What is wrong with the rows of a table; empty: nothing."""
+        node = self.restored.files.find(table.path)
+        if node is None:
+            return "its rows are not in the recovery point"
+        psql = find_tool("psql", at_least=min(self.version, 10))
+        with memory_file.made(self._reading(table)) as script:
+            program = Rows(
+                writing_much([psql, *_ARGUMENTS[:-1], memory_file.path_of(script)]),
+                what=f"{self.address.shown} {table.label}",
+                environment=self.address.environment() | {"PGCLIENTENCODING": "UTF8"},
+                open_files=[script],
+                error=self.address.error,
+            )
+            with program:
+                differs = first_difference(
+                    self.restored.repository,
+                    node.content or (),
+                    program.readinto,
+                    progress=lambda count: self.restored.progress.add(bytes_done=count),
+                )
+                if differs is not None:
+                    program.drain()
+        if table.shared:  # with rows that its extension has made, in any order
+            return "" if program.rows >= table.rows else self._counted(program.rows, table)
+        if differs is None:
+            return ""
+        if program.rows != table.rows:
+            return self._counted(program.rows, table)
+        return f"other rows: they differ from byte {differs:,} on"
+
+    @staticmethod
+    def _counted(rows: int, table: Table) -> str:
+        return f"has {rows:,} rows, and had {table.rows:,}"
+
+    def _reading(self, table: Table) -> Iterator[bytes]:
+        columns = ", ".join(map(quote, table.columns))
+        encoding = self.one.described["encoding"]
+        yield b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+        for statement in settings_of(self.version * 10_000):
+            yield f"{statement};\n".encode()
+        query = f"SELECT {columns} FROM ONLY {table.sql}"  # noqa: S608  quoted
+        yield f"COPY ({query}) TO STDOUT (ENCODING '{encoding}');\nCOMMIT;\n".encode()
+
+    def _compare_sequences(
+        self, session: psycopg.Connection[tuple[object, ...]], found: Compared
+    ) -> None:
+        for line in self._text("sequences.sql").splitlines():
+            if (said := _SETVAL.fullmatch(line)) is None:
+                continue
+            name = said["name"].replace("''", "'")
+            try:
+                query = f"SELECT last_value, is_called FROM {name}"  # noqa: S608  quoted there
+                row = session.execute(query).fetchone()
+            except psycopg.errors.UndefinedTable:
+                self._fault(found, name, "the sequence is missing")
+                continue
+            except psycopg.Error as error:
+                raise refused(error, self.address) from None
+            if row != (int(said["value"]), said["called"] == "true"):
+                self._fault(found, name, f"its value is {row and row[0]}, and was {said['value']}")
+
+    def _compare_views(
+        self, session: psycopg.Connection[tuple[object, ...]], found: Compared
+    ) -> None:
+        filled = {f"{quote(str(row[2]))}.{quote(str(row[3]))}" for row in session.execute(_FILLED)}
+        for line in self._text("refresh.sql").splitlines():
+            view = _REFRESHED.fullmatch(line)
+            if view is not None and view[1] not in filled:
+                self._fault(found, view[1], "the materialized view is missing, or not filled")
+
+    def _compare_objects(self, found: Compared) -> None:
+        """Compare large objects by what pg_dump writes of them."""
+        path = self._path("large_objects.sql")
+        if self.restored.files.find(path) is None:
+            return
+        was = _objects(self.restored.files.stream(path))
+        with self._dump(*ONLY_OBJECTS) as program:
+            here = _objects(program.pieces())
+        for number in sorted(was.keys() | here.keys()):
+            if number not in here:
+                self._fault(found, f"large object {number}", "missing")
+            elif number not in was:
+                self._fault(found, f"large object {number}", "was not in the recovery point")
+            elif here[number] != was[number]:
+                self._fault(found, f"large object {number}", "other content")
+
+    def _compare_definitions(self, found: Compared) -> None:
+        """Compare what pg_dump says of both, statement by statement."""
+        was = self._statements(self.restored.files.stream(self._path("schema.dump")))
+        with self._dump("--schema-only", "--format=custom") as program:
+            here = self._statements(program.pieces())
+        for text in sorted(was - here):
+            self._fault(found, "", f"missing or changed: {_named(text)}")
+        for text in sorted(here - was):
+            self._fault(found, "", f"was not so: {_named(text)}")
+
+    def _statements(self, pieces: Iterator[bytes]) -> set[str]:
+        pg_restore = find_tool("pg_restore", at_least=self.version)
+        with Archive(pieces, self.address, pg_restore) as archive:
+            return set(statements(archive.sql("--no-owner", "--no-privileges").decode()))
+
+    def _dump(self, *arguments: str) -> Program:
+        encoding = "SQL_ASCII" if self.one.described["encoding"] == "SQL_ASCII" else "UTF8"
+        return Program(
+            [
+                find_tool("pg_dump", at_least=self.version),
+                f"--encoding={encoding}",
+                "--no-password",
+                f"--dbname={as_argument(self.address.database)}",
+                *arguments,
+            ],
+            what=f"{self.address.shown}: pg_dump",
+            environment=self.address.environment(),
+            error=self.address.error,
+        )
+
+    def _text(self, name: str) -> str:
+        return self.restored.files.load(self._path(name)).decode()
+
+    def _path(self, name: str) -> bytes:
+        return self.one.folder + b"/" + name.encode()
+
+    def _fault(self, found: Compared, where: str, what: str) -> None:
+        found.fault(f"{self.one.name} {where}".rstrip(), what)
+
+
+class Rows(Program):
+    """Rows that are counted as they come."""
+
+    rows = 0
+
+    def readinto(self, target: memoryview) -> int:
+        """See Program.readinto."""
+        count = super().readinto(target)
+        self.rows += bytes(target[:count]).count(b"\n")
+        return count
+
+    def drain(self) -> None:
+        """Read all that is left, to count it."""
+        buffer = memoryview(bytearray(1 << 20))
+        while self.readinto(buffer):
+            pass
+
+
+def _objects(pieces: Iterator[bytes]) -> dict[int, bytes]:
+    """A hash of each large object in SQL that pg_dump wrote: of the lines that fill it."""
+    digests: dict[int, Any] = {}
+    tail = b""
+    now = sha256()
+    for piece in pieces:
+        *lines, tail = (tail + piece).split(b"\n")
+        for line in lines:
+            if line.startswith(_WRITTEN):
+                now.update(line)
+            elif (found := _OBJECT.match(line)) is not None:
+                now = digests.setdefault(int(found[1]), sha256())
+    return {number: digest.digest() for number, digest in digests.items()}
+
+
+def _named(statement: str) -> str:
+    """The beginning of a statement, which names what it makes."""
+    text = " ".join(statement.split())
+    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"
