@@ -53,3 +53,49 @@ def test_a_large_row_asks_for_room(site: MariadbSite, mariadb: Mariadb, database
         mariadb.run("SET GLOBAL max_allowed_packet=16777216")
     [(length,)] = mariadb.run("SELECT LENGTH(v) FROM large LIMIT 1", database=f"{database}_back")
     assert length == 10 << 20
+
+
+@pytest.mark.parametrize("rows", [3, 30_000], ids=["with others", "alone"])
+def test_a_default_that_asks_a_sequence(
+    site: MariadbSite, mariadb: Mariadb, database: str, rows: int
+) -> None:
+    """Under LOCK TABLES, as stock dumps have it, the server does not evaluate it."""
+    mariadb.run(
+        "CREATE SEQUENCE numbers",
+        "CREATE TABLE t (id INT DEFAULT nextval(numbers) PRIMARY KEY, v TEXT)",
+        f"INSERT INTO t (v) SELECT REPEAT('v', 100) FROM seq_1_to_{rows}",
+        database=database,
+    )
+    before = mariadb.dump(database)
+    outcome = site.back_up()
+    site.put_back(outcome, f"{database}_back")
+    assert mariadb.dump(f"{database}_back") == before
+    mariadb.run("INSERT INTO t (v) VALUES ('more')", database=f"{database}_back")
+
+
+@pytest.mark.parametrize(
+    ("charset", "texts"),
+    [
+        ("cp932", ("8790", "81E0", "FA54", "81CA", "5C")),
+        ("sjis", ("815F", "5C", "8190")),
+        ("eucjpms", ("A1C0", "8FA2B7", "ADE2")),
+        ("gbk", ("A1AA", "A844", "80")),
+    ],
+)
+def test_characters_with_two_codes_keep_theirs(
+    site: MariadbSite, mariadb: Mariadb, database: str, charset: str, texts: tuple[str, ...]
+) -> None:
+    """Through Unicode one of them would become the other, and no count would show it."""
+    mariadb.run(
+        f"CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, c CHAR(9), v TEXT) CHARSET {charset}",
+        "SET sql_mode = ''",
+        *(
+            f"INSERT IGNORE INTO t (c, v) VALUES (0x{text}, 0x{text}), (NULL, ''), ('', 'a''\\\\b')"
+            for text in texts
+        ),
+        database=database,
+    )
+    exact = "SELECT id, HEX(c), HEX(v) FROM t ORDER BY id"
+    before = mariadb.run(exact, database=database)
+    site.put_back(site.back_up(), f"{database}_back")
+    assert mariadb.run(exact, database=f"{database}_back") == before

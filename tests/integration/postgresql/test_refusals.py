@@ -140,7 +140,7 @@ def failed(given: Given, match: str) -> str:
 def test_rows_that_are_missing_are_noticed(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's own count is compared with that of the backup."""
     change_rows(monkeypatch, lambda data: data.partition(b"\n")[2])
-    failed(given, r"public\.t has 29999 rows now, and had 30000")
+    failed(given, r"public\.t has 29999 rows, and had 30000")
 
 
 def test_rows_that_the_server_does_not_take(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:

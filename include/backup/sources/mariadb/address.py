@@ -72,7 +72,7 @@ class Address:
     @property
     def _verifies(self) -> bool:
         """Whether the server has to prove that it bears the name of the host."""
-        return bool(self.ca) if self.local else self.mode in _VERIFYING
+        return self.mode in _VERIFYING or (self.local and bool(self.ca))
 
     def secret(self) -> str:
         """The password, or a token that was made just now.
@@ -141,7 +141,9 @@ def address_of(name: str, connection: Connection, *, insecure_reason: str = "") 
         found = [str(extra[key]) for key in keys if extra.get(key)]
         return found[0] if found else ""
 
-    unless_said = "required" if insecure_reason else "verify_identity"
+    ca = of("ssl_ca") or str(nested.get("ca") or "")
+    # A reason excuses what is missing; it does not take away what is there.
+    unless_said = "required" if insecure_reason and not ca else "verify_identity"
     mode = of("ssl_mode", "sslmode").lower()
     address = Address(
         name=name,
@@ -151,7 +153,7 @@ def address_of(name: str, connection: Connection, *, insecure_reason: str = "") 
         user=connection.login,
         password=connection.password,
         database=connection.schema,
-        ca=of("ssl_ca") or str(nested.get("ca") or ""),
+        ca=ca,
         certificate=of("ssl_cert") or str(nested.get("cert") or ""),
         key=of("ssl_key") or str(nested.get("key") or ""),
         mode=mode,

@@ -33,9 +33,14 @@ _TABLES: Final = (
     "SELECT table_schema, table_name, table_type, engine, create_time, data_length, table_comment "
     "FROM information_schema.tables WHERE table_schema IN ({among})"
 )
-_FLOATS: Final = (
-    "SELECT table_schema, table_name, column_name FROM information_schema.columns "
-    "WHERE table_schema IN ({among}) AND data_type = 'float' ORDER BY ordinal_position"
+# What the server does not print in full. Of two codes for one character it keeps one.
+_INEXACT: Final = (
+    "SELECT table_schema, table_name, column_name, IF(data_type = 'float', 'DOUBLE', 'BINARY') "
+    "FROM information_schema.columns WHERE table_schema IN ({among}) "
+    "AND (data_type = 'float' OR character_set_name IN "
+    "('sjis', 'cp932', 'ujis', 'eucjpms', 'big5', 'gbk', 'gb2312', 'euckr') "
+    "AND data_type IN ('char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext')) "
+    "ORDER BY ordinal_position"
 )
 _DATABASES: Final = (
     "SELECT schema_name, default_character_set_name, default_collation_name "
@@ -53,7 +58,7 @@ class Table:
     kind: str  # "table", "versioned table", "sequence", "view"
     engine: str = ""
     size_bytes: int = 0  # what the server guesses
-    floats: tuple[str, ...] = ()  # columns of type FLOAT
+    casts: tuple[tuple[str, str], ...] = ()  # columns that are asked for as another type
     left_out: str = ""  # why its rows are not read; empty if they are
     definition: str = ""  # as SHOW CREATE TABLE says it, without the counter; and when it was made
 
@@ -156,9 +161,9 @@ def read_catalog(
     """
     patterns = tuple(schema_only)
     among = _list(databases)
-    floats: dict[tuple[str, str], list[str]] = {}
-    for database, name, column in session.query(_FLOATS.format(among=among)):
-        floats.setdefault((database, name), []).append(column)
+    casts: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for database, name, column, type_ in session.query(_INEXACT.format(among=among)):
+        casts.setdefault((database, name), []).append((column, type_))
     tables = []
     for database, name, kind, engine, made, size, remark in session.query(
         _TABLES.format(among=among)
@@ -178,7 +183,7 @@ def read_catalog(
                 kind=kind_of,
                 engine=engine or "",
                 size_bytes=int(size or 0),
-                floats=tuple(floats.get((database, name), ())),
+                casts=tuple(casts.get((database, name), ())),
                 left_out=_left_out(database, name, kind_of, engine or "", patterns),
                 definition=f"{_COUNTER.sub('', str(shown[1]))} {made if kind_of != 'view' else ''}",
             )

@@ -9,7 +9,8 @@ line break is always one of the program's own:
 
 The server prints a FLOAT with six digits, and so `mariadb-dump` loses the others. The statement
 it sends is therefore changed on its way (relay.py): each such column is asked for as a DOUBLE,
-which is printed in full, and which a FLOAT column takes back without a loss.
+which is printed in full, and which a FLOAT column takes back without a loss. Texts in character
+sets of which Unicode cannot tell every code (cp932) are asked for as bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from include.backup.sources.mariadb.names import quoted
 from include.backup.sources.mariadb.programs import DUMP, Program, ProgramFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from include.backup.format.tree import Node
     from include.backup.sources.mariadb.catalog import Table
@@ -64,14 +65,19 @@ _COLUMNS: Final = re.compile(
 _NAME: Final = re.compile(rb"`(?:[^`]|``)*`")
 _STATEMENT: Final = b"\nINSERT INTO "
 _ROW: Final = b",\n("
+_LOCK: Final = b"\nLOCK TABLES "
 _UNLOCK: Final = b"\nUNLOCK TABLES;\n"
 
 
 class Rewriter:
-    """Asks for FLOAT columns as DOUBLE."""
+    """Asks for some columns as another type.
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._names = {b"`" + name.replace("`", "``").encode() + b"`" for name in columns}
+    Args:
+        casts: the type for each of them.
+    """
+
+    def __init__(self, casts: Mapping[str, str]) -> None:
+        self._types = {quoted(name).encode(): type_.encode() for name, type_ in casts.items()}
         self.applied = False
 
     def __call__(self, statement: bytes) -> bytes:
@@ -85,7 +91,9 @@ class Rewriter:
 
     def _column(self, found: re.Match[bytes]) -> bytes:
         name = found[0]
-        return b"CAST(" + name + b" AS DOUBLE) AS " + name if name in self._names else name
+        if (type_ := self._types.get(name)) is None:
+            return name
+        return b"CAST(" + name + b" AS " + type_ + b") AS " + name
 
 
 class Figures:
@@ -115,13 +123,22 @@ class Figures:
 
 def rows_program(lane: Session, tables: Sequence[Table]) -> tuple[Program, Rewriter | None]:
     """Begin to dump the rows of tables of one database, one after the other."""
-    floats = [name for table in tables for name in table.floats]
-    rewriter = Rewriter(floats) if floats else None
+    casts = dict(cast for table in tables for cast in table.casts)
+    rewriter = Rewriter(casts) if casts else None
     history = ["--dump-history"] if any(table.kind == "versioned table" for table in tables) else []
+    locks = ["--skip-add-locks"] if len(tables) == 1 else []  # else they tell tables apart
     program = Program(
         DUMP,
         lane,
-        [*_COMMON, *_ROWS, *history, "--", tables[0].database, *(table.name for table in tables)],
+        [
+            *_COMMON,
+            *_ROWS,
+            *locks,
+            *history,
+            "--",
+            tables[0].database,
+            *(table.name for table in tables),
+        ],
         rewrite=rewriter,
     )
     return program, rewriter
@@ -186,18 +203,23 @@ class Reader:
 def split(output: bytes, tables: Sequence[Table]) -> dict[str, bytes]:
     """The files that dumping each table alone would have given, from a dump of them together.
 
+    Without LOCK TABLES: under it, a default that asks a sequence cannot be evaluated.
+
     Raises:
         EntryUnreadable: one is missing.
     """
+    if len(tables) == 1:
+        return {tables[0].name: output}  # see rows_program
     spans = {}
     for table in tables:
-        start = output.find(b"\nLOCK TABLES " + quoted(table.name).encode() + b" WRITE;\n")
-        end = output.find(_UNLOCK, start)
+        lock = b"\nLOCK TABLES " + quoted(table.name).encode() + b" WRITE;\n"
+        start = output.find(lock)
+        end = output.find(_UNLOCK, start + len(lock) - 1)
         if start < 0 or end < 0:
             raise EntryUnreadable(f"{table}: its rows are missing in what {DUMP} wrote")
-        spans[table.name] = (start, end + len(_UNLOCK))
-    before = output[: min(start for start, _ in spans.values())]
-    after = output[max(end for _, end in spans.values()) :]
+        spans[table.name] = (start + len(lock), end + 1)
+    before = output[: output.find(_LOCK) + 1]
+    after = output[output.rfind(_UNLOCK) + len(_UNLOCK) :]
     return {name: before + output[start:end] + after for name, (start, end) in spans.items()}
 
 

@@ -230,7 +230,7 @@ class MariadbReading:
 
         def begin_rows() -> Program | None:
             if (table := next(rows, None)) is None:
-                self._check_floats(file.table, rewriters[0])
+                self._check_casts(file.table, rewriters[0])
                 return None
             program, rewriter = dumping.rows_program(lane, [table])
             rewriters.append(rewriter)
@@ -238,10 +238,10 @@ class MariadbReading:
 
         return begin_rows, lambda error: _unreadable(str(file.table), error)
 
-    def _check_floats(self, table: Table, rewriter: Rewriter | None) -> None:
+    def _check_casts(self, table: Table, rewriter: Rewriter | None) -> None:
         if rewriter is not None and not rewriter.applied:
-            named = ", ".join(table.floats)
-            self.notes.add(str(table), f"FLOAT columns have six digits only: {named}")
+            named = ", ".join(name for name, _ in table.casts)
+            self.notes.add(str(table), f"columns that the server does not print in full: {named}")
 
     def _commands(self, file: Definitions) -> builtins.list[builtins.list[str]]:
         if file.file == SCHEMA:

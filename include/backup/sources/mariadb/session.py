@@ -26,7 +26,8 @@ _CONNECT_SECONDS: Final = 10
 _PATIENT_SECONDS: Final = 7 * 24 * 3600  # the vault may be slow; the server's default is a minute
 ACCESS_DENIED: Final = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1095, 1698})
 LOCK_TIMEOUT: Final = 1205
-_QUOTED_VALUE: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+# The end may be missing: a program tells a line of what may have several. Not as in "couldn't".
+_QUOTED_VALUE: Final = re.compile(r"(?<!\w)'(?:[^'\\]|\\.|'')*(?:'|\Z)", re.DOTALL)
 # Their texts name accounts, tables and hosts, and no value of a row.
 _HARMLESS: Final = ACCESS_DENIED | {1046, 1049, 1051, 1130, 1146, 1193, 1305, 1356, 1412, 1449}
 _NUMBER: Final = re.compile(r"(?:ERROR|Error:?) (\d{4})|\((\d{4})\)")

@@ -141,7 +141,7 @@ def folder_of(name: bytes, *, size: int = 0) -> Node:
 
 def _is_small(table: Table) -> bool:
     """Whether a table may be dumped together with others: little, and nothing odd about it."""
-    return table.size_bytes <= SMALL_GUESS and not table.floats and table.kind == "table"
+    return table.size_bytes <= SMALL_GUESS and not table.casts and table.kind == "table"
 
 
 def _sorted(nodes: Iterable[Node]) -> list[Node]:

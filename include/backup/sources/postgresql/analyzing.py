@@ -14,6 +14,7 @@ import psycopg
 
 from include.backup.errors import BackupError
 from include.backup.sources.postgresql.catalog import qualified
+from include.backup.sources.postgresql.loading import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,7 @@ def analyze(address: Address, *, jobs: int, only: Iterable[str] = ()) -> list[st
                     session.execute(f"ANALYZE {table}")
                 except psycopg.Error as error:
                     with lock:
-                        said.append(f"{table}: {' '.join(str(error).split())}")
+                        said.append(f"{table}: {told(error)}")
                     if session.closed:
                         return
 
@@ -66,6 +67,8 @@ def analyze(address: Address, *, jobs: int, only: Iterable[str] = ()) -> list[st
                 future.result()
     except BackupError as error:
         said.append(error.message)
+    except psycopg.Error as error:
+        said.append(told(error))
     return said
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
 from include.backup.errors import RestoreRefused
-from include.backup.sources.postgresql.catalog import copy_target, qualified
+from include.backup.sources.postgresql.catalog import copy_target, qualified, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from include.backup.sources.base import StoredFiles
     from include.backup.sources.postgresql.address import Address
@@ -37,7 +38,19 @@ _SETTINGS: Final = (
     "SET array_nulls = on",
 )
 
-_DATA_EXCEPTION: Final = "22"  # whose messages are about values
+# Classes of errors whose messages may hold values: of data, of constraints, of PL/pgSQL.
+_ABOUT_VALUES: Final = frozenset({"22", "23", "P0"})
+_TRIGGERS: Final = """
+SELECT t.tgname::text, t.tgenabled::text
+  FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT t.tgisinternal AND n.nspname = %s AND c.relname = %s
+"""
+_ENABLED: Final = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+_REFERENCED: Final = (
+    "other tables refer to it: restore them together into another database, and move the rows; "
+    "or drop the foreign keys first"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,24 +134,30 @@ class Loading:
     def _load(self, table: Table) -> None:
         session = self._session()
         try:
-            with session.transaction():
-                options = [f"ENCODING '{self._encoding}'"]
-                if not table.shared:
-                    session.execute(f"TRUNCATE ONLY {table.sql}")
-                    options.append("FREEZE")
-                cursor = session.cursor()
-                with cursor.copy(f"COPY {table.target} FROM STDIN ({', '.join(options)})") as copy:
-                    for piece in self._files.stream(table.path):
-                        if self._stop.is_set():
-                            raise RestoreRefused("another table failed")
-                        copy.write(piece)
-                        self._progress(len(piece))
+            with session.transaction(), _silent_triggers(session, table):
+                rows = self._copy(session, table)
+                if rows != table.rows:  # what was there before is there again
+                    raise RestoreRefused(f"{table.label} has {rows} rows, and had {table.rows}")
         except psycopg.Error as error:
-            raise RestoreRefused(f"{self._address.shown} {table.label}: {_told(error)}") from None
-        if cursor.rowcount != table.rows:
+            hint = _REFERENCED if isinstance(error, psycopg.errors.FeatureNotSupported) else ""
             raise RestoreRefused(
-                f"{table.label} has {cursor.rowcount} rows now, and had {table.rows}"
-            )
+                f"{self._address.shown} {table.label}: {told(error)}", hint=hint
+            ) from None
+
+    def _copy(self, session: psycopg.Connection[Any], table: Table) -> int:
+        """Empty a table and fill it; return how many rows it has got."""
+        options = [f"ENCODING '{self._encoding}'"]
+        if not table.shared:
+            session.execute(f"TRUNCATE ONLY {table.sql}")
+            options.append("FREEZE")
+        cursor = session.cursor()
+        with cursor.copy(f"COPY {table.target} FROM STDIN ({', '.join(options)})") as copy:
+            for piece in self._files.stream(table.path):
+                if self._stop.is_set():
+                    raise RestoreRefused("another table failed")
+                copy.write(piece)
+                self._progress(len(piece))
+        return cursor.rowcount
 
     def _session(self) -> psycopg.Connection[Any]:
         session: psycopg.Connection[Any] | None = getattr(self._sessions, "session", None)
@@ -151,13 +170,30 @@ class Loading:
         return session
 
 
-def _told(error: psycopg.Error) -> str:
+@contextmanager
+def _silent_triggers(session: psycopg.Connection[Any], table: Table) -> Iterator[None]:
+    """Let no trigger of a table that is there already change what comes back.
+
+    What checks foreign keys stays: rows that no longer fit are an error.
+    """
+    triggers = session.execute(_TRIGGERS, [table.schema, table.name]).fetchall()
+    if triggers:
+        session.execute(f"ALTER TABLE ONLY {table.sql} DISABLE TRIGGER USER")
+    yield
+    if triggers:
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what waits for the end forbids ALTER
+    for name, enabled in triggers:
+        session.execute(f"ALTER TABLE ONLY {table.sql} {_ENABLED[enabled]} TRIGGER {quote(name)}")
+
+
+def told(error: psycopg.Error) -> str:
     """What the server said, without what it quotes from the rows."""
     said, state = error.diag, error.sqlstate or ""
     if said.message_primary is None:  # the connection broke
         return " ".join(str(error).split())
-    if state.startswith(_DATA_EXCEPTION):
+    if state[:2] in _ABOUT_VALUES:
         line = re.search(r"\bline (\d+)\b", said.context or "")
         where = f" at line {line[1]}" if line else ""
-        return f"it does not take the rows: {type(error).__name__} ({state}){where}"
+        about = f" of {said.constraint_name}" if said.constraint_name else ""
+        return f"it does not take the rows: {type(error).__name__} ({state}){about}{where}"
     return f"{said.message_primary} ({state})"
