@@ -7,7 +7,9 @@ GNU core utilities gives it a larger buffer; where there is none, as on Alpine, 
 from __future__ import annotations
 
 import fcntl
+import functools
 import shutil
+import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +23,15 @@ _BUFFER: Final = "-o256K"
 def writing_much(arguments: Sequence[str]) -> list[str]:
     """The command of a program, so that it writes in large pieces; it keeps its process id."""
     stdbuf = shutil.which("stdbuf")
-    return [*([stdbuf, _BUFFER] if stdbuf else []), *arguments]
+    return [*([stdbuf, _BUFFER] if stdbuf and _becomes_the_program(stdbuf) else []), *arguments]
+
+
+@functools.cache
+def _becomes_the_program(stdbuf: str) -> bool:
+    """Whether it is that of GNU, which does; others may start a process of another number."""
+    command = [stdbuf, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return "GNU coreutils" in done.stdout
 
 
 def widen(pipe: int) -> None:

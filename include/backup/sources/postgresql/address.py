@@ -46,6 +46,7 @@ class Address:
     database: str
     insecure_reason: str = ""  # why an open line to another machine is accepted
     restoring: bool = False  # whether it is written to, whatever is set there
+    application: str = "holdfast"  # what the server calls its sessions
 
     @classmethod
     def of(cls, connection: Connection, *, insecure_reason: str = "") -> Address:
@@ -143,7 +144,7 @@ class Address:
             "password": self.password() or None,
             "sslmode": self.sslmode,
             "connect_timeout": _CONNECT_SECONDS,
-            "application_name": "holdfast",
+            "application_name": self.application,
             "client_encoding": "UTF8",
             "keepalives_idle": 30,  # a server whose machine is gone is noticed in 90 seconds
             "keepalives_interval": 10,
@@ -179,7 +180,7 @@ class Address:
             "PGPASSWORD": self.password(),
             "PGSSLMODE": self.sslmode,
             "PGCONNECT_TIMEOUT": str(_CONNECT_SECONDS),
-            "PGAPPNAME": "holdfast",
+            "PGAPPNAME": self.application,
             "PGOPTIONS": self._options,
             **{f"PG{key.upper()}": str(extra[key]) for key in _TLS_KEYS if extra.get(key)},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -45,6 +46,11 @@ _VERSION: Final = "SELECT current_setting('server_version_num')::int"
 _IDENTITY: Final = """
 SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),
        (SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+_END_OWN: Final = """
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+ WHERE datname = current_database() AND application_name = %s
+   AND pid <> pg_catalog.pg_backend_pid()
 """
 _MAY_CREATE: Final = """
 SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user
@@ -167,6 +173,12 @@ def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             feeding.write(piece)
         feeding.finish()
+
+
+def end_sessions(address: Address) -> None:
+    """End what this restore still has at work in a database. Raises nothing."""
+    with suppress(RestoreRefused, psycopg.Error), address.connect() as session:
+        session.execute(_END_OWN, [address.application])
 
 
 def may_create(address: Address) -> bool:

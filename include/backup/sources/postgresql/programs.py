@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +22,7 @@ _TELLING: Final = re.compile(r"\b(error|fatal|panic|hint): ", re.IGNORECASE)
 _OF_OWNERS: Final = re.compile(
     r'must be (a )?member of role|must be able to SET ROLE|role "[^"]*" does not exist'
 )
+_VALUE: Final = re.compile(r'(: |\bvalue )"(?:[^"]|"")*(?:"|\Z)')
 _QUOTING: Final = re.compile(
     r"\s*(\S+: )?(detail|context|query|statement|location|line \d+|command was)\b", re.IGNORECASE
 )
@@ -60,6 +62,7 @@ class Child:
                 stderr=self._errors,
                 env=dict(environment),
                 pass_fds=tuple(open_files),
+                start_new_session=True,  # with its own workers; Ctrl-C is for us
             )
         except BaseException:
             os.close(self._errors)
@@ -70,7 +73,8 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with suppress(OSError):
@@ -225,8 +229,11 @@ def hint_about(told: str) -> str:
 def essence(told: str) -> str:
     """The errors and hints among what a program or a server said, on one line that is not long.
 
-    Not the details: they may quote rows (``DETAIL: Key (email)=(…) is duplicated``).
+    Not the details: they may quote rows (``DETAIL: Key (email)=(…) is duplicated``). Nor what is
+    quoted behind a colon, which is a value and no name (``invalid input syntax for type integer:
+    "…"``).
     """
     lines = [line for line in told.split("\n") if line.strip() and not _QUOTING.match(line)]
     telling = [line for line in lines if _TELLING.search(line)]
-    return " ".join(" ".join(telling or lines[:1]).split())[:_LONGEST_MESSAGE]
+    text = " ".join(" ".join(telling or lines[:1]).split())
+    return _VALUE.sub(r'\1"…"', text)[:_LONGEST_MESSAGE]

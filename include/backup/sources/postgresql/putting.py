@@ -11,13 +11,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from include.backup.errors import RestoreRefused
 from include.backup.sources.postgresql import making
 from include.backup.sources.postgresql.analyzing import analyze
 from include.backup.sources.postgresql.archive import PRIVILEGES, Archive
 from include.backup.sources.postgresql.catalog import qualified, quote_text
 from include.backup.sources.postgresql.loading import Loading
 from include.backup.sources.postgresql.partial import lines_of
-from include.backup.sources.postgresql.statements import without_owners
+from include.backup.sources.postgresql.statements import statements, without_owners
 from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Putting:
             self._section(archive, "post-data", only)
             self._grant(archive, archive.privileges)
         if self._one.whole:
-            self._run(self._files.stream(self._path("refresh.sql")))
+            self._refresh()
         self._analyze(())
 
     def put_tables(self) -> None:
@@ -174,6 +175,14 @@ class Putting:
         ]
         lines = self._files.load(self._path("sequences.sql")).splitlines(keepends=True)
         return [line for line in lines if any(name in line for name in wanted)]
+
+    def _refresh(self) -> None:
+        """Fill materialized views. One may read what is not there now: another server's tables."""
+        for statement in statements(self._files.load(self._path("refresh.sql")).decode()):
+            try:
+                self._run([statement.encode()])
+            except RestoreRefused as error:
+                self._say(f"left empty: {statement} {error.message}")
 
     def _analyze(self, only: Sequence[str]) -> None:
         for said in analyze(self._address, jobs=self._rules.jobs, only=only):

@@ -6,6 +6,7 @@ What may not be done is refused for all databases before anything is done for on
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -43,9 +44,11 @@ class PostgresTarget:
     """A server to restore to."""
 
     def __init__(self, address: Address, rules: Rules) -> None:
-        self._address = replace(address, restoring=True)
+        application = f"holdfast-{secrets.token_hex(4)}"  # so that its sessions can be ended
+        self._address = replace(address, restoring=True, application=application)
         self._rules = rules
         self._version = 0  # the major one; known when it was prepared
+        self._replaced: dict[str, int] = {}  # databases that go, and their oids
         self._notes = Notes()
 
     def prepare(self) -> None:
@@ -62,8 +65,15 @@ class PostgresTarget:
         self._make_roles(files)
         for name in naming.left_behind(self._address):
             self._notes.add(name, "what a restore that was killed has left, unless it still runs")
+        done: list[str] = []
         for one, into in zip(wanted, places, strict=True):
-            self._put(files, one, into, progress)
+            try:
+                self._put(files, one, into, progress)
+            except BackupError as error:
+                raise _with(
+                    error, f"restored before it: {', '.join(done)}" if done else ""
+                ) from error
+            done.append(self._address_of(one).database)
         tables = [table for one in wanted for table in one.tables]
         return PutBack(
             files=len(tables),
@@ -87,13 +97,37 @@ class PostgresTarget:
             progress=progress,
             note=self._notes.add,
         )
-        if into is _Into.ADD:
-            putting.put_tables()
-        elif into is _Into.FILL:
-            putting.put_database()
-        else:
+        if is_new:
             _make(putting, place)
-            naming.take_name(place, address, replaces=into is _Into.REPLACE, note=self._notes.add)
+            self._take_name(place, address)
+            return
+        try:
+            if into is _Into.ADD:
+                putting.put_tables()
+            else:
+                putting.put_database()
+        except BaseException as error:
+            making.end_sessions(place)  # a killed program's statement would go on
+            if isinstance(error, BackupError):
+                raise _with(
+                    error, f"what was put into {place.database} so far is still there"
+                ) from error
+            raise
+
+    def _take_name(self, place: Address, address: Address) -> None:
+        replaces = self._replaced.get(address.database)
+        if replaces is not None:
+            for slot in naming.slots(address):
+                self._notes.add(address.database, f"its replication slot {slot} goes with it")
+        try:
+            naming.take_name(place, address, replaces=replaces, note=self._notes.add)
+        except BaseException as error:
+            if isinstance(error, BackupError) and place.database not in error.message:
+                raise _with(
+                    error, f"all was restored, and may be called {place.database}"
+                ) from error
+            log.warning("all was restored, and may be called %s", place.database)
+            raise
 
     def _into(self, files: StoredFiles, one: Wanted) -> _Into:
         """Where a database goes; refuse to write over what somebody may need.
@@ -129,6 +163,7 @@ class PostgresTarget:
             )
         self._require_right_to_make(address)
         naming.require_owner(address)
+        self._replaced[address.database] = naming.require_replaceable(address)
         return _Into.REPLACE
 
     def _require_right_to_make(self, address: Address) -> None:
@@ -184,9 +219,16 @@ def _make(putting: Putting, place: Address) -> None:
         putting.make_database()
         naming.require_owner(place)
         putting.put_database()
-    except BaseException:
+    except BaseException as error:
         try:
             naming.drop(place)
-        except BackupError as error:
-            log.warning("%s is incomplete, and could not be removed: %s", place.shown, error)
+        except BackupError as trouble:
+            log.warning("%s is incomplete, and could not be removed: %s", place.shown, trouble)
+            if isinstance(error, BackupError):
+                raise _with(error, f"what is incomplete is left as {place.database}") from error
         raise
+
+
+def _with(error: BackupError, more: str) -> BackupError:
+    """The same error, with more in its message."""
+    return type(error)(f"{error.message}; {more}", hint=error.hint) if more else error
