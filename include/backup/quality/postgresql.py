@@ -29,7 +29,7 @@ from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.definitions import ONLY_OBJECTS
 from include.backup.sources.postgresql.programs import Program
 from include.backup.sources.postgresql.snapshot import settings_of
-from include.backup.sources.postgresql.statements import statements
+from include.backup.sources.postgresql.statements import SETVAL, statements
 from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.wanted import Wanted
 
 _ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f", "-")
-_SETVAL: Final = re.compile(
-    r"SELECT pg_catalog\.setval\('(?P<name>(?:[^']|'')*)', (?P<value>-?\d+), (?P<called>\w+)\);"
-)
 _OBJECT: Final = re.compile(rb"SELECT pg_catalog\.lo_(?:create|open)\('(\d+)'")
 _WRITTEN: Final = b"SELECT pg_catalog.lowrite("
 _REFRESHED: Final = re.compile(r"REFRESH MATERIALIZED VIEW (.*);")
@@ -149,7 +146,7 @@ class RestoredDatabase:
         self, session: psycopg.Connection[tuple[object, ...]], found: Compared
     ) -> None:
         for line in self._text("sequences.sql").splitlines():
-            if (said := _SETVAL.fullmatch(line)) is None:
+            if (said := SETVAL.fullmatch(line)) is None:
                 continue
             name = said["name"].replace("''", "'")
             try:

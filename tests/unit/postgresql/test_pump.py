@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.backup.errors import SourceError
+from include.backup.sources.pipes import writing_much
 from include.backup.sources.postgresql import pump as pump_module
 from include.backup.sources.postgresql.pump import LockRefused, Pump
 
@@ -37,6 +38,9 @@ SNAPSHOT: Any = SimpleNamespace(
 RELATION: Any = SimpleNamespace(label="s.t", sql='"s"."t"')
 MARK = pump_module._MARK
 WRITTEN = MARK.decode().replace("\\", "\\\\").replace("\n", "\\n")  # as `fake` wants it
+
+
+writing_much(["psql"])  # asks `stdbuf` what it is, while there are real processes
 
 
 class FakeProcess:

@@ -3,7 +3,8 @@
     123; 1259 16405 TABLE shop orders owner
     124; 2606 16411 CONSTRAINT shop orders orders_pkey owner       the table is named first
     125; 1259 16412 INDEX shop orders_placed_idx owner             the table is not named
-    126; 0 0 COMMENT shop COLUMN orders.id owner
+    126; 0 0 COMMENT shop COLUMN "Orders".id owner                 here names are quoted, if need be
+    127; 0 0 COMMENT shop POLICY mine ON orders owner              the table is named last
 
 Which indexes and sequences are a table's the manifest tells.
 """
@@ -13,14 +14,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from include.backup.sources.postgresql.catalog import quote
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
 _LINE: Final = re.compile(r"\d+; \d+ \d+ (?P<what>.+)")
 _WORD_END: Final = re.compile(r"[ .]|$")
+_ABOUT_PART: Final = re.compile(
+    r"(COMMENT|SECURITY LABEL) (.+?) (?:CONSTRAINT|TRIGGER|RULE|POLICY) .+ ON (.+)"
+)
+# What belongs to a table, and the list does not say to which; its SQL does.
+NAMELESS: Final = re.compile(r"\d+; \d+ \d+ (STATISTICS|PUBLICATION TABLE) ")
+_NAME: Final = r'("(?:[^"]|"")*"|[^\s".;(]+)'
+_NAMED: Final = re.compile(rf"(?: FROM| ADD TABLE ONLY) {_NAME}\.{_NAME}(?=[;\s(])")
+ATTACHING: Final = re.compile(r"\d+; \d+ \d+ TABLE ATTACH ")
+_ATTACHING_INDEX: Final = re.compile(r"\d+; \d+ \d+ INDEX ATTACH ")
 # What is said of a table, with its name right behind the schema's.
 _OF_TABLE: Final = (
     "TABLE",
+    "TABLE ATTACH",
     "DEFAULT",
     "CONSTRAINT",
     "CHECK CONSTRAINT",
@@ -54,6 +67,8 @@ def lines_of(
         if (found := _LINE.fullmatch(line)) is None:
             continue
         what = found["what"]
+        if part := _ABOUT_PART.fullmatch(what):
+            what = f"{part[1]} {part[2]} ON {part[3]}"
         ends = [end.start() for end in _WORD_END.finditer(what)]
         openings = (what[:end] for end in reversed(ends))
         if next((known[one] for one in openings if one in known), False):
@@ -65,16 +80,39 @@ def _openings(relation: Mapping[str, Any]) -> Iterator[str]:
     for kind in _OF_TABLE:
         yield f"{kind} {schema} {name}"
     for about in ("ACL", "COMMENT", "SECURITY LABEL"):
-        yield f"{about} {schema} TABLE {name}"
-        yield f"{about} {schema} COLUMN {name}"
-        yield f"{about} {schema} CONSTRAINT {name}"
-        yield f"{about} {schema} TRIGGER {name}"
+        for written in (name, quote(name)):
+            yield f"{about} {schema} TABLE {written}"
+            yield f"{about} {schema} COLUMN {written}"
+            yield f"{about} {schema} ON {written}"
     for index in relation.get("indexes", ()):
         yield f"INDEX {schema} {index}"
         yield f"INDEX ATTACH {schema} {index}"
-        yield f"COMMENT {schema} INDEX {index}"
+        for written in (index, quote(index)):
+            yield f"COMMENT {schema} INDEX {written}"
     for sequence in relation.get("sequences", ()):
         for kind in ("SEQUENCE", "SEQUENCE OWNED BY"):
             yield f"{kind} {schema} {sequence}"
         for about in ("ACL", "COMMENT"):
-            yield f"{about} {schema} SEQUENCE {sequence}"
+            for written in (sequence, quote(sequence)):
+                yield f"{about} {schema} SEQUENCE {written}"
+
+
+def without_attaching(lines: Iterable[str]) -> list[str]:
+    """The lines, but for those that make a partition of a table, and of its indexes.
+
+    A partition is attached last, and takes its indexes along: those of its parent, which is there
+    already, would be made once more otherwise.
+    """
+    return [
+        line for line in lines if not ATTACHING.match(line) and not _ATTACHING_INDEX.match(line)
+    ]
+
+
+def table_named(sql: str) -> tuple[str, str] | None:
+    """Schema and name of the table that a statement of `NAMELESS` is about."""
+    found = _NAMED.findall(sql)  # the last one: an expression may have a FROM as well
+    return (_unquoted(found[-1][0]), _unquoted(found[-1][1])) if found else None
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -17,12 +17,18 @@ from include.backup.sources.postgresql.analyzing import analyze
 from include.backup.sources.postgresql.archive import PRIVILEGES, Archive
 from include.backup.sources.postgresql.catalog import qualified, quote_text
 from include.backup.sources.postgresql.loading import Loading
-from include.backup.sources.postgresql.partial import lines_of
-from include.backup.sources.postgresql.statements import statements, without_owners
+from include.backup.sources.postgresql.partial import (
+    ATTACHING,
+    NAMELESS,
+    lines_of,
+    table_named,
+    without_attaching,
+)
+from include.backup.sources.postgresql.statements import SETVAL, statements, without_owners
 from include.backup.sources.postgresql.tools import find_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from include.backup.sources.base import StoredFiles
     from include.backup.sources.postgresql.address import Address
@@ -110,13 +116,47 @@ class Putting:
         with self._archive() as archive:
             relations = self._one.described["relations"].values()
             names = {(table.schema, table.name) for table in missing}
-            only = list(lines_of(archive.entries, relations, names))
+            all_of_them = list(lines_of(archive.entries, relations, names))
+            only = without_attaching(all_of_them)
             self._section(archive, "pre-data", only)
             self._load()
             self._run(self._sequences_of(missing))
+            self._run(self._raised([table for table in tables if table not in missing]))
             self._section(archive, "post-data", only)
+            self._try(archive, filter(ATTACHING.match, all_of_them), "it stays a table of its own")
+            self._try(archive, self._nameless(archive, names), "left out")
             self._grant(archive, list(filter(PRIVILEGES.match, only)))
         self._analyze([table.sql for table in tables])
+
+    def _try(self, archive: Archive, lines: Iterable[str], otherwise: str) -> None:
+        """Put back what needs others, which may be gone: a parent table, a publication."""
+        for line in lines:
+            try:
+                archive.restore(what=line.partition(" ")[2], only=[line])
+            except RestoreRefused as error:
+                self._say(f"{otherwise}: {error.message}")
+
+    @staticmethod
+    def _nameless(archive: Archive, names: Container[tuple[str, str]]) -> Iterator[str]:
+        """What belongs to some tables by its SQL alone."""
+        for line in filter(NAMELESS.match, archive.entries):
+            if table_named(archive.sql(only=[line]).decode()) in names:
+                yield line
+
+    def _raised(self, tables: Iterable[Table]) -> Iterator[bytes]:
+        """Statements that raise sequences of tables that are there: no value comes twice."""
+        for line in self._sequences_of(tables):
+            found = SETVAL.fullmatch(line.decode().rstrip("\n"))
+            if found is None:
+                continue
+            name, value = found["name"], found["value"]
+            unquoted = name.replace("''", "'")
+            last = f"SELECT last_value FROM {unquoted}"
+            yield (
+                f"DO $holdfast$ BEGIN IF pg_catalog.to_regclass('{name}') IS NOT NULL "
+                f"AND ({last}) < {value} THEN PERFORM pg_catalog.setval('{name}', {value}); "
+                "END IF; END $holdfast$;\n"
+            ).encode()
 
     @cached_property
     def _has_tablespaces(self) -> bool:

@@ -38,6 +38,10 @@ DO $$ DECLARE one oid; BEGIN
   END LOOP;
 END $$;
 """
+# A line of sequences.sql.
+SETVAL: Final = re.compile(
+    r"SELECT pg_catalog\.setval\('(?P<name>(?:[^']|'')*)', (?P<value>-?\d+), (?P<called>\w+)\);"
+)
 _TABLESPACE: Final = re.compile(rf"^(CREATE DATABASE .*) TABLESPACE = {_NAME}(?=;$| )")
 _OF_OWNERS: Final = re.compile(r"ALTER DATABASE .* OWNER TO |GRANT |REVOKE |ALTER ROLE ")
 
