@@ -145,7 +145,7 @@ def _into_server(point: OpenPoint, server: Server, progress: Progress) -> Done:
         bytes_written=done.bytes_written,
         contents=done.contents,
         notes=_joined(done.notes.told(), point.damages),
-        matched=True,
+        matched=done.files > 0,
     )
 
 

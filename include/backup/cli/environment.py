@@ -101,8 +101,9 @@ def connection(name: str) -> Connection:
     if not (text := os.environ.get(variable)):
         raise ConfigurationInvalid(
             f"there is no connection {name!r}",
-            hint=f"set {variable}: read in the file that holds your keys (. ./keys.env); only for "
-            "a new vault does `holdfast init` make new ones",
+            hint=f"set {variable}: if it is a key, read in the file that holds yours "
+            "(. ./keys.env), for `holdfast init` makes new ones for a new vault only; for other "
+            "connections see SOURCES.md",
         )
     try:
         return _of_json(text) if text.lstrip().startswith("{") else _of_uri(text)

@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read our output has seen enough
         return 0
     except KeyboardInterrupt as stopped:
-        _tell(options, stopped, "stopped; what was stored is kept and used by the next run")
+        kept = "; what was stored is kept and used by the next run"
+        _tell(options, stopped, f"stopped{kept if options.run is commands.back_up else ''}")
         return 1
     except OSError as error:
         where = f"{error.filename!s}: " if error.filename else ""

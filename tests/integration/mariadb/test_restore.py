@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.backup.errors import RestoreRefused, ToolMissing
+from include.backup.errors import DestinationRefused, RestoreRefused, ToolMissing
 from include.backup.sources.mariadb.address import address_of
 from include.backup.sources.mariadb.target import MariadbTarget
 
@@ -209,3 +209,46 @@ def test_a_wrong_password_and_a_missing_program(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ToolMissing, match="mariadb is not on this machine"):
         site.put_back(point, f"{filled}_back")
+
+
+def test_one_table_comes_back_with_its_triggers(
+    mariadb: Mariadb, site: MariadbSite, database: str
+) -> None:
+    """Beside others that are there: with the statement that makes the table its own were gone."""
+    mariadb.run(
+        "CREATE TABLE items (id INT PRIMARY KEY)",
+        "CREATE TABLE `other``one` (id INT PRIMARY KEY)",
+        "INSERT INTO items VALUES (1), (2)",
+        "CREATE TRIGGER a BEFORE INSERT ON items FOR EACH ROW SET NEW.id = NEW.id + 100",
+        "CREATE TRIGGER `b c` AFTER INSERT ON `other``one` FOR EACH ROW SET @x = ' ON items '",
+        database=database,
+    )
+    point = site.back_up()
+    site.put_back(point, f"{database}_back")
+    back = {"database": f"{database}_back"}
+    mariadb.run("DELETE FROM items", "INSERT INTO `other``one` VALUES (7)", **back)
+    only = {"wanted": lambda path: path == f"{database}/data/items.sql".encode()}
+    with pytest.raises(DestinationRefused, match="has items already"):
+        site.put_back(point, f"{database}_back", **only)
+    site.put_back(point, f"{database}_back", overwrite=True, **only)
+    assert mariadb.run("SELECT id FROM items ORDER BY id", **back) == [(1,), (2,)]
+    assert mariadb.run("SELECT id FROM `other``one`", **back) == [(7,)]
+    named = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
+    assert sorted(mariadb.run(named, **back)) == [("a",), ("b c",)]
+    mariadb.run("DROP TABLE items", **back)
+    site.put_back(point, f"{database}_back", **only)
+    assert mariadb.run("SELECT id FROM items ORDER BY id", **back) == [(1,), (2,)]
+    assert sorted(mariadb.run(named, **back)) == [("a",), ("b c",)]
+
+
+def test_rows_that_were_left_out_are_told(
+    mariadb: Mariadb, site: MariadbSite, database: str
+) -> None:
+    """An empty table is no surprise, nor one that was emptied by it."""
+    mariadb.run("CREATE TABLE log_a (id INT)", "INSERT INTO log_a VALUES (1)", database=database)
+    was, site.settings = site.settings, replace(site.settings, schema_only=(f"{database}.log_*",))
+    try:
+        done = site.put_back(site.back_up(), f"{database}_back")
+    finally:
+        site.settings = was
+    assert any("1 table without rows" in note.what for note in done.notes)

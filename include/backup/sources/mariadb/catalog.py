@@ -46,6 +46,7 @@ _DATABASES: Final = (
     "SELECT schema_name, default_character_set_name, default_collation_name "
     "FROM information_schema.schemata WHERE schema_name IN ({among})"
 )
+SCHEMA_ONLY: Final = "schema_only"  # why rows were left out that somebody may miss
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 
 
@@ -242,7 +243,7 @@ def _left_out(database: str, name: str, kind: str, engine: str, patterns: Sequen
         return f"the rows of a {engine} table lie elsewhere"
     for pattern in patterns:
         if fnmatchcase(f"{database}.{name}", pattern):
-            return f"schema_only: {pattern}"
+            return f"{SCHEMA_ONLY}: {pattern}"
     return ""
 
 

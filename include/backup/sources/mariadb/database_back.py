@@ -6,9 +6,10 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.errors import RestoreRefused
-from include.backup.sources.mariadb.catalog import names_of_tables
-from include.backup.sources.mariadb.loading import Loader, only
+from include.backup.errors import DestinationRefused, RestoreRefused
+from include.backup.evidence.wording import count
+from include.backup.sources.mariadb.catalog import SCHEMA_ONLY, names_of_tables
+from include.backup.sources.mariadb.loading import Loader, only, only_triggers
 from include.backup.sources.mariadb.names import (
     DATA,
     ROUTINES,
@@ -78,6 +79,24 @@ class DatabaseBack:
         """Whether anything of it is wanted."""
         return bool(self.tables or self._others)
 
+    def require_room(self, session: Session) -> None:
+        """Refuse to replace tables.
+
+        Raises:
+            DestinationRefused: they are there; or the whole of it is to go where others are.
+        """
+        there = {table for _, table in names_of_tables(session, [self.target])}
+        if self.whole and there:
+            raise DestinationRefused(
+                f"database {self.target} is not empty: it has {count(len(there), 'table')}",
+                hint="restore into a new database, or with --overwrite",
+            )
+        if known := sorted(there & {str(one["name"]) for one in self.tables}):
+            raise DestinationRefused(
+                f"database {self.target} has {known[0]} already",
+                hint="restore into another database, or give --overwrite, which replaces it",
+            )
+
     def begin(self, session: Session) -> None:
         """Make the database and its tables, without rows."""
         session.query(
@@ -119,6 +138,8 @@ class DatabaseBack:
             if name in self._others:
                 data = self._files.load(self._folder + b"/" + name)
                 self._load(f"its {name.decode().removesuffix('.sql')}", data, [data])
+        if TRIGGERS not in self._others:
+            self._watch_again()
         there = {table for _, table in names_of_tables(session, [self.target])}
         expected = {str(one["name"]) for one in self.tables}
         if VIEWS in self._others:
@@ -129,7 +150,27 @@ class DatabaseBack:
         if self.whole and (more := sorted(there - expected)):
             named = ", ".join(more[:_MOST_NAMED])
             notes.append(Note(path=self.target, what=f"left as they were: {named}"))
+        empty = [
+            str(one["name"])
+            for one in self.tables
+            if str(one.get("rows_left_out", "")).startswith(SCHEMA_ONLY)
+        ]
+        if empty:
+            named = ", ".join(empty[:_MOST_NAMED])
+            what = (
+                f"{count(len(empty), 'table')} without rows, as the backup left them out: {named}"
+            )
+            notes.append(Note(path=self.target, what=what))
         return notes + self._without_definers(session)
+
+    def _watch_again(self) -> None:
+        """Put back the triggers of tables that came back without the rest of their database."""
+        path = self._folder + b"/" + TRIGGERS
+        if self._files.find(path) is None:
+            return
+        names = {str(one["name"]) for one in self.tables}
+        if data := only_triggers(self._files.load(path), names):
+            self._load("their triggers", data, [data])
 
     def _without_definers(self, session: Session) -> list[Note]:
         """Views and the like whose definer does not exist here: they fail when they are used."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import closing, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import RestoreRefused, SourceError
@@ -36,6 +37,15 @@ _DEFINER: Final = "1227"
 _DISTRUST: Final = "1419"
 _BEGINNING: Final = re.compile(
     rb"^DROP (?:TABLE|SEQUENCE) IF EXISTS (`(?:[^`]|``)*`);$", re.MULTILINE
+)
+
+# Where the statements of one trigger begin, and of which table it is.
+_TRIGGER: Final = re.compile(rb"^/\*!50003 SET @saved_cs_client .*$", re.MULTILINE)
+_NAME: Final = rb"(?:`(?:[^`]|``)*`|[^\s`.]+)"
+_WATCHES: Final = re.compile(
+    rb"\bTRIGGER (?:" + _NAME + rb"\.)?" + _NAME + rb"\s+(?:BEFORE|AFTER)\s+\w+\s+ON\s+"
+    rb"(?:" + _NAME + rb"\.)?(" + _NAME + rb")",
+    re.IGNORECASE,
 )
 
 
@@ -103,6 +113,20 @@ def refused(what: str, told: str) -> RestoreRefused:
             "SET GLOBAL log_bin_trust_function_creators=1 meanwhile"
         )
     return RestoreRefused(f"{what} was not restored: {told}", hint=hint)
+
+
+def only_triggers(triggers: bytes, wanted: set[str]) -> bytes:
+    """Of all triggers of a database those of some tables; empty: they have none."""
+    starts = [found.start() for found in _TRIGGER.finditer(triggers)]
+    if not starts:
+        return b""
+    tail = triggers.rfind(b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */")
+    kept = []
+    for start, end in pairwise([*starts, tail]):
+        found = _WATCHES.search(triggers, start, end)
+        if found is not None and found[1].strip(b"`").replace(b"``", b"`").decode() in wanted:
+            kept.append(triggers[start:end])
+    return b"".join([triggers[: starts[0]], *kept, triggers[tail:]]) if kept else b""
 
 
 def only(schema: bytes, wanted: set[str]) -> Iterator[bytes]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _MOST_TOGETHER_BYTES: Final = 16 << 20  # of a dump of small tables, should they not be small
 _CHANGED: Final = "1412"
+_EXECUTE: Final = "1370"
 _GONE: Final = "Couldn't find table"
 _DUMPING: Final = re.compile(r"dumping table `(.*?)` at row")
 _ROOT: Final = folder_of(b"root")
@@ -184,9 +185,7 @@ class MariadbReading:
 
     def restore_steps(self) -> str:
         """See Reading.restore_steps."""
-        return restore_steps(
-            self._version, sorted(self._catalog.databases), is_mariadb=self._is_mariadb
-        )
+        return restore_steps(self._version, self._catalog.databases, is_mariadb=self._is_mariadb)
 
     @contextmanager
     def _lane(self) -> Iterator[Session]:
@@ -310,6 +309,11 @@ def _unreadable(what: str, error: ProgramFailed) -> EntryUnreadable:
             f"{what}{f': {named[1]}' if named else ''} changed while it was read "
             "(ALTER, TRUNCATE, RENAME, DROP)",
             hint="back up again, at a time without changes of definitions",
+        )
+    if _EXECUTE in error.told:
+        return EntryUnreadable(
+            f"{what}: {error.told}",
+            hint="a view calls it: GRANT EXECUTE ON that database TO the account of the backup",
         )
     if _GONE in error.told:
         return EntryUnreadable(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import DamageFound, RestoreRefused, SourceError
 from include.backup.evidence.wording import count
 from include.backup.sources.base import PutBack
-from include.backup.sources.mariadb.catalog import SYSTEM, names_of_tables
+from include.backup.sources.mariadb.catalog import SYSTEM
 from include.backup.sources.mariadb.database_back import DatabaseBack
 from include.backup.sources.mariadb.loading import Loader
 from include.backup.sources.mariadb.manifest import FORMAT, MANIFEST
@@ -74,8 +74,6 @@ class MariadbTarget:
             with closing(Session(self._address)) as session:
                 if self._source is not None and not self._into_source:
                     _refuse_source(session, self._source)
-                if self._database:
-                    self._require_empty(session, self._database)
         except SourceError as error:
             raise RestoreRefused(error.message, hint=error.hint) from None
 
@@ -98,7 +96,8 @@ class MariadbTarget:
         try:
             with closing(loader.session()) as session:
                 for part in plan:
-                    self._require_empty(session, part.target)
+                    if not self._overwrite:
+                        part.require_room(session)
                 for part in plan:
                     part.begin(session)
                 self._fill(plan)
@@ -123,15 +122,6 @@ class MariadbTarget:
             raise RestoreRefused("the recovery point is not one of a MariaDB or MySQL server")
         found: list[dict[str, Any]] = about["databases"]
         return found
-
-    def _require_empty(self, session: Session, database: str) -> None:
-        if self._overwrite:
-            return
-        if there := names_of_tables(session, [database]):
-            raise RestoreRefused(
-                f"database {database} is not empty: it has {count(len(there), 'table')}",
-                hint="restore into a new database, or with --overwrite",
-            )
 
     def _fill(self, plan: list[DatabaseBack]) -> None:
         """Put the rows back, the largest tables first."""

@@ -200,6 +200,9 @@ def refused(error: psycopg.Error, address: Address) -> BackupError:
     """What libpq or the server said, as an error of ours. It holds no password."""
     told = " ".join(str(error).split())
     hint = hint_about(f"{error.sqlstate} {told}")
+    if "CONNECT privilege" in told:
+        login = address.connection.login
+        hint = f'GRANT CONNECT ON DATABASE "{address.database}" TO "{login}"'
     if not hint and ("certificate" in told or "SSL" in told):
         hint = 'see "sslmode" and "sslrootcert" in the extra of the connection'
     elif not hint and ("password" in told or "authentication" in told):

@@ -9,9 +9,10 @@ The first error of the server ends it: what is incomplete is no restore.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import RestoreRefused
+from include.backup.evidence.wording import count
 from include.backup.sources.postgresql import making
 from include.backup.sources.postgresql.analyzing import analyze
 from include.backup.sources.postgresql.archive import PRIVILEGES, Archive
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.loading import Table
     from include.backup.sources.postgresql.wanted import Rules, Wanted
+
+
+_MOST_NAMED: Final = 10
 
 
 class Putting:
@@ -99,6 +103,7 @@ class Putting:
             self._grant(archive, archive.privileges)
         if self._one.whole:
             self._refresh()
+            self._say_left_out()
         self._analyze(())
 
     def put_tables(self) -> None:
@@ -187,8 +192,12 @@ class Putting:
 
     def _grant(self, archive: Archive, privileges: Sequence[str]) -> None:
         """Grant what was granted, last of all; see archive.PRIVILEGES."""
-        if self._rules.owner is None and privileges:
+        if not privileges:
+            return
+        if self._rules.owner is None:
             archive.restore(what="privileges", only=privileges)
+        else:
+            self._say("privileges were not granted: everything has another owner")
 
     def _load(self) -> None:
         loading = Loading(
@@ -215,6 +224,14 @@ class Putting:
         ]
         lines = self._files.load(self._path("sequences.sql")).splitlines(keepends=True)
         return [line for line in lines if any(name in line for name in wanted)]
+
+    def _say_left_out(self) -> None:
+        relations = self._one.described["relations"].values()
+        left = [one for one in relations if str(one["rows"]).startswith("left out")]
+        if left:
+            named = ", ".join(f"{one['schema']}.{one['name']}" for one in left[:_MOST_NAMED])
+            told = count(len(left), "table")
+            self._say(f"{told} without rows, as the backup left them out: {named}")
 
     def _refresh(self) -> None:
         """Fill materialized views. One may read what is not there now: another server's tables."""

@@ -88,7 +88,8 @@ already are told as errors, which are the only ones to be ignored:
 """
 _DATABASE: Final = """\
 The database {name}, on a server of version {major} or newer, with {tables}.{needed} The
-first line makes it; to give it another name, change that in database.sql and in the lines below:
+first line makes it; to give it another name, change that in database.sql and in the lines below.
+Where it exists and is empty, as `postgres` does on every server, leave CREATE DATABASE out of it:
 
     cd "$TARGET/$DATASET"/{folder}
     psql -X -v ON_ERROR_STOP=1 -d postgres -f database.sql
@@ -96,5 +97,6 @@ first line makes it; to give it another name, change that in database.sql and in
 {others}    psql -X -v ON_ERROR_STOP=1 -d {shown} -f sequences.sql -f post-data.sql -f refresh.sql
     psql -X -d {shown} -c ANALYZE || echo "without statistics; nothing else is missing"
 
-One table alone, without its definition: the line of load.sql that names it.
+One table alone, without its definition: the line of load.sql that names it. Its triggers fire, if
+it has any: ALTER TABLE … DISABLE TRIGGER USER before, ENABLE TRIGGER USER after.
 """
