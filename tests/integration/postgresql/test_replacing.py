@@ -181,3 +181,83 @@ def test_long_names_are_made_shorter(given: Given) -> None:
         given.restore(place=name)
         assert streams(given.server, name) == streams(given.server, NAME)
         given.server.run(f'DROP DATABASE "{name}"')
+
+
+def test_what_keeps_a_name_is_found_before_anything_is_loaded(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after hours, when the new one is complete."""
+    monkeypatch.setattr(Putting, "put_database", lambda _: pytest.fail("it was loaded"))
+    server = given.server
+    with server.connect(OTHER) as session:
+        session.execute("BEGIN; CREATE TABLE prepared (); PREPARE TRANSACTION 'held'")
+    try:
+        with pytest.raises(DestinationRefused, match="prepared transaction held") as caught:
+            given.restore(overwrite=True)
+        assert "ROLLBACK PREPARED" in caught.value.hint
+    finally:
+        server.run("ROLLBACK PREPARED 'held'", database=OTHER)
+    server.run("ALTER ROLE restorer CREATEDB", f'ALTER DATABASE "{OTHER}" OWNER TO restorer')
+    try:
+        with (
+            server.connect(OTHER),
+            pytest.raises(DestinationRefused, match="session of postgres") as caught,
+        ):
+            given.restore("restorer", owner="", overwrite=True)
+        assert caught.value.hint == "GRANT pg_signal_backend TO restorer; or end it"
+    finally:
+        server.run(f'ALTER DATABASE "{OTHER}" OWNER TO postgres', "ALTER ROLE restorer NOCREATEDB")
+    assert is_as_it_was(given)
+
+
+def test_sessions_of_others_end_though_nobody_may_look_at_them(given: Given) -> None:
+    """What kind of session it is, the server does not tell such a role."""
+    server = given.server
+    server.run(
+        "CREATE ROLE stranger LOGIN PASSWORD 'p'",
+        "GRANT pg_signal_backend TO restorer",
+        "ALTER ROLE restorer CREATEDB",
+        f'ALTER DATABASE "{OTHER}" OWNER TO restorer',
+    )
+    try:
+        with server.connect(OTHER, user="stranger", password="p"):
+            given.restore("restorer", owner="", overwrite=True)
+        assert streams(server, OTHER) == streams(server, NAME)
+    finally:
+        server.run(
+            "REVOKE pg_signal_backend FROM restorer",
+            "ALTER ROLE restorer NOCREATEDB",
+            f'DROP DATABASE "{OTHER}" WITH (FORCE)',
+            "DROP ROLE stranger",
+        )
+
+
+def test_two_restores_at_once_lose_no_result(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second finds another database of that name than it was to replace."""
+    put_database = Putting.put_database
+
+    def put(self: Putting) -> None:
+        put_database(self)
+        given.server.run(f'DROP DATABASE "{OTHER}"')
+        given.server.make_database(OTHER)
+        given.server.run("CREATE TABLE of_the_other AS SELECT 1 AS x", database=OTHER)
+
+    monkeypatch.setattr(Putting, "put_database", put)
+    with pytest.raises(RestoreRefused, match="not the database any more"):
+        given.restore(overwrite=True)
+    assert given.server.run("SELECT x FROM of_the_other", database=OTHER) == [(1,)]
+
+
+def test_what_is_left_has_its_name_in_the_error(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads it finds what was restored."""
+
+    def lost(*_: object, **__: object) -> None:
+        raise RestoreRefused("Connection refused")
+
+    monkeypatch.setattr(naming, "take_name", lost)
+    with pytest.raises(RestoreRefused, match="all was restored, and may be called") as caught:
+        given.restore(overwrite=True)
+    [made] = databases(given) - {NAME, OTHER}
+    assert made in caught.value.message
