@@ -35,19 +35,25 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ('ERROR:  invalid input syntax for type integer: "a value"',
-         'ERROR: invalid input syntax for type integer: "…"'),
-        ('ERROR:  value "a value" is out of range for type integer',
-         'ERROR: value "…" is out of range for type integer'),
-        ('pg_restore: error: could not execute query: ERROR:  date/time field value out of range: '
-         '"a val\nue"\nCONTEXT:  a value',
-         'pg_restore: error: could not execute query: ERROR: date/time field value out of range: '
-         '"…"'),
-        ('ERROR:  duplicate key value violates unique constraint "orders_pkey"\n'
-         'DETAIL:  Key (id)=(a value) already exists.',
-         'ERROR: duplicate key value violates unique constraint "orders_pkey"'),
+        (
+            'ERROR:  invalid input syntax for type integer: "a value"',
+            'ERROR: invalid input syntax for type integer: "…"',
+        ),
+        (
+            'ERROR:  value "a value" is out of range for type integer',
+            'ERROR: value "…" is out of range for type integer',
+        ),
+        (
+            'pg_restore: error: ERROR:  date/time field value out of range: "a val\nue"\nCONTEXT:  x',
+            'pg_restore: error: ERROR: date/time field value out of range: "…"',
+        ),
+        (
+            'ERROR:  duplicate key value violates unique constraint "orders_pkey"\n'
+            "DETAIL:  Key (id)=(a value) already exists.",
+            'ERROR: duplicate key value violates unique constraint "orders_pkey"',
+        ),
     ],
-)  # fmt: skip
+)
 def test_no_value_is_told(said: str, told: str) -> None:
     """Names are."""
     assert essence(said) == told
