@@ -33,11 +33,11 @@ _GONE: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENXIO})
 STEPS: Final = """\
 Put all of it below `$TARGET/$DATASET`; run as root, this restores owners as well:
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET"
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET"
 
 Only a part of it, by a path or a pattern:
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET/some/folder"
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET/some/folder"
 """
 
 

@@ -101,3 +101,15 @@ def test_counters_and_sequences_are_never_behind(
     assert value >= 100
     [(value,)] = mariadb.run("SELECT NEXTVAL(s)", database=f"{database}_back")
     assert value > 1
+
+
+def test_an_event_at_which_the_stock_client_hangs(
+    mariadb: Mariadb, site: MariadbSite, database: str
+) -> None:
+    """It is told before anything is read, and not after two hours."""
+    with mariadb.connect(database) as session, session.cursor() as cursor:
+        cursor.execute(
+            "CREATE EVENT odd ON SCHEDULE EVERY 1 DAY DISABLE DO BEGIN SET @a = ';;'; END"
+        )
+    with pytest.raises(EntryUnreadable, match=r"the event odd holds ;; in its body"):
+        site.back_up()

@@ -17,7 +17,6 @@ Tables of engines without transactions are read first, and the lock is held unti
 from __future__ import annotations
 
 import queue
-import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -28,6 +27,7 @@ from include.backup.format.times import text_of_datetime
 from include.backup.sources.base import JOBS, SMALL_BYTES
 from include.backup.sources.mariadb import dumping
 from include.backup.sources.mariadb.dumping import DumpContent, Figures, Reader, Rewriter
+from include.backup.sources.mariadb.failures import unreadable
 from include.backup.sources.mariadb.manifest import MANIFEST, POSITION, manifest, position
 from include.backup.sources.mariadb.names import ROUTINES, SCHEMA, TRIGGERS, USERS, VIEWS
 from include.backup.sources.mariadb.programs import DUMP, Program, ProgramFailed
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from include.backup.sources.mariadb.window import Window
 
 _MOST_TOGETHER_BYTES: Final = 16 << 20  # of a dump of small tables, should they not be small
-_CHANGED: Final = "1412"
-_EXECUTE: Final = "1370"
-_GONE: Final = "Couldn't find table"
-_DUMPING: Final = re.compile(r"dumping table `(.*?)` at row")
 _ROOT: Final = folder_of(b"root")
 
 
@@ -223,7 +219,7 @@ class MariadbReading:
                 command = next(left, None)
                 return None if command is None else Program(DUMP, lane, command)
 
-            return begin, lambda error: _unreadable(f"{file.database}: {file.file.decode()}", error)
+            return begin, lambda error: unreadable(f"{file.database}: {file.file.decode()}", error)
         rows = iter((file.table,))
         rewriters: builtins.list[Rewriter | None] = []
 
@@ -235,7 +231,7 @@ class MariadbReading:
             rewriters.append(rewriter)
             return program
 
-        return begin_rows, lambda error: _unreadable(str(file.table), error)
+        return begin_rows, lambda error: unreadable(str(file.table), error)
 
     def _check_casts(self, table: Table, rewriter: Rewriter | None) -> None:
         if rewriter is not None and not rewriter.applied:
@@ -274,7 +270,7 @@ class MariadbReading:
                     else:
                         pieces.append(piece)
             except ProgramFailed as error:
-                raise _unreadable(tables[0].database, error) from None
+                raise unreadable(tables[0].database, error) from None
             finally:
                 program.close()
             self._give_up_locks(lane)
@@ -300,24 +296,3 @@ class MariadbReading:
         self.notes.add(
             "", f"writers waited {held:.1f} seconds, for tables of engines without transactions"
         )
-
-
-def _unreadable(what: str, error: ProgramFailed) -> EntryUnreadable:
-    if _CHANGED in error.told:
-        named = _DUMPING.search(error.told)
-        return EntryUnreadable(
-            f"{what}{f': {named[1]}' if named else ''} changed while it was read "
-            "(ALTER, TRUNCATE, RENAME, DROP)",
-            hint="back up again, at a time without changes of definitions",
-        )
-    if _EXECUTE in error.told:
-        return EntryUnreadable(
-            f"{what}: {error.told}",
-            hint="a view calls it: GRANT EXECUTE ON that database TO the account of the backup",
-        )
-    if _GONE in error.told:
-        return EntryUnreadable(
-            f"{what}: {error.told}",
-            hint="it was dropped or renamed while it was read: back up again",
-        )
-    return EntryUnreadable(f"{what}: {error.told}")

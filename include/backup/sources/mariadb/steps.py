@@ -15,7 +15,7 @@ It holds databases of a {kind} server (version {version}), each as files of SQL,
 each table. `mariadb` is MariaDB's client program, 10.11.8 or newer; an older one, or MySQL's, does
 not know the first line of the files: leave it out with `tail -n +2`.
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET"
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET"
 
 The databases, as their directories are called:
 

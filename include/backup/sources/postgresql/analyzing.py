@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from include.backup.sources.postgresql.address import Address
 
-# Partitioned ones too: of all their rows together the server gathers none by itself.
+# Partitioned ones too, and with them their partitions: of all their rows together the server
+# gathers none by itself.
 _TABLES: Final = """
 SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_'
-   AND n.nspname <> 'information_schema'
+   AND n.nspname <> 'information_schema' AND NOT c.relispartition
  ORDER BY c.relkind = 'p' DESC, c.relpages DESC
 """
 

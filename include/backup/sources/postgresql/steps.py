@@ -66,7 +66,7 @@ def _word(text: str) -> str:
 _FETCH: Final = """\
 Fetch the files, which are plain SQL and the text of COPY:
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET"
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET"
     cd "$TARGET/$DATASET"
 
 Everything below is run in bash, and by psql as a superuser, or as the owner of all; PGHOST and so

@@ -17,11 +17,12 @@ PUT_OBJECTS: Final = "put_objects.py"
 STEPS: Final = """\
 All objects, each as a file whose path below `$TARGET/$DATASET` is its key:
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET" --include /.holdfast
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" \\
+      --include "/$DATASET" --include /.holdfast
 
 Only a part of them, by a path or a pattern:
 
-    restic restore "$SNAPSHOT" --target "$TARGET" --include "/$DATASET/some/folder"
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET/some/folder"
 
 The bytes come back with that alone. What the store said of an object beside its bytes (content
 type, user metadata, storage class, …, and its tags) is in extended attributes of the file,
