@@ -17,8 +17,8 @@ PUT_OBJECTS: Final = "put_objects.py"
 STEPS: Final = """\
 All objects, each as a file whose path below `$TARGET/$DATASET` is its key:
 
-    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" \\
-      --include "/$DATASET" --include /.holdfast
+    restic restore "$SNAPSHOT" --no-lock --target "$TARGET" \
+--include "/$DATASET" --include /.holdfast
 
 Only a part of them, by a path or a pattern:
 
