@@ -111,5 +111,8 @@ def test_an_event_at_which_the_stock_client_hangs(
         cursor.execute(
             "CREATE EVENT odd ON SCHEDULE EVERY 1 DAY DISABLE DO BEGIN SET @a = ';;'; END"
         )
-    with pytest.raises(EntryUnreadable, match=r"the event odd holds ;; in its body"):
-        site.back_up()
+    try:
+        with pytest.raises(EntryUnreadable, match=r"the event odd holds ;; in its body"):
+            site.back_up()
+    finally:
+        mariadb.run("DROP EVENT odd", database=database)
