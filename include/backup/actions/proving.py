@@ -50,6 +50,11 @@ class Proof:
         """Whether all of it is as it was, as far as its level tells."""
         return not self.faults.total and self.obstacle is None
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether it was restored as well: what was only read is no proof of a restore."""
+        return self.is_whole and self.level is not Level.BYTES
+
 
 def prove(act: Act, chosen: Chosen, place: ScratchPlace | None, progress: Progress) -> Proof:
     """Look at one recovery point. What is damaged is recorded as well.

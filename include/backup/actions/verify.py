@@ -130,9 +130,9 @@ def _end(
         for fault in proof.faults.texts
     ]
     body = bodies.verified(
-        proved=[proof.chosen.point.snapshot for proof in proofs if proof.is_whole],
+        proved=[proof.chosen.point.snapshot for proof in proofs if proof.is_proved],
         level=Level.lowest(proof.level for proof in proofs),
-        passed=all(proof.is_whole for proof in proofs),
+        passed=sentences.passed(looked, extent),
         slot=order.slot,
     )
     details = {**drawn, "place": extent.place, "points": [_details(proof) for proof in proofs]}

@@ -65,6 +65,13 @@ def verified(subject: Subject, looked: Sequence[Looked], extent: Extent, *, hint
     )  # fmt: skip
 
 
+def passed(looked: Sequence[Looked], extent: Extent) -> bool:
+    """Whether nothing was wrong, and everything could be looked at; in time, if it was restored."""
+    if any(one.obstacle for one in looked):
+        return False
+    return verdict_of(looked, extent) is not Verdict.BROKEN
+
+
 def verdict_of(looked: Sequence[Looked], extent: Extent) -> Verdict:
     """How a verification ended."""
     late = extent.place and any(one.took > extent.limit for one in looked)
@@ -94,9 +101,10 @@ def _found(looked: Sequence[Looked], extent: Extent) -> str:
         return f"none of {count(len(looked), 'recovery point')} could be looked at"
     newest = seen[0]
     of = f"the first of {moment(newest.taken_at)}: {newest.contents}, {size(newest.size_bytes)}"
-    if not extent.place:
-        return f"{points} read, every block fits its id; {of}"
     whole = sum(not one.faults.total for one in seen)
+    if not extent.place:
+        fit = "every block fits its id" if whole == len(seen) else f"{whole} of them whole"
+        return f"{points} read, {fit}; {of}"
     identical = "all as they were backed up" if whole == len(seen) else f"{whole} of them whole"
     return f"{points} restored to {extent.place} and compared, {identical}; {of}"
 

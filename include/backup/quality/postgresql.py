@@ -5,7 +5,7 @@
     definitions    the statements that pg_dump writes of it: none is missing, changed or added
     indexes        none is invalid
     views          those that were filled are filled
-    large objects  each is there
+    large objects  what fills each of them
 
 Owners and privileges are not looked at: a trial gives everything to who restores.
 """
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.loading import Table
     from include.backup.sources.postgresql.wanted import Wanted
 
-_ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f", "-")
+_ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f")
 _OBJECT: Final = re.compile(rb"SELECT pg_catalog\.lo_(?:create|open)\('(\d+)'")
 _WRITTEN: Final = b"SELECT pg_catalog.lowrite("
 _REFRESHED: Final = re.compile(r"REFRESH MATERIALIZED VIEW (.*);")
@@ -106,7 +106,7 @@ class RestoredDatabase:
         psql = find_tool("psql", at_least=min(self.version, 10))
         with memory_file.made(self._reading(table)) as script:
             program = Rows(
-                writing_much([psql, *_ARGUMENTS[:-1], memory_file.path_of(script)]),
+                writing_much([psql, *_ARGUMENTS, memory_file.path_of(script)]),
                 what=f"{self.address.shown} {table.label}",
                 environment=self.address.environment() | {"PGCLIENTENCODING": "UTF8"},
                 open_files=[script],

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
     from include.backup.quality.comparing import Compared, Restored
 
-NOTHING_LEFT: list[Path] = []
-
 
 class Trial(Site):
     """A dataset with a place where its restores are tried."""
@@ -92,7 +90,7 @@ def test_what_is_whole_is_proved(site: Trial) -> None:
     assert [point.verified_at for point in state.points] == [state.verification.at] * 2
     assert "2 recovery points restored to" in outcome.sentence
     assert "all as they were backed up" in outcome.sentence
-    assert site.left() == NOTHING_LEFT
+    assert site.left() == []
 
 
 def _flip(path: Path) -> None:
@@ -151,11 +149,13 @@ def test_each_fault_is_named(site: Trial, monkeypatch: pytest.MonkeyPatch, fault
     assert not outcome.details["passed"]
     [point] = site.place().state().points
     assert point.verified_at is None
-    assert site.left() == NOTHING_LEFT
+    assert site.left() == []
 
 
-def test_a_flipped_byte_of_a_pack_is_named(site: Trial) -> None:
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_flipped_byte_of_a_pack_is_named(site: Trial, *, restored: bool) -> None:
     """By the file that it belongs to; nothing builds on that generation any more."""
+    site.verification = site.verification if restored else ""
     site.back_up()
     name = max(
         (info for info in site.memory.list() if "/data/" in info.name),
@@ -167,8 +167,10 @@ def test_a_flipped_byte_of_a_pack_is_named(site: Trial) -> None:
     outcome, faults = site.verify()
     assert any("contracts/b" in one for one in faults), faults
     assert outcome.sentence.startswith("BROKEN 3.4 ")
+    assert "every block fits" not in outcome.sentence
+    assert not outcome.details["passed"]
     assert site.place().state().generations[0].damaged
-    assert site.left() == NOTHING_LEFT
+    assert site.left() == []
 
 
 def test_without_a_place_every_block_is_read_and_nothing_is_called_tested(site: Trial) -> None:
@@ -180,6 +182,8 @@ def test_without_a_place_every_block_is_read_and_nothing_is_called_tested(site: 
     assert outcome.sentence.startswith("NOT TESTED 3.4 ")
     assert "verification in datasets.yaml" in outcome.sentence
     assert outcome.details["level"] == "bytes"
+    assert outcome.details["passed"]
+    assert site.place().state().points[0].verified_at is None
 
 
 def test_a_restore_that_takes_too_long_fails(site: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +200,7 @@ def test_a_restore_that_takes_too_long_fails(site: Trial, monkeypatch: pytest.Mo
     assert faults == []
     assert outcome.sentence.startswith("BROKEN 3.4 4.2 ")
     assert "longer than may be (limit 48 h)" in outcome.sentence
+    assert not outcome.details["passed"]
 
 
 def test_what_a_killed_run_has_left_is_removed(site: Trial) -> None:

@@ -116,15 +116,20 @@ def refused(what: str, told: str) -> RestoreRefused:
 
 
 def only_triggers(triggers: bytes, wanted: set[str]) -> bytes:
-    """Of all triggers of a database those of some tables; empty: they have none."""
+    """Of all triggers of a database those of some tables; empty: they have none.
+
+    Raises:
+        RestoreRefused: it cannot be told of which table one is.
+    """
     starts = [found.start() for found in _TRIGGER.finditer(triggers)]
     if not starts:
         return b""
     tail = triggers.rfind(b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */")
     kept = []
     for start, end in pairwise([*starts, tail]):
-        found = _WATCHES.search(triggers, start, end)
-        if found is not None and found[1].strip(b"`").replace(b"``", b"`").decode() in wanted:
+        if (found := _WATCHES.search(triggers, start, end)) is None:
+            raise RestoreRefused("a trigger of the backup does not say of which table it is")
+        if _plain(found[1]) in wanted:
             kept.append(triggers[start:end])
     return b"".join([triggers[: starts[0]], *kept, triggers[tail:]]) if kept else b""
 
@@ -139,7 +144,11 @@ def only(schema: bytes, wanted: set[str]) -> Iterator[bytes]:
     tail = schema.rfind(b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */")
     for number, found in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else tail
-        name = found[1][1:-1].replace(b"``", b"`").decode()
-        if name in wanted:
+        if _plain(found[1]) in wanted:
             yield schema[found.start() : end]
     yield schema[tail:]
+
+
+def _plain(name: bytes) -> str:
+    """A name without its ticks, if it has any."""
+    return (name[1:-1].replace(b"``", b"`") if name[:1] == b"`" else name).decode()

@@ -70,9 +70,9 @@ class PostgresTarget:
             try:
                 self._put(files, one, into, progress)
             except BackupError as error:
-                raise _with(
-                    error, f"restored before it: {', '.join(done)}" if done else ""
-                ) from error
+                if not done:
+                    raise
+                raise _with(error, f"restored before it: {', '.join(done)}") from error
             done.append(self._address_of(one).database)
         tables = [table for one in wanted for table in one.tables]
         return PutBack(
@@ -231,4 +231,4 @@ def _make(putting: Putting, place: Address) -> None:
 
 def _with(error: BackupError, more: str) -> BackupError:
     """The same error, with more in its message."""
-    return type(error)(f"{error.message}; {more}", hint=error.hint) if more else error
+    return type(error)(f"{error.message}; {more}", hint=error.hint)
