@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from tests.integration.postgresql.test_processes import make_shell
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.servers.postgresql import Postgres
@@ -148,6 +149,22 @@ def test_rows_that_the_server_does_not_take(given: Given, monkeypatch: pytest.Mo
     change_rows(monkeypatch, lambda data: data.replace(b"7\t", SECRET.encode() + b"\t", 1))
     told = failed(given, r"public\.t: it does not take the rows: InvalidTextRepresentation")
     assert "at line 7" in told
+
+
+def test_the_first_error_ends_all_the_rest(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large objects come beside the tables: the table would go on for ever."""
+    original = PointFiles.stream
+
+    def stream(self: PointFiles, path: bytes) -> Iterator[bytes]:
+        if path.endswith(b"public.t.copy"):
+            yield from (b"%d\tx\n" % number for number in itertools.count())
+        elif path.endswith(b"large_objects.sql"):
+            yield b"SELECT no_such_function();\n"
+        else:
+            yield from original(self, path)
+
+    monkeypatch.setattr(PointFiles, "stream", stream)
+    failed(given, "no_such_function")
 
 
 def test_constraints_that_do_not_hold(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:

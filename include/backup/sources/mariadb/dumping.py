@@ -5,7 +5,7 @@ line break is always one of the program's own:
 
     INSERT INTO `t` VALUES          or, with a list of columns, the first row on this line
     (1,'a'),
-    (2,'b');                        rows = statements + line breaks after a comma
+    (2,'b');                        rows = line breaks after "),", or ");"
 
 The server prints a FLOAT with six digits, and so `mariadb-dump` loses the others. The statement
 it sends is therefore changed on its way (relay.py): each such column is asked for as a DOUBLE,
@@ -22,9 +22,12 @@ import select
 import time
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from include.backup.errors import EntryUnreadable
 from include.backup.sources.mariadb.names import quoted
 from include.backup.sources.mariadb.programs import DUMP, Program, ProgramFailed
+from include.backup.sources.pipes import line_breaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,8 +66,8 @@ _COLUMNS: Final = re.compile(
     re.DOTALL,
 )
 _NAME: Final = re.compile(rb"`(?:[^`]|``)*`")
-_STATEMENT: Final = b"\nINSERT INTO "
-_ROW: Final = b",\n("
+_ROW_ENDS: Final = (b"),\n", b");\n")
+_TOLD_BY: Final = 2  # bytes before a line break tell whether a row ends
 _LOCK: Final = b"\nLOCK TABLES "
 _UNLOCK: Final = b"\nUNLOCK TABLES;\n"
 
@@ -110,15 +113,25 @@ class Figures:
         """Of all of it."""
         return self._sha256.hexdigest()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Count a piece."""
         self.bytes += len(data)
         self._sha256.update(data)
-        for mark in (_STATEMENT, _ROW):
-            # What lies across two pieces; of the tail less than a whole mark is looked at twice.
-            tail = self._tail[-len(mark) + 1 :]
-            self.rows += data.count(mark) + (tail + data[: len(mark) - 1]).count(mark)
-        self._tail = (self._tail + data[-len(_STATEMENT) :])[-len(_STATEMENT) :]
+        self.rows += _rows(data)
+        for mark in _ROW_ENDS:  # what lies across two pieces
+            self.rows += (self._tail + bytes(data[:_TOLD_BY])).count(mark)
+        self._tail = (self._tail + bytes(data[-_TOLD_BY:]))[-_TOLD_BY:]
+
+
+def _rows(data: bytes | memoryview) -> int:
+    """How many rows end within a piece that has the whole of what ends them."""
+    ends = line_breaks(data)
+    ends = ends[ends >= _TOLD_BY]
+    text = np.frombuffer(data, np.uint8)
+    after = text[ends - 1]
+    return int(
+        np.count_nonzero((text[ends - 2] == ord(")")) & ((after == ord(",")) | (after == ord(";"))))
+    )
 
 
 def rows_program(lane: Session, tables: Sequence[Table]) -> tuple[Program, Rewriter | None]:
@@ -268,7 +281,7 @@ class DumpContent:
             except ProgramFailed as error:
                 raise self._fail(error) from None
             if count:
-                self._figures.add(bytes(buffer[:count]))
+                self._figures.add(buffer[:count])
                 return count
             self.close()
         return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -109,8 +109,11 @@ class Loading:
         self._sessions = threading.local()
         self._opened: list[psycopg.Connection[Any]] = []
 
-    def load(self, tables: Sequence[Table]) -> None:
+    def load(self, tables: Sequence[Table], *, beside: Callable[[], None]) -> None:
         """Load them all, the largest first.
+
+        Args:
+            beside: more work, which takes the turn of one table; it asks `go_on` now and then.
 
         Raises:
             RestoreRefused: the server did not take a table; names it.
@@ -119,9 +122,10 @@ class Loading:
         ordered = sorted(tables, key=lambda table: table.size_bytes, reverse=True)
         try:
             with ThreadPoolExecutor(self._jobs, thread_name_prefix="load") as pool:
-                futures = [pool.submit(self._load, table) for table in ordered]
+                futures = [pool.submit(beside)]
+                futures += [pool.submit(self._load, table) for table in ordered]
                 try:
-                    for future in futures:
+                    for future in as_completed(futures):
                         future.result()
                 except BaseException:
                     self._stop.set()
@@ -130,6 +134,15 @@ class Loading:
         finally:
             for session in self._opened:
                 session.close()
+
+    def go_on(self) -> None:
+        """Do nothing while all goes well.
+
+        Raises:
+            RestoreRefused: something else failed.
+        """
+        if self._stop.is_set():
+            raise RestoreRefused("something else failed")
 
     def _load(self, table: Table) -> None:
         session = self._session()
@@ -153,8 +166,7 @@ class Loading:
         cursor = session.cursor()
         with cursor.copy(f"COPY {table.target} FROM STDIN ({', '.join(options)})") as copy:
             for piece in self._files.stream(table.path):
-                if self._stop.is_set():
-                    raise RestoreRefused("another table failed")
+                self.go_on()
                 copy.write(piece)
                 self._progress(len(piece))
         return cursor.rowcount

@@ -16,7 +16,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import BackupError, SourceError
-from include.backup.sources.pipes import PIPE_BYTES, widen, writing_much
+from include.backup.sources.pipes import PIPE_BYTES, count_lines, widen, writing_much
 from include.backup.sources.postgresql import memory_file
 from include.backup.sources.postgresql.programs import Child, essence, hint_about
 from include.backup.sources.postgresql.snapshot import settings_of
@@ -120,7 +120,7 @@ class Pump(Child):
         self._begun = True
         until = self._start + count
         target[:count] = memoryview(self._buffer)[self._start : until]
-        self.rows += self._buffer.count(b"\n", self._start, until)
+        self.rows += count_lines(target[:count])
         self._at_line = self._buffer[until - 1] == ord("\n")
         self._start = until
 

@@ -1,6 +1,6 @@
 """Putting one database back into a server, or some tables of it into a database that has others.
 
-    database → pre-data → rows, in parallel → large objects → sequences
+    database → pre-data → rows and large objects, in parallel → sequences
              → post-data, in parallel → privileges → materialized views → statistics
 
 The first error of the server ends it: what is incomplete is no restore.
@@ -96,8 +96,7 @@ class Putting:
             if only is not None:
                 self._say("foreign keys were left out: not every table has its rows")
             self._section(archive, "pre-data", only)
-            self._load()
-            self._put_large_objects()
+            self._load(self._put_large_objects)
             self._run(self._files.stream(self._path("sequences.sql")))
             self._section(archive, "post-data", only)
             self._grant(archive, archive.privileges)
@@ -124,7 +123,7 @@ class Putting:
             all_of_them = list(lines_of(archive.entries, relations, names))
             only = without_attaching(all_of_them)
             self._section(archive, "pre-data", only)
-            self._load()
+            self._load(lambda _: None)
             self._run(self._sequences_of(missing))
             self._run(self._raised([table for table in tables if table not in missing]))
             self._section(archive, "post-data", only)
@@ -199,7 +198,7 @@ class Putting:
         else:
             self._say("privileges were not granted: everything has another owner")
 
-    def _load(self) -> None:
+    def _load(self, beside: Callable[[Loading], None]) -> None:
         loading = Loading(
             self._address,
             self._files,
@@ -207,12 +206,12 @@ class Putting:
             jobs=self._rules.jobs,
             progress=self._progress,
         )
-        loading.load(self._one.tables)
+        loading.load(self._one.tables, beside=lambda: beside(loading))
 
-    def _put_large_objects(self) -> None:
+    def _put_large_objects(self, loading: Loading) -> None:
         path, owner = self._path("large_objects.sql"), self._rules.owner
         if self._files.find(path) is not None:
-            pieces = self._files.stream(path)
+            pieces = _asking(self._files.stream(path), loading.go_on)
             self._run(pieces if owner is None else without_owners(pieces, owner))
 
     def _sequences_of(self, tables: Iterable[Table]) -> list[bytes]:
@@ -253,3 +252,9 @@ class Putting:
 
     def _say(self, what: str) -> None:
         self._note(self._one.name, what)
+
+
+def _asking(pieces: Iterable[bytes], go_on: Callable[[], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        go_on()
+        yield piece
