@@ -2,7 +2,7 @@
 
 The server's own work is not in the CPU figures: they are those of the client programs. pgBackRest
 copies the server's files, where it has to run, and is there for orientation. Our restore gathers
-statistics, which pg_restore leaves to vacuumdb; what that takes has a row of its own.
+statistics, which pg_restore leaves to vacuumdb: like is compared with like, without them and with.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.servers.postgresql import Postgres
 
 _NAME, _AGAIN = "bench", "again"
+_VACUUMDB: Final = "its vacuumdb --analyze-only -j2"
 _SERVER: Final = {
     "fsync": "on",
     "shared_buffers": "512MB",
@@ -80,7 +81,7 @@ def postgresql(work: Path, *, scale: float, rounds: int) -> Section:
         fill(server, _NAME, scale=scale)
         small = _fulls(place, rounds) | _incrementals(place, rounds)
         grow(server, _NAME, scale=scale, times=4)
-        large = {"full": [ours.full()]} | _incrementals(place, 1)
+        large = {"full": [ours.full()]} | _incrementals(place, rounds)
     finally:
         server.remove()
     return _section(small, large)
@@ -107,14 +108,12 @@ def _one_round(place: _Place) -> dict[str, Cost]:
         costs |= {"pgBackRest, full": place.others.full()}
     server.make_database(_AGAIN)
     costs["pg_restore -Fd -j2"] = place.stock("pg_restore", "-j2", "-d", _AGAIN, str(folder))
-    costs["its vacuumdb --analyze-only -j2"] = place.stock(
-        "vacuumdb", "--analyze-only", "-j2", "-q", "-d", _AGAIN
-    )
+    costs[_VACUUMDB] = place.stock("vacuumdb", "--analyze-only", "-j2", "-q", "-d", _AGAIN)
     server.run(f"DROP DATABASE {_AGAIN} WITH (FORCE)")
-    costs["restore"] = place.ours.run(
-        "restore", DATASET, "--to", f"connection:scratch/{_AGAIN}", "--jobs", "2"
-    )
-    server.run(f"DROP DATABASE {_AGAIN} WITH (FORCE)")
+    to_server = ("restore", DATASET, "--to", f"connection:scratch/{_AGAIN}", "--jobs", "2")
+    for name, more in {"restore": (), "restore, no statistics": ("--no-statistics",)}.items():
+        costs[name] = place.ours.run(*to_server, *more)
+        server.run(f"DROP DATABASE {_AGAIN} WITH (FORCE)")
     custom.unlink()
     shutil.rmtree(folder)
     return costs
@@ -161,8 +160,10 @@ def _section(small: Mapping[str, list[Cost]], large: Mapping[str, list[Cost]]) -
                  figure=wall("incremental", large_at) / wall("full", large_at)),
             Gate(what="recent 1 % changed: stored, of the changed bytes", limit=2.0,
                  figure=at["incremental"].stored_bytes / changed),
-            Gate(what="restore: wall, of pg_restore -Fd -j2", limit=1.1,
-                 figure=wall("restore") / wall("pg_restore -Fd -j2")),
+            Gate(what="restore, no statistics: wall, of pg_restore -Fd -j2", limit=1.1,
+                 figure=wall("restore, no statistics") / wall("pg_restore -Fd -j2")),
+            Gate(what="restore: wall, of pg_restore and vacuumdb", limit=1.1,
+                 figure=wall("restore") / (wall("pg_restore -Fd -j2") + wall(_VACUUMDB))),
             Gate(what="peak memory of any step, two jobs", limit=300 + 2 * 64, figure=peak,
                  unit="MiB"),
         ],

@@ -34,6 +34,7 @@ class ServerOrder:
     into_source: str = ""  # the connection once more, if it is the one that the data is from
     owner: str | None = None  # of everything; "": whoever restores; None: as it was
     jobs: int = 2
+    statistics: bool = True  # gathered for the planner at the end
 
     @classmethod
     def parse(cls, text: str) -> ServerOrder:
@@ -92,6 +93,7 @@ def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder)
             into_source=bool(order.into_source),
             owner=order.owner,
             jobs=order.jobs,
+            statistics=order.statistics,
             wanted=_matching(order.pattern),
         ),
     )
@@ -101,8 +103,7 @@ def _mariadb(place: DatasetVault, connection: Connection, order: ServerOrder) ->
     from include.backup.sources.mariadb.address import address_of  # noqa: PLC0415  PyMySQL
     from include.backup.sources.mariadb.target import MariadbTarget  # noqa: PLC0415  PyMySQL
 
-    if order.owner is not None:
-        raise ConfigurationInvalid("--owner and --no-owner have no meaning for MariaDB and MySQL")
+    _refuse_what_only_postgresql_knows(order, "MariaDB and MySQL")
     source, reason = place.dataset.source, place.dataset.insecure_reason
     return MariadbTarget(
         address_of(order.connection, connection, insecure_reason=reason),
@@ -117,6 +118,13 @@ def _mariadb(place: DatasetVault, connection: Connection, order: ServerOrder) ->
         wanted=_matching(order.pattern),
         jobs=order.jobs,
     )
+
+
+def _refuse_what_only_postgresql_knows(order: ServerOrder, what: str) -> None:
+    if order.owner is not None or not order.statistics:
+        raise ConfigurationInvalid(
+            f"--owner, --no-owner and --no-statistics have no meaning for {what}"
+        )
 
 
 class _Bucket(NamedTuple):
@@ -136,8 +144,7 @@ def _s3(place: DatasetVault, order: ServerOrder) -> Server:
             "a bucket to restore to has to be named",
             hint=f"--to {PREFIX}{order.connection}/BUCKET/PREFIX",
         )
-    if order.owner is not None:
-        raise ConfigurationInvalid("--owner and --no-owner have no meaning for a bucket")
+    _refuse_what_only_postgresql_knows(order, "a bucket")
     return S3Target(
         place.setting.s3_client(_Bucket(order.connection)),
         bucket,

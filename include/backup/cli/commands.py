@@ -222,12 +222,13 @@ def _destination(setting: Setting, options: argparse.Namespace) -> tuple[Destina
             into_source=options.into_source,
             owner="" if options.no_owner else options.owner,
             jobs=options.jobs,
+            statistics=not options.no_statistics,
         )
         place = DatasetVault.open_for_reading(setting, options.dataset)
         return open_server(place, order), options.to
-    if options.owner or options.no_owner or options.into_source:
+    if options.owner or options.no_owner or options.into_source or options.no_statistics:
         raise ConfigurationInvalid(
-            "--owner, --no-owner and --into-source have no meaning for a directory"
+            "--owner, --no-owner, --no-statistics and --into-source have no meaning for a directory"
         )
     folder = Path(options.to).absolute()
     _refuse_vault(setting, folder)

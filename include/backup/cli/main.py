@@ -244,6 +244,9 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     owners.add_argument("--owner", metavar="ROLE", help="of everything in the database")
     owners.add_argument("--no-owner", action="store_true", help="whoever restores owns everything")
     parser.add_argument("--jobs", type=jobs, default=2, help="streams to a server at a time")
+    parser.add_argument(
+        "--no-statistics", action="store_true", help="PostgreSQL: leave them to the server"
+    )
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
     parser.add_argument("--reason", default="", metavar="TEXT")
     _json(parser)

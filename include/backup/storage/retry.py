@@ -10,6 +10,7 @@ short or answers that were lost after the store had acted; that is why this laye
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
+log = logging.getLogger(__name__)
+_SILENT_TRIES = 2  # a hiccup is worth no line
 
 
 class WorthOneRetry(StorageUnreachable):
@@ -62,7 +65,7 @@ def retried(operation: Callable[[], Result], patience: Patience) -> Result:
         try:
             return operation()
         except StorageUnreachable as error:
-            tries += 1
+            tries, told = tries + 1, error.message
             wait = patience.wait_seconds(tries)
             past = patience.monotonic() - begun
             hopeless = isinstance(error, WorthOneRetry) and tries > 1
@@ -70,4 +73,6 @@ def retried(operation: Callable[[], Result], patience: Patience) -> Result:
                 raise StorageUnreachable(
                     f"{error.message} ({tries} tries in {past:.0f} s)", hint=error.hint
                 ) from error
+        if tries > _SILENT_TRIES:
+            log.warning("%s; %d tries in %.0f s, again in %.0f s", told, tries, past, wait)
         patience.sleep(wait)

@@ -133,6 +133,28 @@ def test_one_table_alone(mariadb: Mariadb, site: MariadbSite, point: Outcome, fi
     assert mariadb.run("SELECT COUNT(*) FROM notes", database=filled) == [(2,)]  # no trigger fired
 
 
+def test_rows_that_refer_to_nothing_are_noted(
+    mariadb: Mariadb, site: MariadbSite, point: Outcome, filled: str
+) -> None:
+    """A table of one day beside others of another: MariaDB itself would never look again."""
+    path = f"{filled}/data/customers.sql".encode()
+    done = put(site, site.stored(point), filled, wanted=path.__eq__, overwrite=True)
+    assert not done.notes
+    mariadb.run(
+        "INSERT INTO customers VALUES (1001, 'new')",
+        "INSERT INTO orders VALUES (3001, 1001), (3002, NULL)",
+        database=filled,
+    )
+    done = put(site, site.stored(point), filled, wanted=path.__eq__, overwrite=True)
+    [note] = done.notes
+    assert note.what == "1 row of orders (orders_ibfk_1) refers to no row of customers"
+    mariadb.run("SET foreign_key_checks=0", "DROP TABLE customers", database=filled)
+    path = f"{filled}/data/orders.sql".encode()
+    done = put(site, site.stored(point), filled, wanted=path.__eq__, overwrite=True)
+    [note] = done.notes
+    assert note.what.startswith("foreign key of orders (orders_ibfk_1) was not looked at: ")
+
+
 def test_several_databases(mariadb: Mariadb, site: MariadbSite, filled: str) -> None:
     """Under their own names, or one of them under another."""
     mariadb.make_database("more/of.it")

@@ -241,6 +241,16 @@ def test_everything_is_given_to_one_role(given: Given) -> None:
     assert others(given.server, OTHER)["objects"][0][1] == "restorer"
 
 
+def test_statistics_are_gathered_unless_they_are_left_to_the_server(given: Given) -> None:
+    """With a note that says how to make up for it."""
+    known = "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 't'"
+    outcome = given.restore(statistics=False)
+    assert given.server.run(known, database=OTHER) == [(False,)]
+    assert "vacuumdb --analyze-only" in str(outcome.details["noted"])
+    given.restore(overwrite=True)
+    assert given.server.run(known, database=OTHER) == [(True,)]
+
+
 def test_the_command_ends_with_one(postgres: Postgres, tmp_path: Path) -> None:
     """A failed restore is exit code 1, a sentence that says so, and a record."""
     postgres.make_database("processes")

@@ -59,6 +59,17 @@ def test_what_heals_in_time_succeeds() -> None:
     assert len(time.waits) == 5
 
 
+def test_a_long_wait_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody takes it for a program that hangs; a hiccup is worth no line."""
+    retried(Flaky(*[StorageUnreachable("no answer from x")] * 2), Time().patience())
+    assert not caplog.messages
+    retried(Flaky(*[StorageUnreachable("no answer from x")] * 4), Time().patience())
+    assert caplog.messages == [
+        "no answer from x; 3 tries in 3 s, again in 4 s",
+        "no answer from x; 4 tries in 7 s, again in 8 s",
+    ]
+
+
 def test_waits_double_up_to_a_limit() -> None:
     """The first retry comes soon, the later ones spare a struggling store."""
     time = Time()

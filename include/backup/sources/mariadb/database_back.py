@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import DestinationRefused, RestoreRefused
 from include.backup.evidence.wording import count
 from include.backup.sources.mariadb.catalog import SCHEMA_ONLY, names_of_tables
+from include.backup.sources.mariadb.foreign_keys import referring_to_nothing
 from include.backup.sources.mariadb.loading import Loader, only, only_triggers
 from include.backup.sources.mariadb.names import (
     DATA,
@@ -161,6 +162,12 @@ class DatabaseBack:
                 f"{count(len(empty), 'table')} without rows, as the backup left them out: {named}"
             )
             notes.append(Note(path=self.target, what=what))
+        if not self.whole:
+            names = [str(one["name"]) for one in self.tables]
+            notes += [
+                Note(path=self.target, what=what)
+                for what in referring_to_nothing(session, self.target, names)
+            ]
         return notes + self._without_definers(session)
 
     def _watch_again(self) -> None:

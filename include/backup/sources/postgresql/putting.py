@@ -241,6 +241,9 @@ class Putting:
                 self._say(f"left empty: {statement} {error.message}")
 
     def _analyze(self, only: Sequence[str]) -> None:
+        if not self._rules.statistics:
+            self._say("no statistics were gathered; vacuumdb --analyze-only does it")
+            return
         for said in analyze(self._address, jobs=self._rules.jobs, only=only):
             self._say(f"no statistics: {said}")
 

@@ -28,6 +28,7 @@ class Rules:
     owner: str | None = None  # of everything; "": whoever restores; None: as it was
     renamed: Callable[[str], str] | None = None  # another name for each of several databases
     jobs: int = 2
+    statistics: bool = True  # gathered for the planner at the end
     wanted: Callable[[bytes], bool] = field(default=_everything)  # paths in the dataset
 
     def name_of(self, name: str) -> str:
