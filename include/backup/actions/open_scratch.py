@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.backup.actions.open_server import BucketOf
 from include.backup.errors import ConfigurationInvalid
-from include.backup.policy.source_model import FilesystemSettings, PostgresqlSettings
+from include.backup.policy.source_model import (
+    FilesystemSettings,
+    MariadbSettings,
+    PostgresqlSettings,
+    S3Settings,
+)
 from include.backup.quality.scratch_folder import FolderPlace
 
 if TYPE_CHECKING:
@@ -27,6 +33,10 @@ def open_scratch(place: DatasetVault) -> ScratchPlace | None:
         return _folder(place, Path(places["filesystem"]))
     if isinstance(source, PostgresqlSettings) and "postgresql" in places:
         return _postgresql(place, places["postgresql"])
+    if isinstance(source, MariadbSettings) and "mariadb" in places:
+        return _mariadb(place, places["mariadb"])
+    if isinstance(source, S3Settings) and "s3" in places:
+        return _bucket(place, places["s3"])
     return None
 
 
@@ -37,6 +47,28 @@ def _postgresql(place: DatasetVault, connection: str) -> ScratchPlace:
     found = place.setting.connection(connection)
     address = Address.of(found, insecure_reason=place.dataset.insecure_reason)
     return PostgresPlace(address, connection)
+
+
+def _mariadb(place: DatasetVault, connection: str) -> ScratchPlace:
+    from include.backup.quality.scratch_mariadb import MariadbPlace  # noqa: PLC0415  PyMySQL
+    from include.backup.sources.mariadb.address import address_of  # noqa: PLC0415  PyMySQL
+
+    found = place.setting.connection(connection)
+    reason = place.dataset.insecure_reason
+    return MariadbPlace(address_of(connection, found, insecure_reason=reason), connection)
+
+
+def _bucket(place: DatasetVault, text: str) -> ScratchPlace:
+    from include.backup.quality.scratch_bucket import BucketPlace  # noqa: PLC0415  heavy
+
+    connection, bucket, prefix = text.split("/", 2)
+    return BucketPlace(
+        place.setting.s3_client(BucketOf(connection)),
+        bucket,
+        prefix,
+        connection=connection,
+        insecure_reason=place.dataset.insecure_reason,
+    )
 
 
 def _folder(place: DatasetVault, folder: Path) -> FolderPlace:

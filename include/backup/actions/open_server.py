@@ -127,7 +127,7 @@ def _refuse_what_only_postgresql_knows(order: ServerOrder, what: str) -> None:
         )
 
 
-class _Bucket(NamedTuple):
+class BucketOf(NamedTuple):
     """See storage.s3_client.S3Place."""
 
     connection: str
@@ -146,7 +146,7 @@ def _s3(place: DatasetVault, order: ServerOrder) -> Server:
         )
     _refuse_what_only_postgresql_knows(order, "a bucket")
     return S3Target(
-        place.setting.s3_client(_Bucket(order.connection)),
+        place.setting.s3_client(BucketOf(order.connection)),
         bucket,
         prefix,
         overwrite=order.overwrite,

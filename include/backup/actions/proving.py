@@ -21,6 +21,7 @@ from include.backup.vault.verification import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from include.backup.actions.acts import Act
     from include.backup.actions.put_back import Done, OpenPoint
@@ -96,13 +97,16 @@ def _restore(
         scratch.destination.prepare()
         _note(proof, put_back(point, scratch.destination, "", progress))
         restored = act.now()
-        compared = _compare(point, scratch, proof, progress)
+        compared = _compare(point, scratch, proof, progress, now=restored)
         proof.restoring, proof.comparing = restored - began, act.now() - restored
     proof.faults = compared.faults.told(lost=True)
+    proof.notes = proof.notes.and_more(compared.faults.told(lost=False))
     proof.contents = compared.contents or proof.contents
 
 
-def _compare(point: OpenPoint, scratch: Scratch, proof: Proof, progress: Progress) -> Compared:
+def _compare(
+    point: OpenPoint, scratch: Scratch, proof: Proof, progress: Progress, *, now: datetime
+) -> Compared:
     tree = point.own.subtree
     assert tree is not None
     with opened_files(point) as files:
@@ -113,6 +117,7 @@ def _compare(point: OpenPoint, scratch: Scratch, proof: Proof, progress: Progres
                 files=files,
                 excused=set(_named(proof.notes.texts)),
                 progress=progress,
+                now=now,
             )
         )
 

@@ -48,6 +48,10 @@ class Several(NamedTuple):
         """All of them."""
         return cls(texts, len(texts))
 
+    def and_more(self, others: Several) -> Several:
+        """These and others."""
+        return Several((*self.texts, *others.texts), self.total + others.total)
+
 
 def some_of(several: Several) -> str:
     """The first two of many texts, and how many there are beside them: "a, b and 3 more"."""

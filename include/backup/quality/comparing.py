@@ -9,6 +9,7 @@ from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from include.backup.repository.progress import Progress
     from include.backup.repository.repository import Repository
@@ -24,6 +25,7 @@ class Restored:
     files: StoredFiles
     excused: Collection[str]  # entries that the restore noted as not quite as they were
     progress: Progress
+    now: datetime
 
 
 @dataclass(slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class MariadbSite(Archives):
         self.server = server
         self.database = databases[0]
         self.connection = server.connection(databases[0])
+        self.connections: dict[str, Connection] = {}  # others, by name
         self.settings = MariadbSettings(connection="shop", databases=databases)
 
     def setting(self, storage: Storage | None = None) -> Setting:
@@ -51,7 +52,9 @@ class MariadbSite(Archives):
         return replace(
             made,
             datasets=datasets,
-            connection=lambda name: self.connection if name == "shop" else known(name),
+            connection=lambda name: (
+                self.connection if name == "shop" else self.connections.get(name) or known(name)
+            ),
         )
 
     def source(self, **changes: Any) -> MariadbSource:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from include.backup.errors import EntryUnreadable
 from include.backup.sources.mariadb.catalog import Table
 from include.backup.sources.mariadb.dumping import Figures, Rewriter, split
+from include.backup.sources.mariadb.loading import renamed
 from include.backup.sources.mariadb.session import scrubbed
 
 DUMP = b"""\
@@ -115,3 +116,18 @@ def test_some_columns_are_asked_for_as_another_type() -> None:
 def test_values_of_rows_are_not_told(said: str, told: str) -> None:
     """What quotes hold is left out, except where it can only be a name."""
     assert scrubbed(said) == told
+
+
+def test_statements_about_the_database_go_with_it() -> None:
+    """As mysqldump writes them around routines from before another character set."""
+    sql = (
+        b"ALTER DATABASE `a``b` CHARACTER SET latin1 COLLATE latin1_bin ;\n"
+        b"CREATE PROCEDURE `p`() SELECT 'ALTER DATABASE `a``b` CHARACTER SET latin1' ;;\n"
+        b"/*!50003 ALTER DATABASE `a``b` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */ ;\n"
+        b"ALTER DATABASE `other` CHARACTER SET latin1 ;\n"
+    )
+    lines = renamed(sql, old="a`b", new="c\\1").splitlines()
+    assert lines[0] == b"ALTER DATABASE `c\\1` CHARACTER SET latin1 COLLATE latin1_bin ;"
+    assert lines[1] == sql.splitlines()[1]
+    assert lines[2].startswith(b"/*!50003 ALTER DATABASE `c\\1` CHARACTER SET utf8mb4")
+    assert lines[3] == sql.splitlines()[3]

@@ -10,7 +10,7 @@ from include.backup.errors import DestinationRefused, RestoreRefused
 from include.backup.evidence.wording import count
 from include.backup.sources.mariadb.catalog import SCHEMA_ONLY, names_of_tables
 from include.backup.sources.mariadb.foreign_keys import referring_to_nothing
-from include.backup.sources.mariadb.loading import Loader, only, only_triggers
+from include.backup.sources.mariadb.loading import Loader, only, only_triggers, renamed
 from include.backup.sources.mariadb.names import (
     DATA,
     ROUTINES,
@@ -137,7 +137,7 @@ class DatabaseBack:
         """
         for name in (ROUTINES, VIEWS, TRIGGERS):
             if name in self._others:
-                data = self._files.load(self._folder + b"/" + name)
+                data = self._renamed(self._files.load(self._folder + b"/" + name))
                 self._load(f"its {name.decode().removesuffix('.sql')}", data, [data])
         if TRIGGERS not in self._others:
             self._watch_again()
@@ -176,8 +176,11 @@ class DatabaseBack:
         if self._files.find(path) is None:
             return
         names = {str(one["name"]) for one in self.tables}
-        if data := only_triggers(self._files.load(path), names):
+        if data := self._renamed(only_triggers(self._files.load(path), names)):
             self._load("their triggers", data, [data])
+
+    def _renamed(self, sql: bytes) -> bytes:
+        return renamed(sql, old=str(self._about["name"]), new=self.target)
 
     def _without_definers(self, session: Session) -> list[Note]:
         """Views and the like whose definer does not exist here: they fail when they are used."""

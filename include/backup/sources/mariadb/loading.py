@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import RestoreRefused, SourceError
+from include.backup.sources.mariadb.names import quoted
 from include.backup.sources.mariadb.programs import CLIENT, Program, ProgramFailed
 from include.backup.sources.mariadb.session import Session, SqlFailed
 
@@ -132,6 +133,20 @@ def only_triggers(triggers: bytes, wanted: set[str]) -> bytes:
         if _plain(found[1]) in wanted:
             kept.append(triggers[start:end])
     return b"".join([triggers[: starts[0]], *kept, triggers[tail:]]) if kept else b""
+
+
+def renamed(sql: bytes, *, old: str, new: str) -> bytes:
+    """SQL that changes the database it is loaded into, and not one that has the name it had.
+
+    Some dump programs surround routines and triggers, made before the database had another
+    character set, with statements that give it back the former one for a moment, by its name.
+    """
+    return re.sub(
+        rb"^(/\*!\d+ )?ALTER DATABASE " + re.escape(quoted(old).encode()) + rb"(?= CHARACTER SET )",
+        lambda found: (found[1] or b"") + b"ALTER DATABASE " + quoted(new).encode(),
+        sql,
+        flags=re.MULTILINE,
+    )
 
 
 def only(schema: bytes, wanted: set[str]) -> Iterator[bytes]:

@@ -40,17 +40,19 @@ class MariadbTarget:
     Args:
         address: of the server.
         database: another name for the one database that the recovery point holds.
+        renamed: another name for each of several databases.
         overwrite: replace tables of the same names; others stay.
         source: what the dataset is read from; into it only if `into_source`.
         wanted: which files are put back, by their paths below the dataset.
         jobs: how many tables are filled at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  keywords
         self,
         address: Address,
         *,
         database: str = "",
+        renamed: Callable[[str], str] = lambda name: name,
         overwrite: bool = False,
         source: Address | None = None,
         into_source: bool = False,
@@ -59,6 +61,7 @@ class MariadbTarget:
     ) -> None:
         self._address = address
         self._database = database
+        self._renamed = renamed
         self._overwrite = overwrite
         self._source = source
         self._into_source = into_source
@@ -82,7 +85,11 @@ class MariadbTarget:
         loader, notes = Loader(self._address, progress), Notes()
         plan = [
             DatabaseBack(
-                loader, files, one, name=self._database or one["name"], wanted=self._wanted
+                loader,
+                files,
+                one,
+                name=self._database or self._renamed(one["name"]),
+                wanted=self._wanted,
             )
             for one in self._databases(files)
         ]

@@ -1,0 +1,169 @@
+"""Databases of a MariaDB or MySQL server for restores that are tried.
+
+    holdfast_verify_<20 hex digits>_<8 hex digits>     run and recovery point; which database
+
+Who restores holds a user lock of that name on the server (GET_LOCK), as long as its session lives.
+So the server itself tells, from whatever machine it is asked, whether anybody still needs what is
+there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.errors import BackupError, DestinationRefused, RestoreRefused, SourceError
+from include.backup.evidence.wording import count
+from include.backup.quality.comparing import Compared
+from include.backup.quality.mariadb import RestoredDatabase
+from include.backup.sources.mariadb.manifest import MANIFEST
+from include.backup.sources.mariadb.names import quoted, text
+from include.backup.sources.mariadb.session import Session
+from include.backup.sources.mariadb.target import MariadbTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from include.backup.quality.comparing import Restored
+    from include.backup.quality.scratch import Scratch
+    from include.backup.sources.mariadb.address import Address
+    from include.backup.vault.owners import Owner
+
+PREFIX: Final = "holdfast_verify_"
+_OURS: Final = re.compile(rf"{PREFIX}([0-9a-f]{{20}})_.*")
+_RELEASE: Final = re.compile(r"\d+\.\d+")
+_JOBS: Final = 2
+
+
+class MariadbScratch:
+    """See scratch.Scratch."""
+
+    def __init__(self, address: Address, name: str, release: str) -> None:
+        self._address = address
+        self._name = name
+        self._release = release
+        self.destination = MariadbTarget(
+            address, renamed=lambda database: _database(name, database), jobs=_JOBS
+        )
+
+    def compare(self, restored: Restored) -> Compared:
+        """See Scratch.compare."""
+        about: dict[str, Any] = json.loads(restored.files.about(MANIFEST) or b"{}")
+        found = Compared()
+        was = _release(str(about["server"]))
+        if was != self._release:
+            found.faults.add(
+                "", f"definitions were not compared: the server is {self._release}, and was {was}"
+            )
+        tables = 0
+        for one in about["databases"]:
+            database = RestoredDatabase(
+                restored=restored,
+                about=one,
+                name=_database(self._name, str(one["name"])),
+                address=self._address,
+                jobs=_JOBS,
+            )
+            database.compare(found, definitions=was == self._release)
+            tables += sum(1 for relation in one["relations"] if relation["kind"] != "view")
+        databases = count(len(about["databases"]), "database")
+        found.contents = f"{count(tables, 'table')} of {databases}"
+        return found
+
+
+class MariadbPlace:
+    """See scratch.ScratchPlace."""
+
+    def __init__(self, address: Address, connection: str) -> None:
+        self._address = address
+        self.address = f"connection:{connection}"
+
+    def sweep(self, now: datetime) -> list[str]:
+        """See ScratchPlace.sweep."""
+        del now  # the server knows who lives
+        swept = []
+        with self._session() as session:
+            for name in _left(session):
+                found = _OURS.fullmatch(name)
+                assert found is not None
+                if _lock(session, found[1]):
+                    _drop(session, name)
+                    _unlock(session, found[1])
+                    swept.append(name)
+        return swept
+
+    def blames_data(self, error: BackupError) -> bool:
+        """See ScratchPlace.blames_data: a server that still answers did not like the data."""
+        if isinstance(error, DestinationRefused):
+            return False
+        with suppress(BackupError), self._session():
+            return True
+        return False
+
+    @contextmanager
+    def make(self, name: str, owner: Owner, size_bytes: int) -> Iterator[Scratch]:
+        """See ScratchPlace.make."""
+        del owner, size_bytes  # the lock tells who; how much room there is no server tells
+        with self._session() as session:
+            if not _lock(session, name):
+                raise DestinationRefused(f"{self._address.shown}: somebody has {PREFIX}{name}")
+            try:
+                yield MariadbScratch(self._address, name, _release(session.version))
+            finally:
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        """Remove what was made.
+
+        Raises:
+            DestinationRefused: something is left; names it.
+        """
+        try:
+            with self._session() as session:
+                for one in _left(session):
+                    if one.startswith(f"{PREFIX}{name}_"):
+                        _drop(session, one)
+        except BackupError as error:
+            raise DestinationRefused(
+                f"customers' data is left in databases {PREFIX}{name}_…: {error.message}",
+                hint="the next verification there removes them; or drop them by hand",
+            ) from error
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        try:
+            with closing(Session(self._address)) as session:
+                yield session
+        except SourceError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
+
+
+def _database(name: str, database: str) -> str:
+    return f"{PREFIX}{name}_{sha256(database.encode()).hexdigest()[:8]}"
+
+
+def _release(version: str) -> str:
+    """As in 10.11: in another one, definitions may read otherwise."""
+    found = _RELEASE.search(version.removeprefix("5.5.5-"))
+    return found[0] if found else version
+
+
+def _left(session: Session) -> list[str]:
+    return [name for (name,) in session.query("SHOW DATABASES") if _OURS.fullmatch(str(name))]
+
+
+def _drop(session: Session, name: str) -> None:
+    session.query(f"DROP DATABASE IF EXISTS {quoted(name)}")
+
+
+def _lock(session: Session, name: str) -> bool:
+    """Whether this session has the lock of that name now."""
+    return bool(session.query(f"SELECT GET_LOCK({text(PREFIX + name)}, 0)")[0][0])
+
+
+def _unlock(session: Session, name: str) -> None:
+    session.query(f"SELECT RELEASE_LOCK({text(PREFIX + name)})")
