@@ -94,7 +94,7 @@ FAULTS = {
     "SELECT NEXTVAL(numbers)": "missing or changed: DO SETVAL(`numbers`, 1, 0)",
     "DROP SEQUENCE numbers": "numbers: the sequence is missing",
     "DROP VIEW seen": "seen: the view is missing",
-    "CREATE OR REPLACE VIEW seen AS SELECT note FROM orders": "changed: /*!50001 CREATE VIEW `seen`",
+    "CREATE OR REPLACE VIEW seen AS SELECT note FROM orders": "/*!50001 CREATE VIEW `seen`",
     "DROP TRIGGER kept": "TRIGGER kept BEFORE INSERT",
     "DROP FUNCTION one": "FUNCTION `one`()",
     "DROP EVENT later": "EVENT `later`",
