@@ -10,6 +10,7 @@ from include.backup.actions.setting import Setting
 from include.backup.cli.environment import config_folder, now, state_folder
 from include.backup.cli.policy_in_force import policy_in_force
 from include.backup.policy.datasets import load_datasets
+from include.backup.policy.expectations import load_expectations
 from include.orchestration.connections import connection, open_storage, s3_client
 
 if TYPE_CHECKING:
@@ -51,4 +52,5 @@ def task_setting(owner: str) -> Setting:
         clock=now,
         owner=owner,
         warnings=(in_force.warning,) if in_force.warning else (),
+        expectations=partial(load_expectations, config_folder(None) / "expectations"),
     )

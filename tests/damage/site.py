@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.restore import restore
 from include.backup.actions.setting import Setting
 from include.backup.policy.datasets import load_datasets
+from include.backup.policy.expectations import load_expectations
 from include.backup.policy.load import parse_policy
 from include.backup.sources.connection import Connection
 from include.backup.sources.directory import Directory
@@ -52,6 +54,7 @@ class Site:
         self.source_options = ""
         self.entry_options = ""
         self.verification = ""
+        self.expectations = ""  # of the dataset crm, as YAML
         self.policy_change = ("rpo:", "rpo:")
         self.vault_url = "s3://memory/vault', connection: 'none"
         self.restores = 0  # how many there were: the last one is in restored-<restores>
@@ -84,6 +87,9 @@ class Site:
         path = config / "datasets.yaml"
         if not path.exists() or path.read_text() != text:  # another process may be reading it
             path.write_text(text)
+        if self.expectations:
+            (config / "expectations").mkdir(exist_ok=True)
+            (config / "expectations" / "crm.yaml").write_text(self.expectations)
         text = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
         policy = parse_policy(text.replace(*self.policy_change).encode(), file="policy.yaml")
         names = [data_class.name for data_class in policy.classes]
@@ -96,6 +102,7 @@ class Site:
             state_folder=self.folder / "state",
             clock=self.clock,
             owner="tests",
+            expectations=partial(load_expectations, config / "expectations"),
         )
 
     def write(self, **files: bytes | str) -> None:

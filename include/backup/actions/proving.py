@@ -1,13 +1,14 @@
 """Proving one recovery point: restored into a scratch, compared, timed, and the scratch removed.
 
-    open → restore → compare → remove      where a place for restores of this kind is configured
-    open → read every block                where there is none: the level is `bytes` then
+    open → restore → compare → judge → remove    where a place for restores of this kind is there
+    open → read every block                      where there is none: the level is `bytes` then
 
 What could not be done says nothing about the data: it is told apart from what is wrong with it.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,16 +16,20 @@ from typing import TYPE_CHECKING
 from include.backup.actions.put_back import open_point, opened_files, put_back
 from include.backup.errors import BackupError, DamageFound, RestoreRefused, StorageFull
 from include.backup.evidence.wording import Several
-from include.backup.quality.comparing import Compared, Restored
+from include.backup.quality.comparing import Restored
+from include.backup.quality.data import Files
+from include.backup.quality.expectations import judge
 from include.backup.quality.nowhere import Nowhere
 from include.backup.vault.verification import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from include.backup.actions.acts import Act
     from include.backup.actions.put_back import Done, OpenPoint
+    from include.backup.policy.expectations import Expectation
+    from include.backup.quality.judged import Judged
     from include.backup.quality.scratch import Scratch, ScratchPlace
     from include.backup.repository.progress import Progress
     from include.backup.vault.verification import Chosen
@@ -44,7 +49,14 @@ class Proof:
     size_bytes: int = 0
     restoring: timedelta = field(default_factory=timedelta)
     comparing: timedelta = field(default_factory=timedelta)
+    judged: list[Judged] = field(default_factory=list)
+    judging: timedelta = field(default_factory=timedelta)
     obstacle: BackupError | None = None  # why it could not be looked at
+
+    @property
+    def unjudged(self) -> Several:
+        """What users or facts expect, and nobody could look at."""
+        return Several.of([one.told for one in self.judged if one.verdict.met is None])
 
     @property
     def is_whole(self) -> bool:
@@ -57,8 +69,17 @@ class Proof:
         return self.is_whole and self.level is not Level.BYTES
 
 
-def prove(act: Act, chosen: Chosen, place: ScratchPlace | None, progress: Progress) -> Proof:
+def prove(
+    act: Act,
+    chosen: Chosen,
+    place: ScratchPlace | None,
+    wanted: Sequence[Expectation],
+    progress: Progress,
+) -> Proof:
     """Look at one recovery point. What is damaged is recorded as well.
+
+    Args:
+        wanted: what users expect of the data.
 
     Raises:
         KeyUnusable, StorageError: the vault cannot be read.
@@ -70,7 +91,7 @@ def prove(act: Act, chosen: Chosen, place: ScratchPlace | None, progress: Progre
             if place is None:
                 _read(act, proof, opened, progress)
             else:
-                _restore(act, proof, opened, place, progress)
+                _restore(act, proof, opened, place, wanted, progress)
     except DamageFound as error:
         proof.faults = Several.of([error.message])
     except (RestoreRefused, StorageFull) as error:
@@ -89,7 +110,12 @@ def _read(act: Act, proof: Proof, point: OpenPoint, progress: Progress) -> None:
 
 
 def _restore(
-    act: Act, proof: Proof, point: OpenPoint, place: ScratchPlace, progress: Progress
+    act: Act,
+    proof: Proof,
+    point: OpenPoint,
+    place: ScratchPlace,
+    wanted: Sequence[Expectation],
+    progress: Progress,
 ) -> None:
     name = f"{act.id.replace('-', '')[:12]}{proof.chosen.point.snapshot[:8]}"
     with place.make(name, act.owner, point.size_bytes) as scratch:
@@ -97,29 +123,45 @@ def _restore(
         scratch.destination.prepare()
         _note(proof, put_back(point, scratch.destination, "", progress))
         restored = act.now()
-        compared = _compare(point, scratch, proof, progress, now=restored)
-        proof.restoring, proof.comparing = restored - began, act.now() - restored
-    proof.faults = compared.faults.told(lost=True)
+        with _restored(point, proof, progress, now=restored) as what:
+            compared = scratch.compare(what)
+            compared_at = act.now()
+            proof.judged = _judge(what, scratch, proof, wanted)
+    proof.restoring, proof.comparing = restored - began, compared_at - restored
+    proof.judging = act.now() - compared_at
+    unmet = Several.of([one.told for one in proof.judged if one.verdict.met is False])
+    proof.faults = compared.faults.told(lost=True).and_more(unmet)
     proof.notes = proof.notes.and_more(compared.faults.told(lost=False))
     proof.contents = compared.contents or proof.contents
+    if any(one.by_user and one.verdict.met is not None for one in proof.judged):
+        proof.level = Level.EXPECTATIONS
 
 
-def _compare(
-    point: OpenPoint, scratch: Scratch, proof: Proof, progress: Progress, *, now: datetime
-) -> Compared:
+@contextmanager
+def _restored(
+    point: OpenPoint, proof: Proof, progress: Progress, *, now: datetime
+) -> Iterator[Restored]:
     tree = point.own.subtree
     assert tree is not None
     with opened_files(point) as files:
-        return scratch.compare(
-            Restored(
-                repository=point.repository,
-                tree=tree,
-                files=files,
-                excused=set(_named(proof.notes.texts)),
-                progress=progress,
-                now=now,
-            )
+        yield Restored(
+            repository=point.repository,
+            tree=tree,
+            files=files,
+            excused=set(_named(proof.notes.texts)),
+            progress=progress,
+            now=now,
         )
+
+
+def _judge(
+    what: Restored, scratch: Scratch, proof: Proof, wanted: Sequence[Expectation]
+) -> list[Judged]:
+    """Judge what is expected of the data; of files nothing is, unless somebody has said so."""
+    data = scratch.data(what)
+    if not wanted and isinstance(data, Files):
+        return []
+    return judge(wanted, data, taken_at=proof.chosen.point.taken_at)
 
 
 def _named(notes: Iterable[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.policy.datasets import Datasets
+    from include.backup.policy.expectations import Expectation
     from include.backup.policy.model import Policy
     from include.backup.sources.connection import Connection
     from include.backup.storage.base import Storage
@@ -35,3 +36,5 @@ class Setting:
     clock: Callable[[], datetime]  # aware, UTC
     owner: str  # who acts, as in "cli/anna" or "airflow/holdfast_back_up_critical_full/…"
     warnings: tuple[str, ...] = ()  # what every sentence of this run has to say besides
+    # What users expect of a dataset; raises ConfigurationInvalid when it cannot be understood.
+    expectations: Callable[[str], tuple[Expectation, ...]] = lambda _: ()

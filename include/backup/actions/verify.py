@@ -21,6 +21,7 @@ from include.backup.evidence import verify_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
 from include.backup.format.times import text_of_datetime
+from include.backup.quality.expectations import require_known
 from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
 from include.backup.vault.verification import Chosen, Level, choose
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.proving import Proof
     from include.backup.actions.setting import Setting
+    from include.backup.quality.judged import Judged
     from include.backup.quality.scratch import ScratchPlace
     from include.backup.vault.state import DatasetState
 
@@ -68,9 +70,12 @@ def verify(
         state = act.begin()
         seed = secrets.randbelow(_SEEDS) if order.seed is None else order.seed
         chosen = _choose(act, state, order, seed)
+        wanted = setting.expectations(name)
+        require_known(wanted)
         scratch = open_scratch(place)
         swept = _sweep(act, scratch)
-        proofs = [prove(act, one, scratch, progress or Progress()) for one in chosen]
+        progress = progress or Progress()
+        proofs = [prove(act, one, scratch, wanted, progress) for one in chosen]
     except BaseException as error:
         told = sentences.verification_failed(
             place.subject, reason=reason_of(error), hint=hint_of(error)
@@ -120,7 +125,7 @@ def _end(
     extent = sentences.Extent(
         place=scratch.address if scratch else "",
         limit=place.data_class.rto,
-        missing=_missing(place) if scratch else "",
+        missing=_missing(place, proofs) if scratch else "",
         encrypted=place.setting.datasets.verification.encrypted,
     )
     told = sentences.verified(place.subject, looked, extent, hint=_hint(proofs, scratch))
@@ -143,11 +148,18 @@ def _end(
     return outcome, faults
 
 
-def _missing(place: DatasetVault) -> str:
+def _missing(place: DatasetVault, proofs: Sequence[Proof]) -> str:
     """Facts are enough, but for the class that has the least time to lose and to recover."""
     if place.data_class.name != place.setting.policy.most_critical.name:
         return ""
-    return "what users expect of this data was not looked at, which its class needs"
+    if Level.lowest(proof.level for proof in proofs) is Level.EXPECTATIONS:
+        return ""
+    return (
+        "nobody has written down what users expect of this data, which its class needs "
+        f"(expectations/{place.dataset.name}.yaml)"
+        if not any(one.by_user for proof in proofs for one in proof.judged)
+        else "what users expect of this data could not be judged, which its class needs"
+    )
 
 
 def _what(proofs: Sequence[Proof]) -> str:
@@ -164,6 +176,8 @@ def _looked(proof: Proof) -> sentences.Looked:
         took=proof.restoring,
         faults=proof.faults,
         obstacle=proof.obstacle.message if proof.obstacle else "",
+        expected=sum(one.by_user and one.verdict.met is True for one in proof.judged),
+        unjudged=proof.unjudged,
     )
 
 
@@ -181,11 +195,27 @@ def _details(proof: Proof) -> dict[str, object]:
         "bytes": proof.size_bytes,
         "restore_seconds": round(proof.restoring.total_seconds()),
         "compare_seconds": round(proof.comparing.total_seconds()),
+        "judge_seconds": round(proof.judging.total_seconds()),
+        "expectations": [_expectation(one) for one in proof.judged[:_MOST_FAULTS]],
         "obstacle": proof.obstacle.message if proof.obstacle else "",
         "faults": proof.faults.total,
         "faulty": list(proof.faults.texts[:_MOST_FAULTS]),
         **bodies.noted(proof.notes),
     }
+
+
+def _expectation(one: Judged) -> dict[str, object]:
+    """One expectation in the record: counts, and no value of a row."""
+    found = one.verdict
+    told: dict[str, object] = {
+        "of": one.subject,
+        "expected": one.text,
+        "by": "users" if one.by_user else "facts",
+        "met": found.met,
+    }
+    if found.elements is not None and found.unexpected is not None:
+        told |= {"looked_at": found.elements, "not_so": found.unexpected}
+    return told | ({"why": found.why} if found.why else {})
 
 
 def _hint(proofs: Sequence[Proof], scratch: ScratchPlace | None) -> str:

@@ -19,6 +19,7 @@ from include.backup.actions.seen import Seen
 from include.backup.actions.setting import Setting
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.datasets import load_datasets
+from include.backup.policy.expectations import load_expectations
 from include.backup.policy.load import CONFIG_FOLDER, load_policy
 from include.backup.sources.connection import Connection
 from include.backup.storage.local import LocalStorage
@@ -88,6 +89,7 @@ def load_setting(
         clock=now,
         owner=owner or f"cli/{user()}",
         warnings=warnings,
+        expectations=partial(load_expectations, config / "expectations"),
     )
 
 

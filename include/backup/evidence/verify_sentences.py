@@ -21,6 +21,9 @@ _TESTED: Final = ("3.4",)
 _TESTED_IN_TIME: Final = ("3.4", "4.2")
 
 
+_NONE: Final = Several((), 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """One recovery point that was looked at."""
@@ -31,6 +34,8 @@ class Looked:
     took: timedelta  # to restore it; of one that was only read, to read it
     faults: Several
     obstacle: str = ""  # why it could not be looked at
+    expected: int = 0  # how much of what users expect is so
+    unjudged: Several = _NONE  # what is expected, and could not be judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,7 @@ def verified(subject: Subject, looked: Sequence[Looked], extent: Extent, *, hint
         *(_faults(one) for one in wrong),
         *(f"the one of {moment(one.taken_at)} could not be proved: {one.obstacle}"
           for one in unseen),
+        *(_unjudged(one) for one in looked if one.unjudged.total),
         _time(looked, extent, late=bool(late)),
         extent.missing,
         _encryption(extent),
@@ -67,7 +73,7 @@ def verified(subject: Subject, looked: Sequence[Looked], extent: Extent, *, hint
 
 def passed(looked: Sequence[Looked], extent: Extent) -> bool:
     """Whether nothing was wrong, and everything could be looked at; in time, if it was restored."""
-    if any(one.obstacle for one in looked):
+    if any(one.obstacle or one.unjudged.total for one in looked):
         return False
     return verdict_of(looked, extent) is not Verdict.BROKEN
 
@@ -77,7 +83,9 @@ def verdict_of(looked: Sequence[Looked], extent: Extent) -> Verdict:
     late = extent.place and any(one.took > extent.limit for one in looked)
     if late or any(one.faults.total for one in looked):
         return Verdict.BROKEN
-    if not extent.place or extent.missing or any(one.obstacle for one in looked):
+    if not extent.place or extent.missing:
+        return Verdict.NOT_TESTED
+    if any(one.obstacle or one.unjudged.total for one in looked):
         return Verdict.NOT_TESTED
     return Verdict.KEPT
 
@@ -106,12 +114,19 @@ def _found(looked: Sequence[Looked], extent: Extent) -> str:
         fit = "every block fits its id" if whole == len(seen) else f"{whole} of them whole"
         return f"{points} read, {fit}; {of}"
     identical = "all as they were backed up" if whole == len(seen) else f"{whole} of them whole"
-    return f"{points} restored to {extent.place} and compared, {identical}; {of}"
+    expected = sum(one.expected for one in seen)
+    hold = f", {count(expected, 'expectation')} of users met" if expected else ""
+    return f"{points} restored to {extent.place} and compared, {identical}{hold}; {of}"
 
 
 def _faults(one: Looked) -> str:
     faults = count(one.faults.total, "fault")
     return f"that of {moment(one.taken_at)} has {faults}: {some_of(one.faults)}"
+
+
+def _unjudged(one: Looked) -> str:
+    told = count(one.unjudged.total, "expectation")
+    return f"of that of {moment(one.taken_at)} {told} could not be judged: {some_of(one.unjudged)}"
 
 
 def _time(looked: Sequence[Looked], extent: Extent, *, late: bool) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from include.backup.errors import BackupError
     from include.backup.quality.comparing import Compared, Restored
+    from include.backup.quality.data import Data
     from include.backup.sources.base import Destination, Server
     from include.backup.vault.owners import Owner
 
@@ -30,6 +31,13 @@ class Scratch(Protocol):
 
         Raises:
             DamageFound, StorageError: the recovery point cannot be read.
+            RestoreRefused: the place cannot be asked.
+        """
+
+    def data(self, restored: Restored) -> Data:
+        """What is there, as expectations want it.
+
+        Raises:
             RestoreRefused: the place cannot be asked.
         """
 

@@ -8,17 +8,20 @@ Nothing is left of it: no object, no version of one, and no part of an upload th
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from include.backup.errors import BackupError, RestoreRefused
+from include.backup.errors import BackupError, FileAbsent, RestoreRefused, StorageError
 from include.backup.quality.bucket import compare_bucket
+from include.backup.quality.data import Files
 from include.backup.sources.s3.refusals import ask
 from include.backup.sources.s3.source import PATIENCE, S3Source
 from include.backup.sources.s3.target import S3Target
 from include.backup.storage.s3_client import checked_transport
+from include.backup.storage.s3_errors import s3_errors
 from include.backup.vault.owners import Owner
 
 if TYPE_CHECKING:
@@ -51,6 +54,28 @@ class BucketScratch:
     def compare(self, restored: Restored) -> Compared:
         """See Scratch.compare."""
         return compare_bucket(restored, self._source)
+
+    def data(self, restored: Restored) -> Files:
+        """See Scratch.data."""
+        del restored
+        return Files(open=self._open, size_bytes=self._size_bytes)
+
+    def _open(self, path: str) -> BinaryIO:
+        answer = self._asked(self.destination.client.get_object, path)
+        return io.BytesIO(answer["Body"].read())
+
+    def _size_bytes(self, path: str) -> int:
+        return int(self._asked(self.destination.client.head_object, path)["ContentLength"])
+
+    def _asked(self, request: Any, path: str) -> Any:  # noqa: ANN401  of boto3
+        target = self.destination
+        try:
+            with s3_errors(path):
+                return request(Bucket=target.bucket, Key=f"{target.prefix}{path}")
+        except FileAbsent:
+            raise FileNotFoundError(path) from None
+        except StorageError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
 
 
 class BucketPlace:

@@ -11,10 +11,11 @@ import os
 import shutil
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from include.backup.errors import RestoreRefused, StorageFull
 from include.backup.evidence.wording import size
+from include.backup.quality.data import Files
 from include.backup.quality.files import compare_folder
 from include.backup.sources.directory import Directory
 from include.backup.vault.owners import Owner
@@ -44,6 +45,21 @@ class FolderScratch:
     def compare(self, restored: Restored) -> Compared:
         """See Scratch.compare."""
         return compare_folder(restored, os.fsencode(self._path))
+
+    def data(self, restored: Restored) -> Files:
+        """See Scratch.data."""
+        del restored
+        return Files(open=self._open, size_bytes=lambda path: self._at(path).stat().st_size)
+
+    def _open(self, path: str) -> BinaryIO:
+        return self._at(path).open("rb")
+
+    def _at(self, path: str) -> Path:
+        """A file that was restored. A link that was may lead anywhere: it is not followed out."""
+        found = (self._path / path).resolve()
+        if not found.is_relative_to(self._path.resolve()) or not found.is_file():
+            raise FileNotFoundError(path)
+        return found
 
 
 class FolderPlace:

@@ -15,9 +15,12 @@ from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+import pymysql
+
 from include.backup.errors import BackupError, DestinationRefused, RestoreRefused, SourceError
 from include.backup.evidence.wording import count
 from include.backup.quality.comparing import Compared
+from include.backup.quality.data import Database, Databases
 from include.backup.quality.mariadb import RestoredDatabase
 from include.backup.sources.mariadb.manifest import MANIFEST
 from include.backup.sources.mariadb.names import quoted, text
@@ -52,7 +55,7 @@ class MariadbScratch:
 
     def compare(self, restored: Restored) -> Compared:
         """See Scratch.compare."""
-        about: dict[str, Any] = json.loads(restored.files.about(MANIFEST) or b"{}")
+        about = _about(restored)
         found = Compared()
         was = _release(str(about["server"]))
         if was != self._release:
@@ -73,6 +76,28 @@ class MariadbScratch:
         databases = count(len(about["databases"]), "database")
         found.contents = f"{count(tables, 'table')} of {databases}"
         return found
+
+    def data(self, restored: Restored) -> Databases:
+        """See Scratch.data."""
+        databases = _about(restored)["databases"]
+        return Databases(by_name={str(one["name"]): self._database(one) for one in databases})
+
+    def _database(self, about: dict[str, Any]) -> Database:
+        name = _database(self._name, str(about["name"]))
+        relations = about["relations"]
+        return Database(
+            dialect="mysql+pymysql",
+            connect=lambda: Session(self._address, database=name).driver,
+            relations={str(one["name"]): quoted(str(one["name"])) for one in relations},
+            rows={str(one["name"]): one["rows"] for one in relations if one.get("rows")},
+            own={
+                str(one["name"]): quoted(str(one["name"]))
+                + " FOR SYSTEM_TIME ALL" * (one["kind"] == "versioned table")
+                for one in relations
+            },
+            quote=quoted,
+            errors=pymysql.MySQLError,
+        )
 
 
 class MariadbPlace:
@@ -140,6 +165,11 @@ class MariadbPlace:
                 yield session
         except SourceError as error:
             raise RestoreRefused(error.message, hint=error.hint) from None
+
+
+def _about(restored: Restored) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(restored.files.about(MANIFEST) or b"{}")
+    return found
 
 
 def _database(name: str, database: str) -> str:

@@ -18,9 +18,11 @@ import psycopg
 
 from include.backup.errors import BackupError, DestinationRefused
 from include.backup.quality.comparing import Compared
+from include.backup.quality.data import Database, Databases
 from include.backup.quality.postgresql import RestoredDatabase
 from include.backup.sources.postgresql import making, manifest, naming
 from include.backup.sources.postgresql.address import refused
+from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.steps import tables_in
 from include.backup.sources.postgresql.target import PostgresTarget
 from include.backup.sources.postgresql.wanted import Rules, wanted_of
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from include.backup.quality.comparing import Restored
     from include.backup.quality.scratch import Scratch
     from include.backup.sources.postgresql.address import Address
+    from include.backup.sources.postgresql.wanted import Wanted
     from include.backup.vault.owners import Owner
 
 PREFIX: Final = "holdfast_verify_"
@@ -63,6 +66,24 @@ class PostgresScratch:
             database.compare(found)
         found.contents = tables_in(sum(len(one.tables) for one in wanted), len(wanted))
         return found
+
+    def data(self, restored: Restored) -> Databases:
+        """See Scratch.data."""
+        wanted = wanted_of(manifest.decode(restored.files.about(manifest.MANIFEST)), self._rules)
+        return Databases(by_name={one.name: self._database(one) for one in wanted})
+
+    def _database(self, one: Wanted) -> Database:
+        address = self._address.of_database(self._rules.name_of(one.name))
+        counted = [table for table in one.tables if not table.shared]
+        return Database(
+            dialect="postgresql+psycopg",
+            connect=lambda: address.connect(autocommit=False),
+            relations=making.relations_there(address),
+            rows={table.label: table.rows for table in counted},
+            own={table.label: f"ONLY {table.sql}" for table in counted},
+            quote=quote,
+            errors=psycopg.Error,
+        )
 
 
 class PostgresPlace:

@@ -46,7 +46,7 @@ def test_nasty_databases_are_whole(backed_up: BackedUp, bare: Postgres) -> None:
     outcome, faults = verified(site, recovery_point=backed_up.incremental.details["snapshot"])
     site.verification = ""
     assert faults == []
-    assert outcome.details["passed"]
+    assert outcome.details["passed"], outcome.sentence
     assert outcome.details["level"] == "facts"
     assert scratches(bare) == set()
 
@@ -118,7 +118,8 @@ def test_each_fault_is_named(
     plant(monkeypatch, postgres, statement)
     outcome, faults = verified(shop)
     assert any(FAULTS[statement] in fault for fault in faults), faults
-    assert all(f": {NAME}" in fault for fault in faults)
+    compared = [fault for fault in faults if "expect_table_row_count" not in fault]
+    assert all(f": {NAME}" in fault for fault in compared)
     assert outcome.sentence.startswith("BROKEN 3.4 ")
     assert shop.place().state().points[0].verified_at is None
     assert scratches(postgres) == set()

@@ -149,3 +149,22 @@ def test_what_a_dead_run_has_left_goes_and_what_lives_stays(trial: BucketSite) -
     assert sorted(left(trial)) == [
         f"trials/{NAME}alive.json", f"trials/{NAME}alive/x", "trials/of somebody else",
     ]  # fmt: skip
+
+
+def test_what_users_expect_of_objects(trial: BucketSite) -> None:
+    """An object is read as a file is."""
+    trial.put("sub/a b.csv", b"id,n\n1,1\n1,2\n")
+    trial.expectations = (
+        "expectations:\n"
+        "  - {file: sub/a b.csv, expectation: expect_column_values_to_be_unique, column: n}\n"
+        "  - {file: sub/a b.csv, expectation: expect_column_values_to_be_unique, column: id}\n"
+        "  - {file: sub/gone.csv, expectation: expect_column_values_to_be_unique, column: id}\n"
+    )
+    trial.back_up()
+    outcome, faults = verified(trial)
+    found = outcome.details["points"][0]["expectations"]
+    assert [one["met"] for one in found] == [True, False, False]
+    assert [fault.partition(": ")[2] for fault in faults] == [
+        "sub/a b.csv: expect_column_values_to_be_unique (column: id): 2 of 2 are not so",
+        "sub/gone.csv: expect_column_values_to_be_unique (column: id): is not there",
+    ]

@@ -83,6 +83,11 @@ class Session:
         return found
 
     @property
+    def driver(self) -> pymysql.connections.Connection[Any]:
+        """The connection itself, for libraries that want one of PyMySQL's."""
+        return self._raw
+
+    @property
     def version(self) -> str:
         """As the server says it, as in `5.5.5-10.11.18-MariaDB`."""
         return str(self._raw.server_version)

@@ -96,7 +96,16 @@ def tables_there(address: Address) -> set[str]:
     Raises:
         RestoreRefused.
     """
-    return {qualified(schema, name) for schema, name in _ask(address, _TABLES)}
+    return set(relations_there(address).values())
+
+
+def relations_there(address: Address) -> dict[str, str]:
+    """Tables and views of a database, by schema and name: for people, and in SQL.
+
+    Raises:
+        RestoreRefused.
+    """
+    return {f"{schema}.{name}": qualified(schema, name) for schema, name in _ask(address, _TABLES)}
 
 
 def is_empty(address: Address) -> bool:
