@@ -25,21 +25,21 @@ odd = names.filter(lambda name: not re.search(r"[\n\r]", name))  # pg_dump refus
 def test_a_database_is_made_under_another_name(old: str, new: str, role: str, text: str) -> None:
     """Every statement about it is about the new one, and no text is touched."""
     about = [
-        "CREATE DATABASE {} WITH TEMPLATE = template0 ENCODING = 'UTF8';",
-        f"ALTER DATABASE {{}} OWNER TO {quote(role)};",
-        f"COMMENT ON DATABASE {{}} IS {quote_text(text)};",
-        f"ALTER DATABASE {{}} SET search_path TO {quote_text(text)};",
-        f"ALTER ROLE {quote(role)} IN DATABASE {{}} SET application_name TO {quote_text(text)};",
-        f"REVOKE CONNECT,TEMPORARY ON DATABASE {{}} FROM {quote(role)};",
-        f"GRANT ALL ON DATABASE {{}} TO {quote(role)} WITH GRANT OPTION;",
+        "CREATE DATABASE \0 WITH TEMPLATE = template0 ENCODING = 'UTF8';",
+        f"ALTER DATABASE \0 OWNER TO {quote(role)};",
+        f"COMMENT ON DATABASE \0 IS {quote_text(text)};",
+        f"ALTER DATABASE \0 SET search_path TO {quote_text(text)};",
+        f"ALTER ROLE {quote(role)} IN DATABASE \0 SET application_name TO {quote_text(text)};",
+        f"REVOKE CONNECT,TEMPORARY ON DATABASE \0 FROM {quote(role)};",
+        f"GRANT ALL ON DATABASE \0 TO {quote(role)} WITH GRANT OPTION;",
     ]
-    template = "UPDATE pg_catalog.pg_database SET datistemplate = 't' WHERE datname = {};"
+    template = "UPDATE pg_catalog.pg_database SET datistemplate = 't' WHERE datname = \0;"
 
     def written(name: str, *, plain: bool = False) -> list[str]:
         spelled = name if plain else quote(name)
         return [
-            *(one.replace("{}", spelled, 1) for one in about),
-            template.replace("{}", quote_text(name)),
+            *(one.replace("\0", spelled, 1) for one in about),
+            template.replace("\0", quote_text(name)),
         ]
 
     is_plain = bool(re.fullmatch(r"[a-z_][a-z0-9_$]*", old))

@@ -120,7 +120,8 @@ class Database:
             return Plan(pages, tuple(Range(number, None, None) for number in range(count)), why)
         pages = before.pages
         count = ranges.count_of(relation, pages)
-        scanned = snapshot.run(ranges.scan_query(relation, count, pages, self.before.xmin))
+        query = ranges.scan_query(relation, count, pages, self.before.xmin)
+        scanned = snapshot.run_beside(relation, query)
         turn = self.before.runs + relation.oid
         return Plan(pages, tuple(ranges.decide(scanned, before, content, turn=turn)))
 

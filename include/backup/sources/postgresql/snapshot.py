@@ -237,6 +237,28 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             raise refused(error, self.address) from None
 
+    def run_beside(self, relation: Relation, statement: str) -> list[Any]:
+        """Run a statement about one table in a session of its own: several at a time.
+
+        Where the lock is not to be had at once, somebody waits for the table, and only the
+        coordinating session may read it.
+
+        Raises:
+            SourceError.
+        """
+        try:
+            with self.address.connect() as session:
+                session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                session.execute(f"SET TRANSACTION SNAPSHOT '{self.id}'")
+                for setting in settings_of(self.version):
+                    session.execute(setting)
+                session.execute(f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT")
+                return session.execute(statement).fetchall()
+        except psycopg.Error as error:
+            if error.sqlstate == _LOCK_TIMEOUT:
+                return self.run(statement)
+            raise refused(error, self.address) from None
+
     def copy(self, query: str) -> str:
         """The statement that reads rows: as the server has them, of which none is unknown to it.
 
