@@ -22,11 +22,12 @@ from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
 from include.orchestration.names import dag_id
+from include.orchestration.runs import of_context, unit_name
 
 if TYPE_CHECKING:
     from include.backup.policy.model import DataClass, Policy
     from include.backup.policy.slots import Schedule
-    from include.orchestration.tasks import Run
+    from include.orchestration.tasks import BackUpRun
 
 # 5, 10, 20, 40 and then 60 minutes apart, as long as the class has time to complete.
 RETRY_DELAY: Final = timedelta(minutes=5)
@@ -123,7 +124,7 @@ def _wire(data_class: str, method: str) -> None:
         from include.orchestration import tasks  # noqa: PLC0415  heavy
 
         context = get_current_context()
-        context["unit_name"] = tasks.unit_name(unit)  # type: ignore[typeddict-unknown-key]
+        context["unit_name"] = unit_name(unit)  # type: ignore[typeddict-unknown-key]
         run = _run(data_class, method)
         outcomes, errors = tasks.back_up_unit(run, unit)
         if outlet_events is not None and outcomes:
@@ -154,21 +155,11 @@ def _wire(data_class: str, method: str) -> None:
     watcher(summary(chosen, done))
 
 
-def _run(data_class: str, method: str) -> Run:
+def _run(data_class: str, method: str) -> BackUpRun:
     """What the tasks need to know of the run they belong to."""
-    from include.orchestration.tasks import Run  # noqa: PLC0415  heavy
+    from include.orchestration.tasks import BackUpRun  # noqa: PLC0415  heavy
 
-    context = get_current_context()
-    dag_run = context["dag_run"]
-    names = tuple(context["params"].get("datasets") or ())
-    return Run(
-        data_class=data_class,
-        method=Method(method),
-        owner=f"airflow/{dag_run.dag_id}/{dag_run.run_id}",
-        tick=dag_run.run_after,
-        manual=str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "manual",
-        names=names,
-    )
+    return BackUpRun(**of_context(data_class, get_current_context()), method=Method(method))
 
 
 def _point(outcome: dict[str, Any]) -> dict[str, Any]:

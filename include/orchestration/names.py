@@ -6,3 +6,8 @@ from __future__ import annotations
 def dag_id(data_class: str, method: str) -> str:
     """The DAG that takes the backups of a class by a method, ``full`` or ``incremental``."""
     return f"holdfast_back_up_{data_class}_{method}"
+
+
+def verify_dag_id(data_class: str) -> str:
+    """The DAG that tries restores of a class."""
+    return f"holdfast_verify_recovery_{data_class}"

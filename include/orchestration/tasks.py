@@ -1,8 +1,4 @@
-"""What the tasks of a backup DAG do. Imported inside tasks only: the engine is heavy.
-
-A unit is a list of datasets that one task backs up one after the other: a single one, unless more
-than 500 are due.
-"""
+"""What the tasks of a backup DAG do. Imported inside tasks only: the engine is heavy."""
 
 from __future__ import annotations
 
@@ -26,40 +22,34 @@ from include.backup.evidence.wording import moment
 from include.backup.policy.objectives import SKEW, Verdict
 from include.backup.policy.proof import prove
 from include.backup.repository.progress import Progress
+from include.orchestration.runs import Run, chosen_of, unit_name, units
 from include.orchestration.setting import task_setting
 from include.orchestration.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from include.backup.actions.setting import Setting
     from include.backup.evidence.records import Record
     from include.backup.policy.model import Method
-
-    Unit = list[dict[str, Any]]
+    from include.orchestration.runs import Unit
 
 log = logging.getLogger("holdfast")
 
-MOST_UNITS: Final = 500
 _PROGRESS_SECONDS: Final = 10.0
 _MADE_NONE: Final = "this run made no recovery point"
 _WITHOUT_POINT: Final = frozenset({Kind.FAILED, Kind.REFUSED, Kind.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class BackUpRun(Run):
     """One run of a backup DAG."""
 
-    data_class: str
     method: Method
-    owner: str
-    tick: datetime  # the moment that the run stands for
-    manual: bool  # started by a person: takes what is named, or everything, due or not
-    names: tuple[str, ...] = ()
 
 
-def find_due(run: Run) -> list[Unit]:
+def find_due(run: BackUpRun) -> list[Unit]:
     """Say which datasets are to be backed up now, and log the rest.
 
     Raises:
@@ -71,7 +61,7 @@ def find_due(run: Run) -> list[Unit]:
         log.warning("%s", warning)
     _require_proof(setting, run)
     found = due_datasets(setting, data_class=run.data_class, method=run.method, tick=run.tick)
-    chosen = _chosen(found, run)
+    chosen = chosen_of(found, run)
     if not chosen:
         waits = [dataset.next_due_at for dataset in found if dataset.next_due_at]
         until = f"nothing due until {moment(min(waits))}" if waits else "no dataset has this class"
@@ -81,19 +71,7 @@ def find_due(run: Run) -> list[Unit]:
     return units([dataset.to_json() for dataset in chosen])
 
 
-def units(datasets: Sequence[dict[str, Any]]) -> list[Unit]:
-    """Spread datasets over at most 500 tasks."""
-    size = -(-len(datasets) // MOST_UNITS) or 1
-    return [list(datasets[start : start + size]) for start in range(0, len(datasets), size)]
-
-
-def unit_name(unit: Unit) -> str:
-    """What a task is called in the UI."""
-    first, last = unit[0]["name"], unit[-1]["name"]
-    return str(first) if len(unit) == 1 else f"{len(unit)} datasets, {first} … {last}"
-
-
-def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
+def back_up_unit(run: BackUpRun, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
     """Back up each dataset of a unit, whatever becomes of the others.
 
     Returns:
@@ -126,7 +104,9 @@ def back_up_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Excep
     return outcomes, errors
 
 
-def worth_retrying(run: Run, unit: Unit, errors: Sequence[Exception], *, wait: timedelta) -> bool:
+def worth_retrying(
+    run: BackUpRun, unit: Unit, errors: Sequence[Exception], *, wait: timedelta
+) -> bool:
     """Whether another attempt can help, and ends in time; a person who started it sees at once."""
     if run.manual or all(isinstance(error, ConfigurationInvalid) for error in errors):
         return False
@@ -135,7 +115,7 @@ def worth_retrying(run: Run, unit: Unit, errors: Sequence[Exception], *, wait: t
 
 
 def summarize(
-    run: Run, chosen: Sequence[Unit] | None, done: Sequence[Sequence[dict[str, Any]]]
+    run: BackUpRun, chosen: Sequence[Unit] | None, done: Sequence[Sequence[dict[str, Any]]]
 ) -> bool:
     """Log one table of all datasets of the run, worst first, and each one's sentence.
 
@@ -171,7 +151,7 @@ def summarize(
     return not setting.warnings and completed >= set(names)
 
 
-def _is_completed(run: Run, dataset: DueDataset, found: Assessment) -> bool:
+def _is_completed(run: BackUpRun, dataset: DueDataset, found: Assessment) -> bool:
     """Whether the ledger knows better than the tasks, which tell nothing when others failed."""
     if run.manual:
         return found.committed_at is not None and found.committed_at > run.tick
@@ -194,7 +174,7 @@ def _not_begun(setting: Setting, name: str, error: Exception) -> str:
 
 
 def _told(
-    run: Run, found: Assessment, outcomes: dict[str, Outcome], completed: set[str]
+    run: BackUpRun, found: Assessment, outcomes: dict[str, Outcome], completed: set[str]
 ) -> Assessment:
     """How a dataset stands, with what this run did about it."""
     row = found.row
@@ -215,12 +195,12 @@ def _told(
     return replace(found, row=replace(row, verdict=verdict, what=what), sentence=told)
 
 
-def _tells_of(run: Run, head: Record) -> bool:
+def _tells_of(run: BackUpRun, head: Record) -> bool:
     """Whether the newest record is about the failure of this run, and not of an earlier one."""
     return head.kind in _WITHOUT_POINT and head.happened_at >= run.tick - SKEW
 
 
-def _back_up_one(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:
+def _back_up_one(setting: Setting, run: BackUpRun, dataset: DueDataset) -> Outcome:
     progress = Progress()
     begun = now()
 
@@ -239,19 +219,7 @@ def _back_up_one(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:
         )
 
 
-def _chosen(found: Sequence[DueDataset], run: Run) -> list[DueDataset]:
-    if not run.names:
-        return [dataset for dataset in found if dataset.due or run.manual]
-    known = {dataset.name: dataset for dataset in found}
-    if unknown := [name for name in run.names if name not in known]:
-        raise ConfigurationInvalid(
-            f"{', '.join(unknown)}: no such dataset in class {run.data_class}",
-            hint=f"there are: {', '.join(known) or 'none'}",
-        )
-    return [known[name] for name in run.names]
-
-
-def _require_proof(setting: Setting, run: Run) -> None:
+def _require_proof(setting: Setting, run: BackUpRun) -> None:
     """Keep the policy that is valid; of one that is not, and is all there is, prove this class."""
     if not setting.warnings:
         keep(setting)

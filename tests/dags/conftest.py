@@ -47,13 +47,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_datasets(site: Path, entries: dict[str, dict[str, object]]) -> None:
+def write_datasets(site: Path, entries: dict[str, dict[str, object]], **more: object) -> None:
     """Write datasets.yaml (JSON is YAML) with a local vault and these entries."""
     document = {
         "key": {"provider": "local", "connection": "backup_master_key"},
         "signing_key": {"connection": "backup_signing_key"},
         "vaults": {"primary": {"url": f"file://{site}/vault"}},
         "datasets": entries,
+        **more,
     }
     (site / "config" / "datasets.yaml").write_text(json.dumps(document))
 

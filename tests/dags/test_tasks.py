@@ -20,7 +20,7 @@ from include.backup.vault.owners import Owner
 from include.orchestration import setting as orchestration_setting
 from include.orchestration import tasks
 from include.orchestration.dags import MAX_RETRY_DELAY, _next_delay, _retries
-from include.orchestration.tasks import Run
+from include.orchestration.tasks import BackUpRun
 from tests.dags.conftest import entry, write_datasets
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ def _without_airflow(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orchestration_setting, "connection", environment.connection)
 
 
-def scheduled(*, hours_ago: float = 0.0, method: Method = Method.INCREMENTAL) -> Run:
+def scheduled(*, hours_ago: float = 0.0, method: Method = Method.INCREMENTAL) -> BackUpRun:
     """A run of the schedule, begun after its tick."""
     tick = datetime.now(UTC) - timedelta(hours=hours_ago)
-    return Run(data_class="critical", method=method, owner="airflow/tests", tick=tick, manual=False)
+    return BackUpRun(
+        data_class="critical", method=method, owner="airflow/tests", tick=tick, manual=False
+    )
 
 
 def test_a_late_run_has_its_whole_time(site: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_task_that_left_no_record_is_not_blamed_for_an_older_failure(
     write_datasets(site, {"gone": gone})
     first = scheduled(hours_ago=2)
     tasks.back_up_unit(first, tasks.find_due(first)[0])
-    later = Run(
+    later = BackUpRun(
         data_class="critical",
         method=Method.INCREMENTAL,
         owner="airflow/tests",
@@ -196,7 +198,7 @@ def test_each_class_is_proved_whatever_the_others_promise(site: Path) -> None:
     policy = policy.replace("    rpo: 7 days", '    rpo: 7 days\n    schedule: "0 1 1 * *"')
     (site / "config" / "policy.yaml").write_text(policy)
     write_datasets(site, {"crm": {**entry(site, "crm"), "class": "important"}})
-    run = Run(
+    run = BackUpRun(
         data_class="important",
         method=Method.INCREMENTAL,
         owner="airflow/tests",

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.tested import tested
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.table import Row
+from include.backup.evidence.tested import Tested
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -41,6 +43,7 @@ class Assessment:
     failure: str = ""
     last_slots: Mapping[Method, datetime | None] = field(default_factory=dict)  # completed ones
     committed_at: datetime | None = None  # the newest recovery point
+    tested: Tested  # how restores of it stand
 
     def to_json(self) -> dict[str, Any]:
         """As ``status --json`` prints it: see JSON.md."""
@@ -63,6 +66,16 @@ class Assessment:
             "failures": self.failures,
             "failure": self.failure,
             "sentence": self.sentence,
+            "tested": {
+                "verdict": str(self.tested.verdict),
+                "reason": self.tested.what,
+                "at": _text(self.tested.at),
+                "level": self.tested.level,
+                "passed": self.tested.passed,
+                "forecast_seconds": _seconds(self.tested.forecast),
+                "rto_seconds": _seconds(self.tested.limit),
+                "next_due_at": _text(self.tested.next_due_at),
+            },
         }
 
 
@@ -81,7 +94,8 @@ def _assess(setting: Setting, name: str) -> Assessment:
         head = place.ledger.head()
         state = place.state()
     except BackupError as error:
-        return Assessment(row=_unknown(setting, name, str(error)), failure=error.message)
+        row = _unknown(setting, name, str(error))
+        return Assessment(row=row, failure=error.message, tested=_unknown_tested(row, setting))
     judged = place.judgement(state, now)
     age = state.age(now)
     copies = place.copies(state, now)
@@ -107,6 +121,19 @@ def _assess(setting: Setting, name: str) -> Assessment:
         failure=state.failure,
         last_slots={method: state.last_slot(method, now=now) for method in Method},
         committed_at=state.newest_point.committed_at if state.newest_point else None,
+        tested=tested(place, state, now),
+    )
+
+
+def _unknown_tested(row: Row, setting: Setting) -> Tested:
+    classes = {one.name: one for one in setting.policy.classes}
+    known = classes.get(row.data_class)
+    return Tested(
+        verdict=Verdict.NOT_TESTED,
+        data_class=row.data_class,
+        dataset=row.dataset,
+        limit=known.rto if known else None,
+        what=row.what,
     )
 
 

@@ -1,22 +1,24 @@
-"""Which datasets of a class a tick finds due, by what their ledgers say."""
+"""Which datasets of a class a tick finds due for a backup or a verification, by their ledgers."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
+from include.backup.evidence.wording import moment
 from include.backup.policy.due import due
 from include.backup.policy.model import Method
-from include.backup.policy.schedule import full_schedule, schedule_of
+from include.backup.policy.schedule import full_schedule, schedule_of, verification_schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from include.backup.actions.setting import Setting
+    from include.backup.policy.slots import Schedule
 
 _READERS = 8
 
@@ -64,13 +66,7 @@ def due_datasets(
     An entry that is not valid, and one whose ledger cannot be read, is due: its own task shall
     say what is wrong with it, in red. Where not even its class can be read, that is in every class.
     """
-    good = [
-        name
-        for name, dataset in setting.datasets.good.items()
-        if dataset.data_class == data_class and dataset.retired is None
-    ]
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda name: _judge(setting, name, method, tick), good))
+    found = _each(setting, data_class, lambda name: _judge(setting, name, method, tick))
     own_method = method is setting.policy.data_class(data_class).method
     bad = [
         DueDataset(name=name, due=True, reason=str(error))
@@ -78,6 +74,51 @@ def due_datasets(
         if own_method and error.data_class in {"", data_class}
     ]
     return sorted([*found, *bad], key=lambda dataset: dataset.name)
+
+
+def due_verifications(setting: Setting, *, data_class: str, tick: datetime) -> list[DueDataset]:
+    """Judge of every dataset of a class whether restores of it are to be tried (3.4), by name.
+
+    One that did not pass is due again: a control that fails stays red until it passes.
+    """
+    return _each(setting, data_class, lambda name: _judge_verification(setting, name, tick))
+
+
+def _each(
+    setting: Setting, data_class: str, judge: Callable[[str], DueDataset]
+) -> list[DueDataset]:
+    good = sorted(
+        name
+        for name, dataset in setting.datasets.good.items()
+        if dataset.data_class == data_class and dataset.retired is None
+    )
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(judge, good))
+
+
+def _judge_verification(setting: Setting, name: str, tick: datetime) -> DueDataset:
+    now = setting.clock()
+    own = setting.policy.data_class(setting.datasets.good[name].data_class)
+    schedule = verification_schedule(setting.policy, own, dataset=name)
+    last_slot, trouble = None, ""
+    try:
+        place = DatasetVault.open(setting, name)
+        place.require_history()
+        state = place.state()
+    except BackupError as error:
+        trouble = f"its ledger cannot be read: {error}"
+    else:
+        last = state.verification
+        if not state.sound_points:
+            reason = "there is no sound recovery point; the DAG of its backups says why"
+            return DueDataset(name=name, due=False, reason=reason)
+        if last is not None and last.passed:
+            last_slot = schedule.newest_slot(last.at)
+        elif last is not None:
+            trouble = f"the verification of {moment(last.at)} did not pass"
+        else:
+            trouble = "it was never verified"
+    return _due_dataset(name, schedule, last_slot, tick, now, within=own.rto, trouble=trouble)
 
 
 def _judge(setting: Setting, name: str, method: Method, tick: datetime) -> DueDataset:
@@ -96,12 +137,23 @@ def _judge(setting: Setting, name: str, method: Method, tick: datetime) -> DueDa
     except BackupError as error:
         # Its task looks again, and does nothing if the slot is completed.
         trouble = f"its ledger cannot be read: {error}"
+    return _due_dataset(
+        name, schedule, last_slot, tick, now, within=own.complete_within, trouble=trouble
+    )
+
+
+def _due_dataset(
+    name: str,
+    schedule: Schedule,
+    last_slot: datetime | None,
+    tick: datetime,
+    now: datetime,
+    *,
+    within: timedelta,
+    trouble: str,
+) -> DueDataset:
     judged = due(
-        schedule,
-        last_completed_slot=last_slot,
-        tick=tick,
-        complete_within=own.complete_within,
-        now=now,
+        schedule, last_completed_slot=last_slot, tick=tick, complete_within=within, now=now
     )
     return DueDataset(
         name=name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions import assess as assess_action
 from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
+from include.backup.actions import report as report_action
 from include.backup.actions import restore as restore_action
 from include.backup.actions import verify as verify_action
 from include.backup.actions.choosing import Order
@@ -26,6 +27,7 @@ from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.sentences import STORED_BEFORE
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import table
+from include.backup.evidence.tested import tested_table
 from include.backup.evidence.wording import count, moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -170,6 +172,20 @@ def verify(options: argparse.Namespace) -> int:
     return 0 if outcome.details["passed"] else 1
 
 
+def report(options: argparse.Namespace) -> int:
+    """The page about a verification: into a file, or printed."""
+    record, page = report_action.report(_setting(options), options.dataset, act=options.act or "")
+    if options.to is None:
+        sys.stdout.write(page.decode())
+        return 0
+    path = Path(options.to)
+    with path.open("xb") as file:  # what is there is not replaced
+        path.chmod(0o600)
+        file.write(page)
+    print(f"{path}: the verification of {moment(record.happened_at)} ({record.act})")
+    return 0
+
+
 def status(options: argparse.Namespace) -> int:
     """Every dataset against its objectives; exit 1 if one is broken."""
     setting = _setting(options)
@@ -181,6 +197,7 @@ def status(options: argparse.Namespace) -> int:
         print_json([assessment.to_json() for assessment in found])
     else:
         print(table([assessment.row for assessment in found]))
+        print(f"\n{tested_table([assessment.tested for assessment in found])}")
     broken = any(assessment.row.verdict is Verdict.BROKEN for assessment in found)
     return 1 if broken else 0
 

@@ -155,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     _restore(verb("restore", commands.restore, "put a recovery point back"))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
     _verify(verb("verify", commands.verify, "restore recovery points on trial and look at them"))
+    _report(verb("report", commands.report, "the page about a verification, for people"))
     status = verb("status", commands.status, "every dataset against its objectives")
     _json(status)
     _keys(
@@ -265,6 +266,12 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="of a draw that is to be repeated")
     _json(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    _dataset(parser)
+    parser.add_argument("--act", type=given, metavar="ID", help="else the newest verification")
+    parser.add_argument("--to", metavar="FILE.html", help="a new file; else it is printed")
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:

@@ -107,7 +107,7 @@ class Fields:
         self, document: object, *, what: str, error: type[BackupError] = LedgerBroken
     ) -> None:
         self._what = what
-        self._error = error
+        self.error = error
         if not isinstance(document, dict):
             raise error(f"{what} is no object")
         self._document: JsonObject = document
@@ -116,10 +116,10 @@ class Fields:
         """Refuse a document that lacks a required field or has an unknown one."""
         for name in required:
             if name not in self._document:
-                raise self._error(f"{self._what}: field {name} is missing")
+                raise self.error(f"{self._what}: field {name} is missing")
         for name in self._document:
             if name not in required and name not in optional:
-                raise self._error(f"{self._what}: field {name[:40]!r} is unknown")
+                raise self.error(f"{self._what}: field {name[:40]!r} is unknown")
 
     def text(self, name: str, default: str | None = None, *, shape: str = "") -> str:
         """A text; `shape` is a regular expression for all of it."""
@@ -172,7 +172,7 @@ class Fields:
 
     def refuse(self, name: str, value: object) -> NoReturn:
         """Say that a field does not hold what it must."""
-        raise self._error(f"{self._what}: field {name} holds {str(value)[:60]!r}")
+        raise self.error(f"{self._what}: field {name} holds {str(value)[:60]!r}")
 
     def _typed(self, name: str, kind: type[Scalar], default: Scalar | None) -> Scalar:
         if name not in self._document and default is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-_WORST_FIRST: Final = (Verdict.BROKEN, Verdict.AT_RISK, Verdict.NOT_TESTED, Verdict.KEPT)
+WORST_FIRST: Final = (Verdict.BROKEN, Verdict.AT_RISK, Verdict.NOT_TESTED, Verdict.KEPT)
 _HEADINGS: Final = ("verdict", "dataset", "newest copy", "age", "limit", "what happened")
 _BETWEEN: Final = "  "
 
@@ -38,16 +38,20 @@ def table(rows: Sequence[Row]) -> str:
     No line ends in spaces; the last line is "N of M kept".
     """
     ordered = sorted(
-        rows, key=lambda row: (_WORST_FIRST.index(row.verdict), row.data_class, row.dataset)
+        rows, key=lambda row: (WORST_FIRST.index(row.verdict), row.data_class, row.dataset)
     )
-    cells = [_HEADINGS, *map(_cells, ordered)]
+    lines = aligned([_HEADINGS, *map(_cells, ordered)])
+    kept = sum(row.verdict is Verdict.KEPT for row in rows)
+    return "\n".join([*(lines if rows else ()), f"{kept} of {len(rows)} kept"])
+
+
+def aligned(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines whose columns stand below one another; none ends in spaces."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
+    return [
         _BETWEEN.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
-    kept = sum(row.verdict is Verdict.KEPT for row in rows)
-    return "\n".join([*(lines if rows else ()), f"{kept} of {len(rows)} kept"])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -20,10 +20,11 @@ from include.backup.policy.model import DataClass, Method, Policy
 from include.backup.policy.slots import Cron, Schedule, grid, parse_schedule
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import time, timedelta
 
 MARGIN: Final = HOUR
 SPREAD_DAYS: Final = 7  # the fulls of many datasets are spread over a week
+VERIFICATION_HOURS: Final = 3  # after the backups
 
 
 class Underivable(PolicyInvalid):
@@ -79,7 +80,7 @@ def schedule_of(data_class: DataClass, *, dataset: str = "") -> Schedule:
     else:
         interval = derived_interval(data_class)
     if data_class.method is Method.FULL:
-        return _spread(interval, data_class, dataset)
+        return _spread(interval, data_class.start_at, dataset)
     return grid(interval, start_at=data_class.start_at)
 
 
@@ -93,12 +94,19 @@ def full_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -
     """
     if data_class.method is Method.FULL:
         return schedule_of(data_class, dataset=dataset)
-    return _spread(policy.full_backups.interval, data_class, dataset)
+    return _spread(policy.full_backups.interval, data_class.start_at, dataset)
 
 
-def _spread(interval: timedelta, data_class: DataClass, dataset: str) -> Schedule:
+def verification_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -> Schedule:
+    """When restores of a dataset are tried (3.4): some hours after its backups begin."""
+    start_at = data_class.start_at
+    later = start_at.replace(hour=(start_at.hour + VERIFICATION_HOURS) % 24)
+    return _spread(policy.restore_tests.interval, later, dataset)
+
+
+def _spread(interval: timedelta, start_at: time, dataset: str) -> Schedule:
     """A grid shifted by whole days, the same for a name at every time and on every machine."""
     days = max(1, min(SPREAD_DAYS, interval // DAY)) if not interval % DAY else 1
     digest = hashlib.sha256(dataset.encode()).digest()
     days_later = int.from_bytes(digest[:8], "big") % days if dataset else 0
-    return grid(interval, start_at=data_class.start_at, days_later=days_later)
+    return grid(interval, start_at=start_at, days_later=days_later)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from include.backup.format.times import text_of_datetime
+from include.backup.vault.verification import measured_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.wording import Several
     from include.backup.policy.model import Method
-    from include.backup.vault.verification import Level
+    from include.backup.policy.objectives import Verdict
+    from include.backup.vault.verification import Level, Measured
 
 
 _MOST_NOTED: Final = 100  # written out in a record; the number of all is there as well
@@ -112,10 +114,22 @@ def damaged(generations: Sequence[str]) -> dict[str, object]:
 
 
 def verified(
-    *, proved: Sequence[str], level: Level, passed: bool, slot: datetime | None
+    *,
+    proved: Sequence[str],
+    level: Level,
+    verdict: Verdict,
+    passed: bool,
+    restores: Sequence[Measured],
+    slot: datetime | None,
 ) -> dict[str, object]:
     """The body of `verified`: the snapshots that were proved, and how deep all were looked at."""
-    body: dict[str, object] = {"proved": list(proved), "level": str(level), "passed": passed}
+    body: dict[str, object] = {
+        "proved": list(proved),
+        "level": str(level),
+        "verdict": str(verdict),
+        "passed": passed,
+        "restores": measured_json(restores),
+    }
     if slot is not None:
         body["slot"] = text_of_datetime(slot)
     return body

@@ -34,10 +34,11 @@ from include.backup.errors import LeaseLost, RecordRefused
 from include.backup.evidence.fields import Fields
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
+from include.backup.policy.objectives import Verdict
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
-from include.backup.vault.verification import Level, Verification
+from include.backup.vault.verification import MOST_MEASURED, Level, Verification, measured_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,11 +250,15 @@ def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
             for point in generation.points
         )
         state = _with(state, replace(generation, points=points))
+    known = state.verification.restores if state.verification else ()
+    measured = measured_of(fields) if entry.act is not None else ()  # a second end is evidence
     verification = Verification(
         at=at,
         slot=fields.moment_or_none("slot"),
         level=Level(fields.text("level", shape="|".join(Level))),
+        verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
         passed=fields.flag("passed"),
+        restores=(*known, *measured)[-MOST_MEASURED:],
     )
     return replace(state, verification=verification)
 

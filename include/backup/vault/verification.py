@@ -1,10 +1,12 @@
 """What a dataset's ledger knows of its verifications: the newest, and what is to be proved next.
 
-    verification = {at, slot?, level, passed}
+    verification = {at, slot?, level, verdict, passed, restores: [{bytes, seconds}, ...]}
 
 A verification proves recovery points by restoring them (3.4). How deep it looked is its level:
 `bytes` (every block read and compared with its id), `facts` (restored, and compared with what the
 recovery point says of itself), `expectations` (what its users say of their data holds as well).
+
+The newest restores are measured: from them it is forecast how long the next one takes (4.2).
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
+from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +41,16 @@ class Level(StrEnum):
         return min(levels, key=list(cls).index)
 
 
+MOST_MEASURED: Final = 4  # restores, the newest last
+
+
+class Measured(NamedTuple):
+    """How long one restore took: whole seconds, at least one."""
+
+    size_bytes: int
+    seconds: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """The newest verification of a dataset."""
@@ -45,14 +58,18 @@ class Verification:
     at: datetime  # of its end
     slot: datetime | None  # what it completes on the schedule; None when a person asked for it
     level: Level  # the lowest that any of its recovery points was looked at
-    passed: bool
+    verdict: Verdict
+    passed: bool  # nothing was wrong, and everything could be looked at
+    restores: tuple[Measured, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """As in the state."""
         document: dict[str, object] = {
             "at": text_of_datetime(self.at),
             "level": str(self.level),
+            "verdict": str(self.verdict),
             "passed": self.passed,
+            "restores": measured_json(self.restores),
         }
         if self.slot is not None:
             document["slot"] = text_of_datetime(self.slot)
@@ -66,13 +83,34 @@ class Verification:
             LedgerBroken: names `what` and the field.
         """
         fields = Fields(document, what=what)
-        fields.only(("at", "level", "passed"), ("slot",))
+        fields.only(("at", "level", "verdict", "passed", "restores"), ("slot",))
         return cls(
             at=fields.moment("at"),
             slot=fields.moment_or_none("slot"),
             level=Level(fields.text("level", shape="|".join(Level))),
+            verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
             passed=fields.flag("passed"),
+            restores=measured_of(fields),
         )
+
+
+def measured_json(restores: Iterable[Measured]) -> list[dict[str, int]]:
+    """Restores as records and states hold them."""
+    return [{"bytes": one.size_bytes, "seconds": one.seconds} for one in restores]
+
+
+def measured_of(fields: Fields) -> tuple[Measured, ...]:
+    """Read what `measured_json` made, from the field `restores`.
+
+    Raises:
+        LedgerBroken.
+    """
+    found = []
+    for row in fields.rows("restores"):
+        one = Fields(row, what="a restore that was measured", error=fields.error)
+        one.only(("bytes", "seconds"))
+        found.append(Measured(one.number("bytes"), one.number("seconds", least=1)))
+    return tuple(found)
 
 
 class Chosen(NamedTuple):

@@ -67,13 +67,13 @@ class Shell:
         """The file of the newest record of a dataset."""
         return max((self.site / "vault" / "datasets" / dataset / "ledger").iterdir())
 
-    def datasets(self, entries: str) -> None:
-        """Write datasets.yaml with these entries."""
+    def datasets(self, entries: str, more: str = "") -> None:
+        """Write datasets.yaml with these entries, and more before them."""
         (self.site / "config" / "datasets.yaml").write_text(
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
             f"vaults: {{primary: {{url: 'file://{self.site}/vault'}}}}\n"
-            f"datasets:{entries.format(site=self.site)}"
+            f"{more}datasets:{entries.format(site=self.site)}"
         )
 
 

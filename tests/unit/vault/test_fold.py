@@ -12,12 +12,13 @@ from include.backup.evidence.fields import canonical
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.signing import Signer
+from include.backup.policy.objectives import Verdict
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault import bodies
 from include.backup.vault.fold import fold_json
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.state import DatasetState
-from include.backup.vault.verification import Level
+from include.backup.vault.verification import Level, Measured
 from tests.unit.vault.samples import (
     DAY,
     FULL,
@@ -190,7 +191,14 @@ def test_end_of_an_act_closes_it_and_comes_never_too_late(kind: Kind) -> None:
     life = Life()
     life.begin("a", action="restore", method=None)
     life.begin("b")
-    verified = bodies.verified(proved=[], level=Level.FACTS, passed=True, slot=None)
+    verified = bodies.verified(
+        proved=[],
+        level=Level.FACTS,
+        verdict=Verdict.KEPT,
+        passed=True,
+        restores=[Measured(7, 1)],
+        slot=None,
+    )
     body = verified if kind is Kind.VERIFIED else {}
     life.record(kind, "a", body)
     after = life.state
@@ -267,8 +275,19 @@ def test_nothing_builds_on_a_damaged_generation() -> None:
         ("failed", {"reason": 1}, "field reason"),
         ("checked", {"damaged": "all"}, "field damaged"),
         ("checked", {"damaged": [1]}, "field damaged"),
-        ("verified", {"level": "facts", "passed": 1}, "field passed"),
+        ("verified", {"level": "facts", "verdict": "KEPT", "passed": 1}, "field passed"),
+        ("verified", {"level": "facts", "verdict": "GOOD", "passed": True}, "field verdict"),
         ("verified", {"level": "hope", "passed": True}, "field level"),
+        (
+            "verified",
+            {
+                "level": "facts",
+                "verdict": "KEPT",
+                "passed": True,
+                "restores": [{"bytes": 1, "seconds": 0}],
+            },
+            "field seconds",
+        ),
         ("reviewed", {}, "the ledger of the policy"),
         ("exploded", {}, "'exploded' is no kind of record"),
     ],

@@ -1,0 +1,55 @@
+"""How restores of datasets stand (3.4, 4.2): one line each, worst first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.backup.evidence.table import WORST_FIRST, aligned
+from include.backup.evidence.wording import moment, one_line
+from include.backup.policy.durations import format_duration
+from include.backup.policy.objectives import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+_HEADINGS = ("verdict", "dataset", "last tested", "level", "forecast", "RTO", "what is known")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """One dataset."""
+
+    verdict: Verdict
+    data_class: str
+    dataset: str
+    at: datetime | None = None  # of the end of the newest verification
+    level: str = ""
+    passed: bool = False
+    forecast: timedelta | None = None  # of a restore, from those that were measured
+    limit: timedelta | None = None  # the RTO; None: nobody knows its class
+    next_due_at: datetime | None = None
+    what: str
+
+
+def tested_table(rows: Sequence[Tested]) -> str:
+    """The rows, worst first and then by name, and how many are tested; see table.table."""
+    ordered = sorted(
+        rows, key=lambda row: (WORST_FIRST.index(row.verdict), row.data_class, row.dataset)
+    )
+    lines = aligned([_HEADINGS, *map(_cells, ordered)]) if rows else []
+    tested = sum(row.verdict is Verdict.KEPT for row in rows)
+    return "\n".join([*lines, f"{tested} of {len(rows)} tested"])
+
+
+def _cells(row: Tested) -> tuple[str, ...]:
+    return (
+        str(row.verdict),
+        f"{row.data_class}/{row.dataset}",
+        "never" if row.at is None else moment(row.at),
+        row.level,
+        "" if row.forecast is None else format_duration(row.forecast),
+        "" if row.limit is None else format_duration(row.limit),
+        one_line(row.what),
+    )

@@ -1,0 +1,121 @@
+"""What the tasks of a verification DAG do (3.4). Imported in tasks only: the engine is heavy."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.actions.assess import assess
+from include.backup.actions.due import DueDataset, due_verifications
+from include.backup.actions.outcome import Outcome, hint_of, reason_of
+from include.backup.actions.verify import VerifyOrder, verify
+from include.backup.cli.environment import now
+from include.backup.cli.progress_line import progress_text
+from include.backup.cli.stopping import sigterm_stops
+from include.backup.errors import BackupError
+from include.backup.evidence.sentences import Subject
+from include.backup.evidence.tested import tested_table
+from include.backup.evidence.verify_sentences import verification_failed
+from include.backup.evidence.wording import one_line
+from include.backup.repository.progress import Progress
+from include.orchestration.runs import chosen_of, units
+from include.orchestration.setting import task_setting
+from include.orchestration.watching import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.backup.actions.setting import Setting
+    from include.orchestration.runs import Run, Unit
+
+log = logging.getLogger("holdfast")
+_PROGRESS_SECONDS: Final = 10.0
+
+
+def find_due(run: Run) -> list[Unit]:
+    """Say of which datasets restores are to be tried now, and log why, or why not.
+
+    Raises:
+        ConfigurationInvalid: a name that was asked for is no dataset of the class.
+    """
+    setting = task_setting(run.owner)
+    found = due_verifications(setting, data_class=run.data_class, tick=run.tick)
+    chosen = chosen_of(found, run)
+    for dataset in found:
+        log.info("%s: %s", dataset.name, dataset.reason)
+    if not chosen:
+        log.info("3.4 · %s · no restore is to be tried now", run.data_class)
+    return units([dataset.to_json() for dataset in chosen])
+
+
+def verify_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
+    """Verify each dataset of a unit, whatever becomes of the others.
+
+    Returns:
+        The outcomes as plain values, and why others could not be looked at.
+    """
+    setting = task_setting(run.owner)
+    outcomes: list[dict[str, Any]] = []
+    errors: list[Exception] = []
+    for document in unit:
+        dataset = DueDataset.of_json(document)
+        try:
+            with sigterm_stops():
+                outcome, faults = _verify_one(setting, run, dataset)
+        except KeyboardInterrupt as stopped:
+            told = getattr(stopped, "outcome", None)
+            log.error("%s", told.sentence if told else f"{dataset.name}: stopped")  # noqa: TRY400
+            raise BackupError("the task was ended from outside") from None
+        except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
+            told = getattr(error, "outcome", None)
+            sentence = told.sentence if told else _not_begun(setting, dataset.name, error)
+            log.error("%s", sentence)  # noqa: TRY400  the sentence says all there is to say
+            errors.append(error)
+            continue
+        for fault in faults:
+            log.error("fault: %s", one_line(fault))
+        log.info("%s", outcome.sentence)
+        outcomes.append(outcome.to_json())
+    return outcomes, errors
+
+
+def unmet(outcomes: Sequence[dict[str, Any]]) -> list[str]:
+    """The datasets that did not pass."""
+    return [one["dataset"] for one in outcomes if not one["details"]["passed"]]
+
+
+def summarize(run: Run, chosen: Sequence[Unit] | None) -> bool:
+    """Log how restores of every dataset of the run stand, worst first, by the ledgers.
+
+    Returns:
+        Whether all of them passed.
+    """
+    if chosen is None:
+        log.error("NOT TESTED 3.4 · %s · see the log of `due`", run.data_class)
+        return False
+    names = [DueDataset.of_json(document).name for unit in chosen for document in unit]
+    if not names:
+        log.info("no restore was to be tried: none was due in class %s", run.data_class)
+        return True
+    found = [one.tested for one in assess(task_setting(run.owner), names)]
+    log.info("%s", "\n" + tested_table(found))
+    return all(one.passed and one.at is not None and one.at >= run.tick for one in found)
+
+
+def _verify_one(setting: Setting, run: Run, dataset: DueDataset) -> tuple[Outcome, list[str]]:
+    progress = Progress()
+    begun = now()
+
+    def tell() -> None:
+        elapsed = (now() - begun).total_seconds()
+        log.info("%s: %s", dataset.name, progress_text(progress, elapsed_seconds=elapsed))
+
+    with Watching(tell, every_seconds=_PROGRESS_SECONDS):
+        order = VerifyOrder(slot=None if run.manual else dataset.slot)
+        return verify(setting, dataset.name, order, progress=progress)
+
+
+def _not_begun(setting: Setting, name: str, error: Exception) -> str:
+    dataset = setting.datasets.good.get(name)
+    subject = Subject(data_class=dataset.data_class if dataset else "?", dataset=name)
+    return verification_failed(subject, reason=reason_of(error), hint=hint_of(error))
