@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _COLOURS: Final = {
     "KEPT": "#1a6b3c", "BROKEN": "#a3201d", "AT RISK": "#8a5a00", "NOT TESTED": "#4b5563",
 }  # fmt: skip
+_NUMBERS: Final = frozenset({
+    "Size", "Restored in", "Compared in", "Judged in", "Looked at", "Not so",
+})  # fmt: skip
 _STYLE: Final = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 62rem; margin: 2rem auto;
@@ -32,10 +35,11 @@ h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2re
 .sub { color: #52606d; margin: 0 0 1rem; } .sentence { border-left: 4px solid #cbd2d9;
   padding: .3rem 0 .3rem 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th { text-align: left; font-weight: 600; color: #52606d; border-bottom: 2px solid #cbd2d9; }
-th, td { padding: .35rem .7rem .35rem 0; vertical-align: top; }
-td { border-bottom: 1px solid #e4e7eb; overflow-wrap: anywhere; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { text-align: left; font-weight: 600; color: #52606d; }
+th, td { padding: .35rem .9rem .35rem 0; vertical-align: top; border-bottom: 1px solid #e4e7eb;
+  overflow-wrap: break-word; }
+thead th { border-bottom: 2px solid #cbd2d9; } tbody th { width: 17rem; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .yes { color: #1a6b3c; } .no { color: #a3201d; font-weight: 600; } .open { color: #8a5a00; }
 .bar { background: #e4e7eb; height: .55rem; border-radius: .3rem; overflow: hidden; }
 .bar i { display: block; height: 100%; background: #3e7cb1; } .bar i.late { background: #a3201d; }
@@ -149,7 +153,7 @@ def _expectations(points: Sequence[Mapping[str, Any]]) -> Iterable[str]:
             (
                 f"<code>{one['snapshot'][:8]}</code>",
                 escape(each["of"]),
-                escape(each["expected"]),
+                escape(_in_words(each["expected"])),
                 _met(each),
                 _number(f"{each['looked_at']:,}" if "looked_at" in each else ""),
                 _number(f"{each['not_so']:,}" if "not_so" in each else ""),
@@ -164,6 +168,13 @@ def _expectations(points: Sequence[Mapping[str, Any]]) -> Iterable[str]:
             yield _table(head, rows)
         elif by == "users":
             yield "<h2>What users expect</h2><p>Nobody has written anything down.</p>"
+
+
+def _in_words(expected: str) -> str:
+    """Without what only programs need: the name of an expectation reads as its words."""
+    kind, _, arguments = expected.partition(" ")
+    words = kind.removeprefix("expect_").replace("_", " ")
+    return f"{words} {arguments}".rstrip()
 
 
 def _met(each: Mapping[str, Any]) -> str:
@@ -196,7 +207,9 @@ def _footer(act: str, details: Mapping[str, Any]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = "".join(f"<th>{name}</th>" for name in head)
+    columns = "".join(
+        f'<th class="n">{name}</th>' if name in _NUMBERS else f"<th>{name}</th>" for name in head
+    )
     body = "".join(
         "<tr>" + "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in row)
         + "</tr>"

@@ -126,7 +126,7 @@ def _faults(one: Looked) -> str:
 
 def _unjudged(one: Looked) -> str:
     told = count(one.unjudged.total, "expectation")
-    return f"of that of {moment(one.taken_at)} {told} could not be judged: {some_of(one.unjudged)}"
+    return f"{told} of that of {moment(one.taken_at)} could not be judged: {some_of(one.unjudged)}"
 
 
 def _time(looked: Sequence[Looked], extent: Extent, *, late: bool) -> str:

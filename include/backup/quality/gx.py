@@ -29,6 +29,8 @@ _COUNTED: Final = ("expect_table_row_count", "expect_table_column_count", "unexp
 _ERROR: Final = re.compile(r"^(?:\w+\.)*(\w+)(?::|$)", re.MULTILINE)
 _NO_COLUMN: Final = re.compile(r'The column "([^"]*)" in BatchData does not exist')
 _MOST_TOLD: Final = 3  # of what is wrong with arguments
+# Their errors quote values; and one of them thinks that everybody wants to know of it.
+_QUIET: Final = ("great_expectations", "great_expectations.data_context.types.base", "sqlalchemy")
 _COUNTS: Final = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
 
@@ -41,8 +43,8 @@ class Judge:
             ProgressBarsConfig,
         )
 
-        for name in ("great_expectations", "sqlalchemy"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # their errors quote values
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._gx = gx
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)

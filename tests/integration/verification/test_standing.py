@@ -98,7 +98,7 @@ def test_the_page_says_what_the_record_says(site: Trial) -> None:
     record, page = report(site.setting(), "crm", act=outcome.details["act"][:8])
     text = page.decode()
     assert record.body["report_sha256"] == outcome.details["report_sha256"]
-    for told in ("KEPT", "critical/crm", "expect_column_values_to_be_unique", record.act):
+    for told in ("KEPT", "critical/crm", "column values to be unique (column: id)", record.act):
         assert told in text
     assert not re.search(r"<script|https?://|src=|href=|@import|url\(", text)
     assert "Ann" not in text
