@@ -1,7 +1,8 @@
 """`make demo`: the main job on real data, through a real Airflow scheduler, in ./.demo.
 
-Fulls of every class, one of them killed with -9 and resumed; data changes; incrementals; one point
-restored by us and by stock restic, and compared with the source byte for byte.
+Fulls of every class, one of them killed with -9 and resumed; data changes; incrementals; restores
+tried, compared and judged, as each quarter; one point restored by us and by stock restic, and
+compared with the source byte for byte.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from include.backup.cli.airflow_pools import pool_of
 from include.backup.evidence.wording import moment, size
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
-from include.orchestration.names import dag_id
+from include.orchestration.names import dag_id, verify_dag_id
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import LOCK, ROOT, Site, SiteError, end_leftovers, only_one, running
 from scripts.demo_data import DemoData
@@ -118,6 +119,7 @@ class Demo:
             self._fulls(api, policy)
             self._tell(f"a day passes: {self._data.change()}")
             self._incrementals(api, policy)
+            self._verify(api, policy)
         self._tell("Airflow has ended; what follows needs the vault and the keys alone")
         if self._database is None:
             self._restore("flights")
@@ -143,10 +145,11 @@ class Demo:
         for data_class in policy.classes:
             api.make_pool(pool_of(data_class.name), 2, f"{data_class.name} backups at a time")
             expected += [dag_id(data_class.name, method) for method in _methods(data_class)]
+            expected.append(verify_dag_id(data_class.name))
         api.wait_for_dags(expected)
         for dag in expected:
             api.unpause(dag)
-        self._tell(f"{len(expected)} backup DAGs from the policy, a pool for each class")
+        self._tell(f"{len(expected)} DAGs from the policy, a pool for each class")
 
     def _fulls(self, api: AirflowApi, policy: Policy) -> None:
         self._kill_one(api)
@@ -160,6 +163,15 @@ class Demo:
     def _incrementals(self, api: AirflowApi, policy: Policy) -> None:
         dags = [dag_id(found.name, "incremental") for found in policy.classes if _adds(found)]
         self._await(api, [(dag, api.trigger(dag)) for dag in dags])
+
+    def _verify(self, api: AirflowApi, policy: Policy) -> None:
+        """Try restores of the most critical class, compared and judged, and look at the page."""
+        dag = verify_dag_id(policy.most_critical.name)
+        self._await(api, [(dag, api.trigger(dag))])
+        if left := list((FOLDER / "scratch").iterdir()):
+            raise DemoError(f"the trial left {left[0]}")
+        page = FOLDER / "verification.html"
+        self._say("report", NAME, "--to", str(page))
 
     def _await(self, api: AirflowApi, runs: Sequence[tuple[str, str]]) -> None:
         for dag, run in runs:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.policy.load import load_policy
 from scripts.airflow_site import ROOT
-from scripts.demo_database import CONNECTION
+from scripts.demo_database import CONNECTION, SCRATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from scripts.demo_database import FlightsDatabase
 
 _DOCUMENTS: Final = frozenset({".md", ".rst", ".txt", ".html", ".json", ".py", ".pyi", ".svg"})
+_NOT_NULL: Final = "expect_column_values_to_not_be_null"
+_BETWEEN: Final = "expect_column_values_to_be_between"
+_UNIQUE: Final = "expect_column_values_to_be_unique"
 _MOST_DOCUMENT_BYTES: Final = 400 << 20
 
 
@@ -127,7 +130,14 @@ class DemoData:
             if self.database is None
             else {"type": "postgresql", "connection": CONNECTION}
         )
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
         document = {
+            "verification": {
+                "filesystem": str(scratch),
+                "postgresql": SCRATCH,
+                "encrypted": False,  # it is a demo on your own disk, and the record says so
+            },
             "key": {"provider": "local", "connection": "backup_master_key"},
             "signing_key": {"connection": "backup_signing_key"},
             "vaults": {"primary": {"url": f"file://{self.vault}"}},
@@ -145,3 +155,22 @@ class DemoData:
         }
         text = json.dumps(document, indent=2)  # which is YAML, too
         (self.config / "datasets.yaml").write_text(text, encoding="utf-8")
+        self._write_expectations()
+
+    def _write_expectations(self) -> None:
+        """What the users of the flights expect of them after a restore."""
+        key = "table" if self.database else "file"
+        suffix = "" if self.database else ".csv"
+        flights, planes = {key: f"flights{suffix}"}, {key: f"planes{suffix}"}
+        months = {"column": "month", "min_value": 1, "max_value": 12}
+        expected: list[dict[str, object]] = [
+            {**flights, "expectation": _NOT_NULL, "column": "carrier"},
+            {**flights, "expectation": _BETWEEN, **months},
+            {**planes, "expectation": _UNIQUE, "column": "tailnum"},
+        ]
+        if self.database:
+            expected.append({**flights, "expectation": _UNIQUE, "column": "id"})
+        folder = self.config / "expectations"
+        folder.mkdir()
+        text = json.dumps({"expectations": expected}, indent=2)
+        (folder / "flights.yaml").write_text(text, encoding="utf-8")

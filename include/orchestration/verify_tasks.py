@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.actions.assess import assess
+from include.backup.actions.assess import assess, class_lines
 from include.backup.actions.due import DueDataset, due_verifications
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.actions.verify import VerifyOrder, verify
@@ -97,9 +97,21 @@ def summarize(run: Run, chosen: Sequence[Unit] | None) -> bool:
     if not names:
         log.info("no restore was to be tried: none was due in class %s", run.data_class)
         return True
-    found = [one.tested for one in assess(task_setting(run.owner), names)]
+    setting = task_setting(run.owner)
+    assessed = assess(setting, names)
+    found = [one.tested for one in assessed]
     log.info("%s", "\n" + tested_table(found))
+    for one in assessed:
+        if one.sentence:
+            log.info("%s", one.sentence)
+    for line in class_lines(setting, assess(setting, _of_class(setting, run.data_class))):
+        log.info("%s", line)
     return all(one.passed and one.at is not None and one.at >= run.tick for one in found)
+
+
+def _of_class(setting: Setting, data_class: str) -> list[str]:
+    datasets = setting.datasets.good.values()
+    return [one.name for one in datasets if one.data_class == data_class and one.retired is None]
 
 
 def _verify_one(setting: Setting, run: Run, dataset: DueDataset) -> tuple[Outcome, list[str]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.tested import tested
+from include.backup.actions.tested import class_forecast, tested
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.table import Row
-from include.backup.evidence.tested import Tested
+from include.backup.evidence.tested import Tested, class_line
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -84,6 +84,26 @@ def assess(setting: Setting, names: Sequence[str] | None = None) -> list[Assessm
     wanted = [*setting.datasets.good, *setting.datasets.bad] if names is None else names
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda name: _assess(setting, name), sorted(wanted)))
+
+
+def class_lines(setting: Setting, found: Sequence[Assessment]) -> list[str]:
+    """What a recovery of each class at once is forecast to take (4.2), in one line each."""
+    recovery = setting.datasets.recovery
+    lines = []
+    for data_class in setting.policy.classes:
+        own = [one.tested for one in found if one.tested.data_class == data_class.name]
+        if own:
+            forecast, unknown = class_forecast(own, recovery)
+            lines.append(
+                class_line(
+                    data_class.name,
+                    forecast,
+                    data_class.rto,
+                    workers=recovery.workers,
+                    unknown=unknown,
+                )
+            )
+    return lines
 
 
 def _assess(setting: Setting, name: str) -> Assessment:

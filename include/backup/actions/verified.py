@@ -19,7 +19,7 @@ from include.backup.vault.verification import Level, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from include.backup.actions.acts import Act
     from include.backup.actions.dataset_vault import DatasetVault
@@ -40,6 +40,7 @@ class Found:
     slot: datetime | None
     seed: int
     swept: Sequence[str]
+    forecast: timedelta | None  # of the restore of the newest, before it was tried
 
 
 def record_verified(act: Act, found: Found) -> tuple[Outcome, list[str]]:
@@ -67,6 +68,9 @@ def record_verified(act: Act, found: Found) -> tuple[Outcome, list[str]]:
         "seed": found.seed,
         "swept": list(found.swept),
         "place": extent.place,
+        "forecast_seconds": None
+        if found.forecast is None
+        else round(found.forecast.total_seconds()),
         "points": [_details(proof) for proof in proofs],
     }
     page = verification_page(
@@ -93,6 +97,7 @@ def _extent(place: DatasetVault, found: Found) -> sentences.Extent:
         limit=place.data_class.rto,
         missing=_missing(place, found.proofs) if found.scratch else "",
         encrypted=place.setting.datasets.verification.encrypted,
+        forecast=found.forecast,
     )
 
 

@@ -16,6 +16,7 @@ from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_scratch import open_scratch
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.proving import prove
+from include.backup.actions.tested import forecast_of
 from include.backup.actions.verified import Found, record_verified
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import verify_sentences as sentences
@@ -75,7 +76,15 @@ def verify(
         )
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
-    found = Found(proofs=proofs, scratch=scratch, slot=order.slot, seed=seed, swept=swept)
+    last = state.verification
+    found = Found(
+        proofs=proofs,
+        scratch=scratch,
+        slot=order.slot,
+        seed=seed,
+        swept=swept,
+        forecast=forecast_of(last.restores) if last else None,
+    )
     return record_verified(act, found)
 
 

@@ -198,6 +198,8 @@ def status(options: argparse.Namespace) -> int:
     else:
         print(table([assessment.row for assessment in found]))
         print(f"\n{tested_table([assessment.tested for assessment in found])}")
+        for line in assess_action.class_lines(setting, found):
+            print(line)
     broken = any(assessment.row.verdict is Verdict.BROKEN for assessment in found)
     return 1 if broken else 0
 

@@ -100,7 +100,9 @@ def _promises(details: Mapping[str, Any], points: Sequence[Mapping[str, Any]],
     level = escape(str(details["level"]))
     tested = f"{count(len(points), 'recovery point')}, level reached: <b>{level}</b>"
     bar = f'<div class="bar"><i{late} style="width:{max(share, 0.004):.1%}"></i></div>'
-    took = f"{format_duration(limit)}; the longest restore took {_seconds(longest)}{bar}"
+    forecast = details["forecast_seconds"]
+    told = "" if forecast is None else f", and was forecast to take {_seconds(forecast)}"
+    took = f"{format_duration(limit)}; the longest restore took {_seconds(longest)}{told}{bar}"
     rows = [
         ("3.4 restores are tested", tested),
         ("4.2 recovery time objective", took),

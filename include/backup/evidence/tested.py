@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.table import WORST_FIRST, aligned
-from include.backup.evidence.wording import moment, one_line
+from include.backup.evidence.wording import count, moment, one_line
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+_MOST_NAMED: Final = 3
 _HEADINGS = ("verdict", "dataset", "last tested", "level", "forecast", "RTO", "what is known")
 
 
@@ -41,6 +42,21 @@ def tested_table(rows: Sequence[Tested]) -> str:
     lines = aligned([_HEADINGS, *map(_cells, ordered)]) if rows else []
     tested = sum(row.verdict is Verdict.KEPT for row in rows)
     return "\n".join([*lines, f"{tested} of {len(rows)} tested"])
+
+
+def class_line(
+    data_class: str, forecast: timedelta, limit: timedelta, *, workers: int, unknown: Sequence[str]
+) -> str:
+    """What a recovery of a whole class at once is forecast to take (4.2), in one line."""
+    within = forecast <= limit
+    verdict = Verdict.NOT_TESTED if unknown and within else None
+    verdict = verdict or (Verdict.KEPT if within else Verdict.AT_RISK)
+    at_once = f"{count(workers, 'restore')} at a time, approval included"
+    told = f"all of it at once is forecast to take {format_duration(forecast)} ({at_once})"
+    missing = f"; never measured: {', '.join(unknown[:_MOST_NAMED])}" if unknown else ""
+    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+    limited = f"limit {format_duration(limit)}"
+    return f"{verdict} 4.2 · {data_class} · {told}, {limited}{missing}{more}"
 
 
 def _cells(row: Tested) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Extent:
     limit: timedelta  # the RTO of the class
     missing: str = ""  # what a verification has to have besides, and this one lacked
     encrypted: bool | None = None  # whether the place is, as its owner says; None: nothing said
+    forecast: timedelta | None = None  # how long a restore was to take, by earlier ones
 
 
 def verified(subject: Subject, looked: Sequence[Looked], extent: Extent, *, hint: str = "") -> str:
@@ -136,7 +137,8 @@ def _time(looked: Sequence[Looked], extent: Extent, *, late: bool) -> str:
     limit = format_duration(extent.limit)
     if late:
         return f"a restore took {format_duration(longest)}, longer than may be (limit {limit})"
-    return f"the longest restore took {format_duration(longest)} (limit {limit})"
+    forecast = f"forecast {format_duration(extent.forecast)}, " if extent.forecast else ""
+    return f"the longest restore took {format_duration(longest)} ({forecast}limit {limit})"
 
 
 def _encryption(extent: Extent) -> str:

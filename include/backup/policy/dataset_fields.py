@@ -20,6 +20,7 @@ from include.backup.policy.fields import (
     Section,
     Text,
 )
+from include.backup.policy.recovery_fields import RECOVERY
 from include.backup.policy.source_fields import CARE, READING, Source
 from include.backup.policy.vault_fields import NAME, Vaults
 from include.backup.policy.verification_fields import VERIFICATION
@@ -157,6 +158,7 @@ MAIN_FILE: Final = Section(
         ),
         "vaults": Field(kind=Vaults(), meaning="where recovery points lie, by name"),
         "verification": VERIFICATION,
+        "recovery": RECOVERY,
         "defaults": Field(
             kind=DEFAULTS, meaning="what entries leave out, in every file", default=_NO_DEFAULTS
         ),

@@ -9,7 +9,7 @@ file of a team is listed under the file's name. What concerns every dataset is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ from include.backup.policy.document import (
     reading_hint,
 )
 from include.backup.policy.listing import Listing, first_of
+from include.backup.policy.recovery_fields import RecoverySettings, recovery_of
 from include.backup.policy.verification_fields import VerificationSettings, verification_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Datasets:
     trusted_keys: tuple[bytes, ...] = ()  # public, 32 bytes each: former signing keys
     vaults: Mapping[str, VaultSettings]  # the first is the default
     verification: VerificationSettings
+    recovery: RecoverySettings = field(default_factory=RecoverySettings)
     good: Mapping[str, Dataset]  # in the order of the files
     bad: Mapping[str, DatasetInvalid]
 
@@ -96,6 +98,7 @@ def load_datasets(
         trusted_keys=tuple(map(bytes.fromhex, values["signing_key"]["trusted"] or ())),
         vaults=listing.vaults,
         verification=verification_of(values["verification"]),
+        recovery=recovery_of(values["recovery"]),
         good=listing.good,
         bad=listing.bad,
     )

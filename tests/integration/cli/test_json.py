@@ -63,7 +63,7 @@ def documents(shell: Shell) -> dict[str, Any]:
     second = shell.json("back-up", "crm")
     restored = shell.json("restore", "crm", "--to", "out", "--path", "customers.csv")
     checked = shell.json("check", "crm", "--read-data")
-    verified = shell.json("verify", "crm")
+    verified = verified_of(shell)
     points = shell.json("recovery-points", "crm")
     status = shell.json("status")
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
@@ -77,6 +77,21 @@ def documents(shell: Shell) -> dict[str, Any]:
         "status": status,
         "policy": policy,
     }
+
+
+def verified_of(shell: Shell) -> Any:
+    """A verification with expectations: one that is met, one that is not."""
+    (shell.site / "scratch").mkdir()
+    place = f"verification: {{filesystem: {shell.site}/scratch, encrypted: true}}\n"
+    shell.datasets(ENTRY, place)
+    folder = shell.site / "config" / "expectations"
+    folder.mkdir()
+    (folder / "crm.yaml").write_text(
+        "expectations:\n"
+        "  - {file: customers.csv, expectation: expect_column_values_to_not_be_null, column: id}\n"
+        "  - {file: gone.csv, expectation: expect_column_values_to_not_be_null, column: id}\n"
+    )
+    return json.loads(shell.out("verify", "crm", "--json", code=1))
 
 
 def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None:

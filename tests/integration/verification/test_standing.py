@@ -7,13 +7,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.backup.actions.assess import assess
 from include.backup.actions.due import due_verifications
 from include.backup.actions.report import report
-from include.backup.actions.tested import forecast_of
+from include.backup.actions.tested import class_forecast, forecast_of
 from include.backup.errors import ConfigurationInvalid, DamageFound, KeyUnusable
+from include.backup.evidence.tested import Tested, class_line
 from include.backup.policy.objectives import Verdict
+from include.backup.policy.recovery_fields import RecoverySettings
 from include.backup.vault.reports import report_name
 from include.backup.vault.verification import Measured
 from tests.integration.verification.test_files import Trial, plant
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.backup.actions.due import DueDataset
-    from include.backup.evidence.tested import Tested
 
 EXPECTED = (
     "expectations: [{file: customers.csv, expectation: expect_column_values_to_be_unique, "
@@ -130,3 +133,41 @@ def replace_file(site: Trial, name: str, data: bytes) -> None:
     """Put something else into the vault."""
     site.memory.delete([name])
     site.memory.save(name, data)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 10_000), max_size=30),
+    workers=st.integers(1, 8),
+    unknown=st.integers(0, 3),
+)
+def test_a_class_at_once_is_never_faster_than_its_parts(
+    lengths: list[int], workers: int, unknown: int
+) -> None:
+    """Nor than all work shared evenly; nor slower than one after the other."""
+    recovery = RecoverySettings(workers=workers, approval=timedelta(hours=2))
+    found = [standing_of(timedelta(seconds=length)) for length in lengths]
+    found += [standing_of(None)] * unknown
+    forecast, missing = class_forecast(found, recovery)
+    seconds = (forecast - recovery.approval).total_seconds()
+    assert seconds >= max(lengths, default=0)
+    assert seconds >= sum(lengths) / workers
+    assert seconds <= sum(lengths)
+    assert len(missing) == unknown
+
+
+def standing_of(forecast: timedelta | None) -> Tested:
+    """A dataset with that forecast."""
+    return Tested(
+        verdict=Verdict.KEPT, data_class="critical", dataset="x", forecast=forecast, what=""
+    )
+
+
+def test_the_line_of_a_class() -> None:
+    """Too long is at risk; what nobody measured is not tested."""
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    line = class_line("critical", hour, day, workers=2, unknown=[])
+    assert line.startswith("KEPT 4.2 · critical · all of it at once is forecast to take 1 h (2")
+    assert class_line("c", day, hour, workers=1, unknown=["a"]).startswith("AT RISK 4.2 · c")
+    told = class_line("c", hour, day, workers=1, unknown=["a", "b", "c", "d"])
+    assert told.startswith("NOT TESTED 4.2")
+    assert told.endswith("never measured: a, b, c and 1 more")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.backup.evidence.kinds import Kind
+from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
 from include.backup.vault.verification import Level, choose
 from tests.unit.vault.samples import DAY, NOW, Life
@@ -32,7 +33,14 @@ def states(draw: st.DrawFn) -> DatasetState:
         if draw(st.booleans()):
             snapshots = [point.snapshot for point in life.state.points]
             proved = draw(st.sets(st.sampled_from(snapshots)))
-            body = bodies.verified(proved=sorted(proved), level=Level.FACTS, passed=True, slot=None)
+            body = bodies.verified(
+                proved=sorted(proved),
+                level=Level.FACTS,
+                verdict=Verdict.KEPT,
+                passed=True,
+                restores=[],
+                slot=None,
+            )
             life.record(Kind.VERIFIED, "v", body)
         if draw(st.integers(0, 4)) == 0:
             life.record(Kind.CHECKED, "c", bodies.damaged([name]))

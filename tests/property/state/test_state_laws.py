@@ -14,12 +14,13 @@ from include.backup.errors import LeaseLost, RecordRefused
 from include.backup.evidence.fields import canonical
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
+from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP, TRANSITIONS
 from include.backup.vault.generations import GenerationState, Point
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState
-from include.backup.vault.verification import Level
+from include.backup.vault.verification import Level, Measured
 from tests.unit.vault.samples import DAY, NOW, Life, point_body
 
 ACTS = st.sampled_from(["a", "b", "c"])
@@ -154,7 +155,14 @@ class Dataset(RuleBasedStateMachine):
         """Points that were proved are dated, those that are gone by now do no harm."""
         known = [point.snapshot for point in self.life.state.points]
         names = [known[index] if index < len(known) else f"{index:064x}" for index in proved]
-        body = bodies.verified(proved=names, level=level, passed=passed, slot=None)
+        body = bodies.verified(
+            proved=names,
+            level=level,
+            verdict=Verdict.KEPT if passed else Verdict.BROKEN,
+            passed=passed,
+            restores=[Measured(len(names), 1)],
+            slot=None,
+        )
         assert self.record(Kind.VERIFIED, act, body)
         state = self.life.state
         assert state.verification is not None

@@ -97,8 +97,9 @@ def renamed(statement: str, old: str, new: str) -> str:
     about = re.match(rf"{_ABOUT_DATABASE}(?:{spelled})(?=[ ;])", statement)
     if about is not None:
         return f"{about[1]}{quote(new)}{statement[about.end() :]}"
-    if statement.startswith("UPDATE pg_catalog.pg_database "):  # that it is a template
-        return statement.replace(quote_text(old), quote_text(new))
+    of_old = f" WHERE datname = {quote_text(old)};"
+    if statement.startswith("UPDATE pg_catalog.pg_database ") and statement.endswith(of_old):
+        return f"{statement.removesuffix(of_old)} WHERE datname = {quote_text(new)};"
     return statement
 
 
