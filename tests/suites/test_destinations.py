@@ -179,11 +179,11 @@ def test_what_cannot_be_replaced_leaves_nothing_behind(
     destination = begin(place.open(True))
     sink = destination.create(b"large", file_node(b"large", b"l"))
     sink.write(b"l", 0)
-    open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  as short
+    open_before = len(open_below(target))  # elsewhere the garbage collector may close what it likes
     with pytest.raises(RestoreRefused, match="large"):
         sink.close()
     sink.abort()
-    assert len(os.listdir("/proc/self/fd")) == open_before - 1  # noqa: PTH208  as short
+    assert len(open_below(target)) == open_before - 1
     assert place.content() == {}
     assert (target / "large" / "kept").is_dir()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
@@ -18,10 +19,11 @@ from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from include.backup.actions.setting import Setting
     from include.backup.evidence.records import Record
+    from include.backup.policy.datasets import Datasets
 
 _READERS = 8
 
@@ -84,6 +86,24 @@ def assess(setting: Setting, names: Sequence[str] | None = None) -> list[Assessm
     wanted = [*setting.datasets.good, *setting.datasets.bad] if names is None else names
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(lambda name: _assess(setting, name), sorted(wanted)))
+
+
+def recovery_order(found: Sequence[Assessment]) -> list[Assessment]:
+    """Who has the least time goes first; among equals what takes longest, as far as it is known."""
+    return sorted(
+        found,
+        key=lambda one: (
+            one.tested.limit or timedelta.max,
+            -(one.tested.forecast or timedelta()),
+            one.row.dataset,
+        ),
+    )
+
+
+def owner_of(one: Assessment, datasets: Datasets) -> str:
+    """Whom to call about a dataset; empty for an entry that is not valid."""
+    dataset = datasets.good.get(one.row.dataset)
+    return dataset.owner if dataset else ""
 
 
 def class_lines(setting: Setting, found: Sequence[Assessment]) -> list[str]:

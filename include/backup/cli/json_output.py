@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from include.backup.actions.assess import Assessment
     from include.backup.vault.generations import Point
 
 
@@ -18,6 +19,21 @@ def print_json(value: object) -> None:
     """Print one document."""
     json.dump(value, sys.stdout, indent=2)
     print()
+
+
+def planned_json(one: Assessment, owner: str) -> dict[str, Any]:
+    """One dataset in the order of a recovery."""
+    document = one.to_json()
+    tested = document["tested"]
+    return {
+        "dataset": document["dataset"],
+        "class": document["class"],
+        "owner": owner,
+        "rto_seconds": tested["rto_seconds"],
+        "forecast_seconds": tested["forecast_seconds"],
+        "tested": tested["verdict"],
+        "newest_at": document["newest_at"],
+    }
 
 
 def point_json(point: Point, *, damaged: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from include.backup.cli import commands, doctor, keys, policy
+from include.backup.cli import commands, doctor, keys, ledger, policy, standing
 from include.backup.cli.json_output import print_json
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
@@ -155,15 +155,15 @@ def _parser() -> argparse.ArgumentParser:
     _restore(verb("restore", commands.restore, "put a recovery point back"))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
     _verify(verb("verify", commands.verify, "restore recovery points on trial and look at them"))
-    _report(verb("report", commands.report, "the page about a verification, for people"))
-    status = verb("status", commands.status, "every dataset against its objectives")
+    _report(verb("report", standing.report, "the page about a verification, for people"))
+    status = verb("status", standing.status, "every dataset against its objectives")
     _json(status)
+    text = "what is restored first, how long each takes, and whom to call"
+    _json(verb("recovery-plan", standing.recovery_plan, text))
     _keys(
         verb("keys", keys.export, "`keys export`: the password of one repository, for stock restic")
     )
-    _ledger(
-        verb("ledger", commands.verify_ledger, "`ledger verify` and `ledger accept`: the evidence")
-    )
+    _ledger(verb("ledger", ledger.verify, "`ledger verify` and `ledger accept`: the evidence"))
     return parser
 
 
@@ -293,4 +293,4 @@ def _ledger(parser: argparse.ArgumentParser) -> None:
     text = "go on with a ledger that has less than this machine has seen of it"
     accept = inner.add_parser("accept", help=text, description=_sentence(text))
     _dataset(accept)
-    accept.set_defaults(run=commands.accept_ledger)
+    accept.set_defaults(run=ledger.accept)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,7 @@ from include.backup.errors import BackupError, PolicyInvalid
 from include.backup.policy.load import load_policy, parse_policy, policy_digest, policy_text
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
     from datetime import date
     from pathlib import Path
@@ -102,6 +104,17 @@ def setting_in_force(config: Path, *, proved: bool = False) -> Setting:
     in_force = policy_in_force(open_storage, config=config, today=today)
     warnings = (in_force.warning,) if in_force.warning else ()
     return load_setting(config, policy=in_force.policy, warnings=warnings)
+
+
+def setting_of(options: argparse.Namespace) -> Setting:
+    """The setting of a command, by what it was called with; see setting_in_force."""
+    return setting_in_force(config_folder(options.config))
+
+
+def warn(setting: Setting) -> None:
+    """Say on the error stream what the sentences of acts say themselves."""
+    for warning in setting.warnings:
+        print(warning, file=sys.stderr)
 
 
 def keep(setting: Setting) -> None:

@@ -13,6 +13,7 @@ import difflib
 import logging
 import re
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import ConfigurationInvalid
@@ -49,6 +50,7 @@ class Judge:
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._number = 0
+        self._sessions: list[Any] = []
         self._source = self._opened(database)
 
     def _opened(self, database: Database | None) -> Any:  # noqa: ANN401  of Great Expectations
@@ -60,8 +62,19 @@ class Judge:
             return sources.add_sql(
                 "restored",
                 connection_string=f"{database.dialect}://",
-                kwargs={"creator": database.connect},
+                kwargs={"creator": lambda: self._connected(database)},
             )
+
+    def _connected(self, database: Database) -> Any:  # noqa: ANN401  of the driver
+        session = database.connect()
+        self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """End its sessions: a pool of them would keep some for later."""
+        for session in self._sessions:
+            with suppress(Exception):  # it may be closed, or broken; it is not needed any more
+                session.close()
 
     def of_query(self, query: str, asked: Sequence[Expectation]) -> list[Verdict]:
         """Judge what a query gives, in the order of what was asked."""

@@ -7,7 +7,7 @@ the rest      Great Expectations, with a query of the columns that are needed
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +48,8 @@ class Tables:
             asked: by table.
             oldest: of an expectation of freshness, how old the newest value may be: a moment.
         """
-        with self._session() as cursor:
+        with self._session() as cursor, ExitStack() as stack:
+            stack.callback(self._close)
             for name in self._database.rows:
                 if name in self._database.relations:  # else the comparison has said so
                     yield self._counted(cursor, name)
@@ -66,6 +67,10 @@ class Tables:
     def _session(self) -> Iterator[Any]:
         with closing(self._database.connect()) as session, closing(session.cursor()) as cursor:
             yield cursor
+
+    def _close(self) -> None:
+        if "_judge" in self.__dict__:  # it was needed
+            self._judge.close()
 
     @cached_property
     def _judge(self) -> Judge:

@@ -66,6 +66,7 @@ def documents(shell: Shell) -> dict[str, Any]:
     verified = verified_of(shell)
     points = shell.json("recovery-points", "crm")
     status = shell.json("status")
+    plan = shell.json("recovery-plan")
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
     policy = json.loads(shell.out("policy", "--json", code=2))
     return {
@@ -75,6 +76,7 @@ def documents(shell: Shell) -> dict[str, Any]:
         "verify": verified,
         "recovery-points": points,
         "status": status,
+        "recovery-plan": plan,
         "policy": policy,
     }
 
@@ -103,6 +105,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "verify": documented("Outcomes") | documented("`details` of `verify`"),
         "recovery-points": documented("`recovery-points DATASET --json`"),
         "status": documented("`status --json`"),
+        "recovery-plan": documented("`recovery-plan --json`"),
         "policy": documented("`policy --json`"),
     }
     for command, known in documented_fields.items():

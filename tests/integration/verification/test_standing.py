@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.backup.actions.assess import assess
+from include.backup.actions.assess import Assessment, assess, recovery_order
 from include.backup.actions.due import due_verifications
 from include.backup.actions.report import report
 from include.backup.actions.tested import class_forecast, forecast_of
 from include.backup.errors import ConfigurationInvalid, DamageFound, KeyUnusable
+from include.backup.evidence.table import Row
 from include.backup.evidence.tested import Tested, class_line
 from include.backup.policy.objectives import Verdict
 from include.backup.policy.recovery_fields import RecoverySettings
@@ -171,3 +173,23 @@ def test_the_line_of_a_class() -> None:
     told = class_line("c", hour, day, workers=1, unknown=["a", "b", "c", "d"])
     assert told.startswith("NOT TESTED 4.2")
     assert told.endswith("never measured: a, b, c and 1 more")
+
+
+def test_who_has_the_least_time_goes_first() -> None:
+    """Among equals what takes longest; of whom nothing is known goes last of them."""
+    hour = timedelta(hours=1)
+
+    def one(name: str, limit: timedelta | None, forecast: timedelta | None) -> Assessment:
+        tested = replace(standing_of(forecast), dataset=name, limit=limit)
+        row = Row(
+            verdict=Verdict.KEPT, data_class="c", dataset=name, newest_at=None, age=None,
+            limit=None, what="",
+        )  # fmt: skip
+        return Assessment(row=row, tested=tested)
+
+    found = [
+        one("odd", None, None), one("late", 9 * hour, hour), one("short", hour, hour / 4),
+        one("unknown", hour, None), one("long", hour, hour / 2),
+    ]  # fmt: skip
+    order = [each.row.dataset for each in recovery_order(found)]
+    assert order == ["long", "short", "unknown", "late", "odd"]
