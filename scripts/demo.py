@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.cli.airflow_pools import pool_of
+from include.backup.evidence.table import aligned
 from include.backup.evidence.wording import moment, size
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
@@ -286,7 +287,7 @@ class Demo:
                 _when(found["next_due_at"]),
             ))
         print()
-        _print_columns(rows)
+        print("\n".join(aligned(rows)))
         print(f"\nall of this held, in {time.monotonic() - self._began:.0f} s.")
         if self._database is not None:
             print("The flights' database has ended with the demo: another run of it would fail.")
@@ -408,13 +409,6 @@ def _length(seconds: float | None) -> str:
 
 def _when(text: str | None) -> str:
     return moment(datetime.fromisoformat(text)) if text else "none"
-
-
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("  ".join(cells).rstrip())
 
 
 if __name__ == "__main__":

@@ -98,13 +98,14 @@ def summarize(run: Run, chosen: Sequence[Unit] | None) -> bool:
         log.info("no restore was to be tried: none was due in class %s", run.data_class)
         return True
     setting = task_setting(run.owner)
-    assessed = assess(setting, names)
+    of_class = assess(setting, _of_class(setting, run.data_class))
+    assessed = [one for one in of_class if one.row.dataset in names]
     found = [one.tested for one in assessed]
     log.info("%s", "\n" + tested_table(found))
     for one in assessed:
         if one.sentence:
             log.info("%s", one.sentence)
-    for line in class_lines(setting, assess(setting, _of_class(setting, run.data_class))):
+    for line in class_lines(setting, of_class):
         log.info("%s", line)
     return all(one.passed and one.at is not None and one.at >= run.tick for one in found)
 

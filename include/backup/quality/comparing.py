@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.sources.noting import Notes
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from include.backup.repository.repository import Repository
     from include.backup.sources.base import StoredFiles
 
+_LONGEST_NAMED: Final = 100  # characters of a statement
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
@@ -25,7 +27,7 @@ class Restored:
     files: StoredFiles
     excused: Collection[str]  # entries that the restore noted as not quite as they were
     progress: Progress
-    now: datetime
+    now: datetime  # when it had been put back
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,3 +41,9 @@ class Compared:
     def fault(self, where: bytes | str, what: str) -> None:
         """Note something that is not as it was."""
         self.faults.add(where, what, lost=True)
+
+
+def beginning_of(statement: str) -> str:
+    """The beginning of a statement, which names what it makes: for people, on one line."""
+    text = " ".join(statement.split())
+    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"

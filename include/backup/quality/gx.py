@@ -51,6 +51,7 @@ class Judge:
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._number = 0
         self._sessions: list[Any] = []
+        self._errors = () if database is None else (database.errors,)
         self._source = self._opened(database)
 
     def _opened(self, database: Database | None) -> Any:  # noqa: ANN401  of Great Expectations
@@ -73,7 +74,7 @@ class Judge:
     def close(self) -> None:
         """End its sessions: a pool of them would keep some for later."""
         for session in self._sessions:
-            with suppress(Exception):  # it may be closed, or broken; it is not needed any more
+            with suppress(OSError, *self._errors):  # it is closed already, or broken
                 session.close()
 
     def of_query(self, query: str, asked: Sequence[Expectation]) -> list[Verdict]:

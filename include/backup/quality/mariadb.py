@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import RestoreRefused, SourceError
 from include.backup.quality.blocks import first_difference
+from include.backup.quality.comparing import beginning_of
 from include.backup.sources.mariadb import dumping
 from include.backup.sources.mariadb.catalog import read_catalog
 from include.backup.sources.mariadb.dumping import Figures, Reader
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _STATEMENT_ENDS: Final = re.compile(r";;?\s*\n")
 _SETTINGS: Final = ("SET ", "/*!40", "/*!50003 SET", "/*M!999999", "/*!999999", "DELIMITER", "USE ")
-_LONGEST_NAMED: Final = 100  # characters of a statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +128,9 @@ class RestoredDatabase:
             was = self._statements(self.restored.files.load(path) if known else b"")
             here = self._statements(b"".join(_dumped(session, arguments)))
             for text in (was - here).elements():
-                self._fault(found, "", f"missing or changed: {_named(text)}")
+                self._fault(found, "", f"missing or changed: {beginning_of(text)}")
             for text in (here - was).elements():
-                self._fault(found, "", f"was not so: {_named(text)}")
+                self._fault(found, "", f"was not so: {beginning_of(text)}")
 
     def _statements(self, sql: bytes) -> Counter[str]:
         """What defines something; what only sets the scene differs from program to program."""
@@ -169,9 +169,3 @@ def _dumped(session: Session, commands: list[list[str]]) -> Iterator[bytes]:
             yield from Reader(program, lambda: None).all()
         finally:
             program.close()
-
-
-def _named(statement: str) -> str:
-    """The beginning of a statement, which names what it makes."""
-    text = " ".join(statement.split())
-    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"

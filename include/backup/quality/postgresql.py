@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from include.backup.quality.blocks import first_difference
-from include.backup.sources.pipes import writing_much
+from include.backup.quality.comparing import beginning_of
+from include.backup.sources.pipes import count_lines, writing_much
 from include.backup.sources.postgresql import making, memory_file
 from include.backup.sources.postgresql.address import as_argument, refused
 from include.backup.sources.postgresql.archive import Archive
@@ -44,7 +45,6 @@ _ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f")
 _OBJECT: Final = re.compile(rb"SELECT pg_catalog\.lo_(?:create|open)\('(\d+)'")
 _WRITTEN: Final = b"SELECT pg_catalog.lowrite("
 _REFRESHED: Final = re.compile(r"REFRESH MATERIALIZED VIEW (.*);")
-_LONGEST_NAMED: Final = 100  # characters of a statement
 _INVALID: Final = """
 SELECT i.indexrelid::pg_catalog.regclass::text FROM pg_catalog.pg_index i
  WHERE NOT i.indisvalid OR NOT i.indisready ORDER BY 1
@@ -191,9 +191,9 @@ class RestoredDatabase:
         with self._dump("--schema-only", "--format=custom") as program:
             here = self._statements(program.pieces())
         for text in sorted(was - here):
-            self._fault(found, "", f"missing or changed: {_named(text)}")
+            self._fault(found, "", f"missing or changed: {beginning_of(text)}")
         for text in sorted(here - was):
-            self._fault(found, "", f"was not so: {_named(text)}")
+            self._fault(found, "", f"was not so: {beginning_of(text)}")
 
     def _statements(self, pieces: Iterator[bytes]) -> set[str]:
         pg_restore = find_tool("pg_restore", at_least=self.version)
@@ -233,7 +233,7 @@ class Rows(Program):
     def readinto(self, target: memoryview) -> int:
         """See Program.readinto."""
         count = super().readinto(target)
-        self.rows += bytes(target[:count]).count(b"\n")
+        self.rows += count_lines(target[:count])
         return count
 
     def drain(self) -> None:
@@ -256,9 +256,3 @@ def _objects(pieces: Iterator[bytes]) -> dict[int, bytes]:
             elif (found := _OBJECT.match(line)) is not None:
                 now = digests.setdefault(int(found[1]), sha256())
     return {number: digest.digest() for number, digest in digests.items()}
-
-
-def _named(statement: str) -> str:
-    """The beginning of a statement, which names what it makes."""
-    text = " ".join(statement.split())
-    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"

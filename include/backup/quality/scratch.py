@@ -6,7 +6,8 @@ was killed has left is removed by the next one (`sweep`): each scratch tells who
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from include.backup.quality.data import Data
     from include.backup.sources.base import Destination, Server
     from include.backup.vault.owners import Owner
+
+
+LONGEST: Final = timedelta(days=7)  # of a run on a machine that nobody can ask
 
 
 class Scratch(Protocol):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import io
 import json
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from include.backup.errors import BackupError, FileAbsent, RestoreRefused, StorageError
 from include.backup.quality.bucket import compare_bucket
 from include.backup.quality.data import Files
+from include.backup.quality.scratch import LONGEST
 from include.backup.sources.s3.refusals import ask
 from include.backup.sources.s3.source import PATIENCE, S3Source
 from include.backup.sources.s3.target import S3Target
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from include.backup.storage.s3_client import S3Client
 
 NAME: Final = "holdfast-verify-"
-LONGEST: Final = timedelta(days=7)  # of a run on a machine that nobody can ask
 _RIGHTS: Final = (
     "the role needs s3:ListBucket, s3:ListBucketVersions, s3:ListBucketMultipartUploads, "
     "s3:GetObject, s3:PutObject, s3:DeleteObject, s3:DeleteObjectVersion and "

@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from include.backup.errors import RestoreRefused, StorageFull
 from include.backup.evidence.wording import size
 from include.backup.quality.data import Files
 from include.backup.quality.files import compare_folder
+from include.backup.quality.scratch import LONGEST
 from include.backup.sources.directory import Directory
 from include.backup.vault.owners import Owner
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "holdfast-verify-"
 OWNER: Final = "owner.json"
-LONGEST: Final = timedelta(days=7)  # of a run on a machine that nobody can ask
 _ROOM: Final = 1.05  # of what is restored: blocks that are not full
 
 

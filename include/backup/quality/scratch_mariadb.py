@@ -1,7 +1,5 @@
 """Databases of a MariaDB or MySQL server for restores that are tried.
 
-    holdfast_verify_<20 hex digits>_<8 hex digits>     run and recovery point; which database
-
 Who restores holds a user lock of that name on the server (GET_LOCK), as long as its session lives.
 So the server itself tells, from whatever machine it is asked, whether anybody still needs what is
 there.
@@ -12,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing, contextmanager, suppress
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import pymysql
@@ -22,6 +19,13 @@ from include.backup.evidence.wording import count
 from include.backup.quality.comparing import Compared
 from include.backup.quality.data import Database, Databases
 from include.backup.quality.mariadb import RestoredDatabase
+from include.backup.quality.scratch_databases import (
+    PREFIX,
+    database_of,
+    left_behind,
+    scratch_of,
+    taken,
+)
 from include.backup.sources.mariadb.manifest import MANIFEST
 from include.backup.sources.mariadb.names import quoted, text
 from include.backup.sources.mariadb.session import Session
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
     from include.backup.sources.mariadb.address import Address
     from include.backup.vault.owners import Owner
 
-PREFIX: Final = "holdfast_verify_"
-_OURS: Final = re.compile(rf"{PREFIX}([0-9a-f]{{20}})_.*")
 _RELEASE: Final = re.compile(r"\d+\.\d+")
 _JOBS: Final = 2
 
@@ -50,7 +52,7 @@ class MariadbScratch:
         self._name = name
         self._release = release
         self.destination = MariadbTarget(
-            address, renamed=lambda database: _database(name, database), jobs=_JOBS
+            address, renamed=lambda database: database_of(name, database), jobs=_JOBS
         )
 
     def compare(self, restored: Restored) -> Compared:
@@ -67,7 +69,7 @@ class MariadbScratch:
             database = RestoredDatabase(
                 restored=restored,
                 about=one,
-                name=_database(self._name, str(one["name"])),
+                name=database_of(self._name, str(one["name"])),
                 address=self._address,
                 jobs=_JOBS,
             )
@@ -83,7 +85,7 @@ class MariadbScratch:
         return Databases(by_name={str(one["name"]): self._database(one) for one in databases})
 
     def _database(self, about: dict[str, Any]) -> Database:
-        name = _database(self._name, str(about["name"]))
+        name = database_of(self._name, str(about["name"]))
         relations = about["relations"]
         return Database(
             dialect="mysql+pymysql",
@@ -113,11 +115,9 @@ class MariadbPlace:
         swept = []
         with self._session() as session:
             for name in _left(session):
-                found = _OURS.fullmatch(name)
-                assert found is not None
-                if _lock(session, found[1]):
+                if _lock(session, scratch_of(name)):
                     _drop(session, name)
-                    _unlock(session, found[1])
+                    _unlock(session, scratch_of(name))
                     swept.append(name)
         return swept
 
@@ -135,7 +135,7 @@ class MariadbPlace:
         del owner, size_bytes  # the lock tells who; how much room there is no server tells
         with self._session() as session:
             if not _lock(session, name):
-                raise DestinationRefused(f"{self._address.shown}: somebody has {PREFIX}{name}")
+                raise taken(self._address.shown, name)
             try:
                 yield MariadbScratch(self._address, name, _release(session.version))
             finally:
@@ -150,13 +150,10 @@ class MariadbPlace:
         try:
             with self._session() as session:
                 for one in _left(session):
-                    if one.startswith(f"{PREFIX}{name}_"):
+                    if scratch_of(one) == name:
                         _drop(session, one)
         except BackupError as error:
-            raise DestinationRefused(
-                f"customers' data is left in databases {PREFIX}{name}_…: {error.message}",
-                hint="the next verification there removes them; or drop them by hand",
-            ) from error
+            raise left_behind(name, error) from error
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
@@ -172,10 +169,6 @@ def _about(restored: Restored) -> dict[str, Any]:
     return found
 
 
-def _database(name: str, database: str) -> str:
-    return f"{PREFIX}{name}_{sha256(database.encode()).hexdigest()[:8]}"
-
-
 def _release(version: str) -> str:
     """As in 10.11: in another one, definitions may read otherwise."""
     found = _RELEASE.search(version.removeprefix("5.5.5-"))
@@ -183,7 +176,7 @@ def _release(version: str) -> str:
 
 
 def _left(session: Session) -> list[str]:
-    return [name for (name,) in session.query("SHOW DATABASES") if _OURS.fullmatch(str(name))]
+    return [name for (name,) in session.query("SHOW DATABASES") if scratch_of(str(name))]
 
 
 def _drop(session: Session, name: str) -> None:

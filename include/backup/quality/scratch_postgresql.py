@@ -1,14 +1,11 @@
 """Databases of a PostgreSQL server for restores that are tried, which nobody else uses.
 
-    holdfast_verify_<20 hex digits>_<8 hex digits>     run and recovery point; which database
-
 Who restores holds an advisory lock of that name on the server, as long as it lives. So the server
 itself tells, from whatever machine it is asked, whether anybody still needs what is there.
 """
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -20,6 +17,12 @@ from include.backup.errors import BackupError, DestinationRefused
 from include.backup.quality.comparing import Compared
 from include.backup.quality.data import Database, Databases
 from include.backup.quality.postgresql import RestoredDatabase
+from include.backup.quality.scratch_databases import (
+    database_of,
+    left_behind,
+    scratch_of,
+    taken,
+)
 from include.backup.sources.postgresql import making, manifest, naming
 from include.backup.sources.postgresql.address import refused
 from include.backup.sources.postgresql.catalog import quote
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
     from include.backup.sources.postgresql.wanted import Wanted
     from include.backup.vault.owners import Owner
 
-PREFIX: Final = "holdfast_verify_"
-_OURS: Final = re.compile(rf"{PREFIX}([0-9a-f]{{20}})_.*")
 _NAMES: Final = "SELECT datname::text FROM pg_catalog.pg_database ORDER BY 1"
 _TRY_LOCK: Final = "SELECT pg_catalog.pg_try_advisory_lock(%s)"
 _IDLE_TIMEOUT_SINCE: Final = 140_000
@@ -50,7 +51,7 @@ class PostgresScratch:
 
     def __init__(self, address: Address, name: str) -> None:
         self._address = address
-        self._rules = Rules(renamed=lambda database: _database(name, database), owner="")
+        self._rules = Rules(renamed=lambda database: database_of(name, database), owner="")
         self.destination = PostgresTarget(address, self._rules)
 
     def compare(self, restored: Restored) -> Compared:
@@ -99,11 +100,9 @@ class PostgresPlace:
         swept = []
         with self._address.connect() as session:
             for name in self._left(session):
-                found = _OURS.fullmatch(name)
-                assert found is not None
-                if _lock(session, found[1]):
+                if _lock(session, scratch_of(name)):
                     naming.drop(self._address.of_database(name))
-                    _unlock(session, found[1])
+                    _unlock(session, scratch_of(name))
                     swept.append(name)
         return swept
 
@@ -123,7 +122,7 @@ class PostgresPlace:
             if session.info.server_version >= _IDLE_TIMEOUT_SINCE:
                 session.execute("SET idle_session_timeout = 0")  # it waits, and holds the lock
             if not _lock(session, name):
-                raise DestinationRefused(f"{self._address.shown}: somebody has {PREFIX}{name}")
+                raise taken(self._address.shown, name)
             try:
                 yield PostgresScratch(self._address, name)
             finally:
@@ -137,24 +136,17 @@ class PostgresPlace:
         """
         try:
             with self._address.connect() as session:
-                left = [one for one in self._left(session) if one.startswith(f"{PREFIX}{name}_")]
+                left = [one for one in self._left(session) if scratch_of(one) == name]
             for one in left:
                 naming.drop(self._address.of_database(one))
         except BackupError as error:
-            raise DestinationRefused(
-                f"customers' data is left in databases {PREFIX}{name}_…: {error.message}",
-                hint="the next verification there removes them; or drop them by hand",
-            ) from error
+            raise left_behind(name, error) from error
 
     def _left(self, session: psycopg.Connection[tuple[str]]) -> list[str]:
         try:
-            return [name for (name,) in session.execute(_NAMES) if _OURS.fullmatch(name)]
+            return [name for (name,) in session.execute(_NAMES) if scratch_of(name)]
         except psycopg.Error as error:
             raise refused(error, self._address) from None
-
-
-def _database(name: str, database: str) -> str:
-    return f"{PREFIX}{name}_{sha256(database.encode()).hexdigest()[:8]}"
 
 
 def _lock(session: psycopg.Connection[tuple[str]], name: str) -> bool:

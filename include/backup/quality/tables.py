@@ -94,7 +94,12 @@ class Tables:
         oldest: Callable[[Expectation], str],
     ) -> Iterator[Judged]:
         sql = self._database.relations[name]
-        cursor.execute(f"SELECT * FROM {sql} LIMIT 0")  # noqa: S608  quoted
+        try:
+            cursor.execute(f"SELECT * FROM {sql} LIMIT 0")  # noqa: S608  quoted
+        except self._database.errors as error:
+            failed = self._failed(cursor, error)
+            yield from (Judged.of(one, failed) for one in asked)
+            return
         columns = {str(column[0]) for column in cursor.description}
         narrow: list[Expectation] = []
         wide: list[Expectation] = []
@@ -134,9 +139,14 @@ class Tables:
         try:
             cursor.execute(query)
             return cursor.fetchone()[0]
-        except self._database.errors as error:  # what it says may quote a value
-            cursor.connection.rollback()
-            return Verdict(met=None, why=f"it cannot be judged ({type(error).__name__})")
+        except self._database.errors as error:
+            return self._failed(cursor, error)
+
+    @staticmethod
+    def _failed(cursor: Any, error: Exception) -> Verdict:  # noqa: ANN401  of the driver
+        """The verdict for a query that the server refused: what it says may quote a value."""
+        cursor.connection.rollback()
+        return Verdict(met=None, why=f"it cannot be judged ({type(error).__name__})")
 
 
 def _is_wide(one: Expectation) -> bool:

@@ -11,7 +11,8 @@ from include.backup.actions.open_scratch import open_scratch
 from include.backup.actions.verify import VerifyOrder, verify
 from include.backup.errors import RestoreRefused
 from include.backup.quality import scratch_mariadb
-from include.backup.quality.scratch_mariadb import PREFIX, MariadbScratch
+from include.backup.quality.scratch_databases import PREFIX
+from include.backup.quality.scratch_mariadb import MariadbScratch
 from tests.integration.mariadb import nasty
 
 if TYPE_CHECKING:

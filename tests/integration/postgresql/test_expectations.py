@@ -129,6 +129,26 @@ def test_what_cannot_be_judged_is_not_wrong(shop: DatabaseSite) -> None:
     assert SECRET not in f"{outcome.details} {outcome.sentence}"
 
 
+def test_a_view_that_cannot_be_read_is_not_judged(
+    shop: DatabaseSite, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are; the comparison says by itself what is wrong."""
+    plant(
+        monkeypatch,
+        postgres,
+        "CREATE MATERIALIZED VIEW empty AS SELECT id FROM orders WITH NO DATA",
+    )
+    outcome, faults = verified(
+        shop,
+        "expectations:\n"
+        "  - {table: empty, expectation: expect_column_values_to_be_unique, column: id}\n"
+        "  - {table: orders, expectation: expect_column_values_to_be_unique, column: id}\n",
+    )
+    assert [one["met"] for one in judged(outcome)] == [None, True]
+    assert "ObjectNotInPrerequisiteState" in judged(outcome)[0]["why"]
+    assert any("was not so: CREATE MATERIALIZED VIEW public.empty" in fault for fault in faults)
+
+
 def test_facts_alone_do_not_test_the_most_critical_class(shop: DatabaseSite) -> None:
     """It is said which file is missing."""
     (shop.folder / "config" / "expectations" / "crm.yaml").unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from include.backup.actions.open_scratch import open_scratch
 from include.backup.actions.verify import VerifyOrder, verify
 from include.backup.errors import RestoreRefused
 from include.backup.quality import scratch_postgresql
-from include.backup.quality.scratch_postgresql import PREFIX, PostgresScratch
+from include.backup.quality.scratch_databases import PREFIX
+from include.backup.quality.scratch_postgresql import PostgresScratch
 from tests.integration.postgresql.bed import DatabaseSite
 
 if TYPE_CHECKING:
