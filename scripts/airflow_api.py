@@ -53,6 +53,12 @@ class AirflowApi:
             client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
             yield cls(address=address, client=client)
 
+    @contextmanager
+    def as_user(self, user: str, password: str) -> Iterator[AirflowApi]:
+        """The same Airflow, as somebody else."""
+        with self.connect(self.address, user, password, wait=[None]) as api:
+            yield api
+
     def ask(self, method: str, path: str, **settings: Any) -> Any:  # noqa: ANN401  JSON
         """One request; the answer's JSON.
 
@@ -146,6 +152,28 @@ class AirflowApi:
         return next(
             self.log(dag, run, found) for found in self.instances(dag, run) if found.task == task
         )
+
+    def wait_for_question(self, dag: str, run: str, task: str, *, seconds: float = 120) -> None:
+        """Wait until a task waits for an answer.
+
+        Raises:
+            ApiError: it does not; the task may have failed.
+        """
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            states = [found.state for found in self.instances(dag, run) if found.task == task]
+            if states == ["awaiting_input"]:
+                return
+            if self.state(dag, run) in _ENDED:
+                break
+            time.sleep(_POLL_SECONDS)
+        raise ApiError(f"{dag}.{task} of {run} asks nothing")
+
+    def answer(self, dag: str, run: str, task: str, option: str) -> None:
+        """Answer the question of a task (Airflow's human in the loop)."""
+        body = {"chosen_options": [option], "params_input": {}}
+        path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1/hitlDetails"
+        self.ask("PATCH", path, json=body)
 
     def run_again(self, dag: str, run: str, task: str) -> None:
         """Clear a task, as a person does who does not want to wait for the next attempt."""

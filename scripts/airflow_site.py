@@ -53,6 +53,7 @@ class Site:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)  # keys are among them
     parallelism: int = 4
     components: tuple[str, ...] = COMPONENTS
+    people: tuple[str, ...] = ()  # more users, who may start runs and answer questions
 
     @property
     def logs(self) -> Path:
@@ -66,11 +67,16 @@ class Site:
 
     @property
     def password(self) -> str:
-        """Of the one user; made when first asked for."""
+        """Of the one who administers it; made when first asked for."""
+        return self.password_of(USER)
+
+    def password_of(self, user: str) -> str:
+        """Of any of them."""
         path = self.home / "passwords.json"
         if not path.exists():
-            write_private(path, json.dumps({USER: secrets.token_urlsafe(9)}))
-        return str(json.loads(path.read_text(encoding="utf-8"))[USER])
+            made = {name: secrets.token_urlsafe(9) for name in (USER, *self.people)}
+            write_private(path, json.dumps(made))
+        return str(json.loads(path.read_text(encoding="utf-8"))[user])
 
     @property
     def pids(self) -> Path:
@@ -154,7 +160,10 @@ def _environment(site: Site, address: str, log_ports: list[int]) -> dict[str, st
         "AIRFLOW__CORE__LOAD_EXAMPLES": False,
         "AIRFLOW__CORE__TEST_CONNECTION": "Disabled",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join([
+            f"{USER}:admin",
+            *(f"{name}:op" for name in site.people),
+        ]),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": site.home / "passwords.json",
         "AIRFLOW__CORE__FERNET_KEY": _kept_secret(site, "fernet"),
         "AIRFLOW__API__HOST": "127.0.0.1",

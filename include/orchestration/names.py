@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+RESTORE_DAG = "holdfast_restore"  # one for all classes
+
 
 def dag_id(data_class: str, method: str) -> str:
     """The DAG that takes the backups of a class by a method, ``full`` or ``incremental``."""

@@ -11,6 +11,7 @@ from include.backup.cli.environment import config_folder, now, state_folder
 from include.backup.cli.policy_in_force import policy_in_force
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.expectations import load_expectations
+from include.backup.policy.people import load_people
 from include.orchestration.connections import connection, open_storage, s3_client
 
 if TYPE_CHECKING:
@@ -53,4 +54,5 @@ def task_setting(owner: str) -> Setting:
         owner=owner,
         warnings=(in_force.warning,) if in_force.warning else (),
         expectations=partial(load_expectations, config_folder(None) / "expectations"),
+        people=partial(load_people, config_folder(None)),
     )

@@ -12,7 +12,6 @@ from include.backup.actions.due import DueDataset, due_datasets
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.cli.environment import now
 from include.backup.cli.policy_in_force import keep
-from include.backup.cli.progress_line import progress_text
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
@@ -21,10 +20,9 @@ from include.backup.evidence.table import table
 from include.backup.evidence.wording import moment
 from include.backup.policy.objectives import SKEW, Verdict
 from include.backup.policy.proof import prove
-from include.backup.repository.progress import Progress
 from include.orchestration.runs import Run, chosen_of, unit_name, units
 from include.orchestration.setting import task_setting
-from include.orchestration.watching import Watching
+from include.orchestration.watching import told_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdfast")
 
-_PROGRESS_SECONDS: Final = 10.0
 _MADE_NONE: Final = "this run made no recovery point"
 _WITHOUT_POINT: Final = frozenset({Kind.FAILED, Kind.REFUSED, Kind.INTERRUPTED})
 
@@ -201,14 +198,7 @@ def _tells_of(run: BackUpRun, head: Record) -> bool:
 
 
 def _back_up_one(setting: Setting, run: BackUpRun, dataset: DueDataset) -> Outcome:
-    progress = Progress()
-    begun = now()
-
-    def tell() -> None:
-        elapsed = (now() - begun).total_seconds()
-        log.info("%s: %s", dataset.name, progress_text(progress, elapsed_seconds=elapsed))
-
-    with Watching(tell, every_seconds=_PROGRESS_SECONDS):
+    with told_progress(dataset.name) as progress:
         return back_up(
             setting,
             dataset.name,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.assess import assess, class_lines
 from include.backup.actions.due import DueDataset, due_verifications
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.actions.verify import VerifyOrder, verify
-from include.backup.cli.environment import now
-from include.backup.cli.progress_line import progress_text
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import Subject
 from include.backup.evidence.tested import tested_table
 from include.backup.evidence.verify_sentences import verification_failed
 from include.backup.evidence.wording import one_line
-from include.backup.repository.progress import Progress
 from include.orchestration.runs import chosen_of, units
 from include.orchestration.setting import task_setting
-from include.orchestration.watching import Watching
+from include.orchestration.watching import told_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from include.orchestration.runs import Run, Unit
 
 log = logging.getLogger("holdfast")
-_PROGRESS_SECONDS: Final = 10.0
 
 
 def find_due(run: Run) -> list[Unit]:
@@ -116,14 +112,7 @@ def _of_class(setting: Setting, data_class: str) -> list[str]:
 
 
 def _verify_one(setting: Setting, run: Run, dataset: DueDataset) -> tuple[Outcome, list[str]]:
-    progress = Progress()
-    begun = now()
-
-    def tell() -> None:
-        elapsed = (now() - begun).total_seconds()
-        log.info("%s: %s", dataset.name, progress_text(progress, elapsed_seconds=elapsed))
-
-    with Watching(tell, every_seconds=_PROGRESS_SECONDS):
+    with told_progress(dataset.name) as progress:
         order = VerifyOrder(slot=None if run.manual else dataset.slot)
         return verify(setting, dataset.name, order, progress=progress)
 

@@ -1,12 +1,35 @@
-"""Calling something now and then while something else goes on."""
+"""Calling something now and then while something else goes on; telling how far it has come."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self
+
+from include.backup.cli.environment import now
+from include.backup.cli.progress_line import progress_text
+from include.backup.repository.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+log = logging.getLogger("holdfast")
+_PROGRESS_SECONDS: Final = 10.0
+
+
+@contextmanager
+def told_progress(name: str) -> Iterator[Progress]:
+    """The progress of the work on a dataset, logged every few seconds while the block lasts."""
+    progress = Progress()
+    begun = now()
+
+    def tell() -> None:
+        elapsed = (now() - begun).total_seconds()
+        log.info("%s: %s", name, progress_text(progress, elapsed_seconds=elapsed))
+
+    with Watching(tell, every_seconds=_PROGRESS_SECONDS):
+        yield progress
 
 
 class Watching:

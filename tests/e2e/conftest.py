@@ -7,6 +7,7 @@ import json
 import secrets
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +23,31 @@ if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
 
 CLASSES = ("critical", "important", "non_essential")
+
+
+def person(user: str, trained: str) -> dict[str, object]:
+    training = {
+        "course": "Restore with Holdfast",
+        "date": trained,
+        "valid_for": "365 days",
+        "certified_by": "dora",
+        "evidence": "intranet, training 42",
+    }
+    return {
+        "name": f"{user.title()} Example",
+        "role": "operations",
+        "trainings": [training],
+    }
+
+
+THIS_YEAR = (datetime.now(UTC) - timedelta(days=30)).date().isoformat()
+PEOPLE = {
+    "people": {
+        "anna": person("anna", THIS_YEAR),
+        "bob": person("bob", THIS_YEAR),
+        "carl": person("carl", "2024-03-01"),
+    }
+}
 
 
 def key() -> str:
@@ -50,10 +76,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         "datasets": datasets,
     }
     (config / "datasets.yaml").write_text(json.dumps(document))
+    (config / "people.yaml").write_text(json.dumps(PEOPLE))
     return Site(
         home=folder / "airflow",
         config=config,
         state=folder / "state",
+        people=tuple(PEOPLE["people"]),
         variables={
             "AIRFLOW_CONN_BACKUP_MASTER_KEY": key(),
             "AIRFLOW_CONN_BACKUP_SIGNING_KEY": key(),

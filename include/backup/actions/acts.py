@@ -22,6 +22,7 @@ from include.backup.errors import (
     KeyUnusable,
     LedgerBroken,
     RecordRefused,
+    RestoreRefused,
     StorageError,
 )
 from include.backup.evidence import sentences
@@ -69,8 +70,11 @@ class Act:
         *,
         method: Method | None = None,
         slot: datetime | None = None,
+        id: str = "",  # noqa: A002  of a request; empty: a new one
+        about: JsonObject | None = None,
     ) -> None:
-        self.id = new_id()
+        self.id = id or new_id()
+        self.about = about or {}  # what records of its beginning, and of its failure, hold besides
         self.place = place
         self.action = action
         self.method = method
@@ -114,7 +118,7 @@ class Act:
                 slot=self.slot,
                 owner=self.owner.to_json(),
             )
-            self.record(Kind.BEGUN, body)
+            self.record(Kind.BEGUN, body | dict(self.about))
             self.begun = True
         return self.place.state()
 
@@ -176,6 +180,15 @@ class Act:
         except BackupError as trouble:
             log.warning("generation %s: damaged, and not recorded so: %s", generation, trouble)
 
+    def refuse(self, why: str, *, sentence: str) -> Outcome:
+        """Record that something is not to be done, in the vault or else in the spool."""
+        body = {**self.about, "reason": why}
+        try:
+            return self.end(Kind.REFUSED, body, say=lambda _: sentence, what=why)
+        except BackupError as error:
+            log.warning("%s: %s", self.place.subject, error)
+            return self.fail(RestoreRefused(why), sentence=sentence)
+
     def fail(self, error: BaseException, *, sentence: str = "") -> Outcome:
         """Record that the act failed, in the vault or else in the spool. Raises nothing.
 
@@ -184,6 +197,7 @@ class Act:
         """
         reason = reason_of(error)
         body = bodies.failed(reason) | {
+            **self.about,
             "hint": hint_of(error),
             "action": self.action,
             "error": type(error).__name__,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from include.backup.actions.choosing import checked_pattern
+from include.backup.actions.choosing import matching
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.source_model import MariadbSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from include.backup.actions.dataset_vault import DatasetVault
     from include.backup.sources.base import Server
     from include.backup.sources.connection import Connection
@@ -94,7 +91,7 @@ def _postgresql(place: DatasetVault, connection: Connection, order: ServerOrder)
             owner=order.owner,
             jobs=order.jobs,
             statistics=order.statistics,
-            wanted=_matching(order.pattern),
+            wanted=matching(order.pattern),
         ),
     )
 
@@ -115,7 +112,7 @@ def _mariadb(place: DatasetVault, connection: Connection, order: ServerOrder) ->
         if isinstance(source, MariadbSettings)
         else None,
         into_source=bool(order.into_source),
-        wanted=_matching(order.pattern),
+        wanted=matching(order.pattern),
         jobs=order.jobs,
     )
 
@@ -151,21 +148,7 @@ def _s3(place: DatasetVault, order: ServerOrder) -> Server:
         prefix,
         overwrite=order.overwrite,
         into_source=bool(order.into_source),
-        wanted=_matching(order.pattern),
+        wanted=matching(order.pattern),
         jobs=order.jobs,
         insecure_reason=place.dataset.insecure_reason,
     )
-
-
-def _matching(pattern: str) -> Callable[[bytes], bool]:
-    """Whether a path in the dataset is wanted: it fits the pattern, or lies below what does."""
-    checked = checked_pattern(pattern)
-    if not checked:
-        return lambda _: True
-
-    def fits(path: bytes) -> bool:
-        parts = path.decode("utf-8", "surrogateescape").split("/")
-        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
-        return any(fnmatchcase(one, checked) for one in above)
-
-    return fits

@@ -8,27 +8,25 @@ What could not be done says nothing about the data: it is told apart from what i
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.backup.actions.put_back import open_point, opened_files, put_back
+from include.backup.actions.put_back import open_point, put_back, restored
 from include.backup.errors import BackupError, DamageFound, RestoreRefused, StorageFull
 from include.backup.evidence.wording import Several
-from include.backup.quality.comparing import Restored
 from include.backup.quality.data import Files
 from include.backup.quality.expectations import judge
 from include.backup.quality.nowhere import Nowhere
 from include.backup.vault.verification import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from include.backup.actions.acts import Act
     from include.backup.actions.put_back import Done, OpenPoint
     from include.backup.policy.expectations import Expectation
+    from include.backup.quality.comparing import Restored
     from include.backup.quality.judged import Judged
     from include.backup.quality.scratch import Scratch, ScratchPlace
     from include.backup.repository.progress import Progress
@@ -122,12 +120,12 @@ def _restore(
         began = act.now()
         scratch.destination.prepare()
         _note(proof, put_back(point, scratch.destination, "", progress))
-        restored = act.now()
-        with _restored(point, proof, progress, now=restored) as what:
+        restored_at = act.now()
+        with restored(point, proof.notes, progress, now=restored_at) as what:
             compared = scratch.compare(what)
             compared_at = act.now()
             proof.judged = _judge(what, scratch, proof, wanted)
-    proof.restoring, proof.comparing = restored - began, compared_at - restored
+    proof.restoring, proof.comparing = restored_at - began, compared_at - restored_at
     proof.judging = act.now() - compared_at
     unmet = Several.of([one.told for one in proof.judged if one.verdict.met is False])
     proof.faults = compared.faults.told(lost=True).and_more(unmet)
@@ -135,23 +133,6 @@ def _restore(
     proof.contents = compared.contents or proof.contents
     if any(one.by_user and one.verdict.met is not None for one in proof.judged):
         proof.level = Level.EXPECTATIONS
-
-
-@contextmanager
-def _restored(
-    point: OpenPoint, proof: Proof, progress: Progress, *, now: datetime
-) -> Iterator[Restored]:
-    tree = point.own.subtree
-    assert tree is not None
-    with opened_files(point) as files:
-        yield Restored(
-            repository=point.repository,
-            tree=tree,
-            files=files,
-            excused=set(_named(proof.notes.texts)),
-            progress=progress,
-            now=now,
-        )
 
 
 def _judge(
@@ -162,14 +143,6 @@ def _judge(
     if not wanted and isinstance(data, Files):
         return []
     return judge(wanted, data, taken_at=proof.chosen.point.taken_at)
-
-
-def _named(notes: Iterable[str]) -> Iterator[str]:
-    """What stands before a colon in a note: the path of the entry, which may hold one itself."""
-    for note in notes:
-        parts = note.split(": ")
-        for end in range(1, len(parts)):
-            yield ": ".join(parts[:end])
 
 
 def _note(proof: Proof, done: Done) -> None:

@@ -10,11 +10,13 @@ from include.backup.actions.about import ParentPoint
 from include.backup.actions.restoring import Restoring
 from include.backup.errors import DamageFound, FileAbsent, RestoreRefused
 from include.backup.evidence.wording import Several, count
+from include.backup.quality.comparing import Restored, everything
 from include.backup.repository.streaming import SnapshotFiles
 from include.backup.sources.base import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from include.backup.actions.acts import Act
     from include.backup.format.snapshot import Snapshot
@@ -160,6 +162,48 @@ def opened_files(point: OpenPoint) -> Iterator[PointFiles]:
     assert subtree is not None
     with SnapshotFiles(point.repository, subtree) as files:
         yield PointFiles(files, ParentPoint(point.repository, point.snapshot))
+
+
+@contextmanager
+def restored(
+    point: OpenPoint,
+    notes: Several,
+    progress: Progress,
+    *,
+    now: datetime,
+    wanted: Callable[[bytes], bool] = everything,
+    alone: bool = True,
+) -> Iterator[Restored]:
+    """A recovery point that was put back, to be compared with what is there now.
+
+    Args:
+        notes: those of the restore: what is known to be not as it was is no fault.
+        wanted, alone: see Restored.
+
+    Raises:
+        DamageFound, StorageError.
+    """
+    tree = point.own.subtree
+    assert tree is not None
+    with opened_files(point) as files:
+        yield Restored(
+            repository=point.repository,
+            tree=tree,
+            files=files,
+            excused=set(_named_in(notes.texts)),
+            progress=progress,
+            now=now,
+            wanted=wanted,
+            alone=alone,
+        )
+
+
+def _named_in(notes: Iterable[str]) -> Iterator[str]:
+    """What stands before a colon in a note: the path of the entry, which may hold one itself."""
+    for note in notes:
+        parts = note.split(": ")
+        for end in range(1, len(parts)):
+            yield ": ".join(parts[:end])
 
 
 class PointFiles:

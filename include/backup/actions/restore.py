@@ -1,6 +1,7 @@
 """Restoring a recovery point, or a part of it, and recording that it was done (4.3).
 
-choose the point → look at the destination → begun → put back → record restored, or failed
+choose the point → look at the destination → begun → put back → compare, if that was asked for
+→ record restored, or failed
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import RESTORE, Act
-from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point
+from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.put_back import open_point, put_back
+from include.backup.actions.put_back import open_point, put_back, restored
 from include.backup.errors import ConfigurationInvalid, DestinationRefused, RestoreRefused
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import count, some_of
 from include.backup.format.times import text_of_datetime
+from include.backup.quality.handed_over import compare_handed_over
 from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.actions.put_back import Done
+    from include.backup.actions.put_back import Done, OpenPoint
     from include.backup.actions.setting import Setting
     from include.backup.errors import BackupError
     from include.backup.sources.base import Destination, Server
@@ -47,7 +50,8 @@ def restore(
         KeyUnusable, StorageError.
     """
     place = DatasetVault.open_for_reading(setting, name)
-    act = Act(place, RESTORE)
+    act = Act(place, RESTORE, about=order.evidence())
+    progress = progress or Progress()
     try:
         begun = act.now()
         point = find_point(place.state(), order, now=begun)
@@ -56,10 +60,12 @@ def restore(
         act.begin()
         with act.noting_damage(point.generation):
             opened = open_point(act, point)
-            done = put_back(opened, destination, pattern, progress or Progress())
+            done = put_back(opened, destination, pattern, progress)
+            restored_at = act.now()
+            compared = _compare(act, opened, destination, order, done, progress)
     except DestinationRefused as error:
         if act.begun:
-            _refuse(act, order, error)
+            error.outcome = _refuse(act, order, error)  # type: ignore[attr-defined]
         raise
     except BaseException as error:
         # What somebody mistyped is no missed objective: it is told, and not recorded as one.
@@ -70,17 +76,52 @@ def restore(
             destination=order.address,
             reason=reason_of(error),
             by=order.requested_by,
+            approval=order.approval,
             hint=hint_of(error),
         )
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
     if pattern and not done.matched:
         raise _nothing_matches(act, point, order)
-    return _end(act, point, order, done, took=act.now() - begun)
+    return _end(act, point, order, done, took=restored_at - begun, compared=compared)
 
 
-def _end(act: Act, point: Point, order: Order, done: Done, *, took: timedelta) -> Outcome:
+def _compare(
+    act: Act,
+    opened: OpenPoint,
+    destination: Destination | Server,
+    order: Order,
+    done: Done,
+    progress: Progress,
+) -> str:
+    """Read again what was restored; return what was compared, for people.
+
+    Raises:
+        RestoreRefused: it is not what was restored; names what differs.
+    """
+    if not order.compare:
+        return ""
+    wanted = matching(order.path)
+    alone = not order.path and not order.overwrites
+    notes, now = done.notes, act.now()
+    with restored(opened, notes, progress, now=now, wanted=wanted, alone=alone) as what:
+        compared = compare_handed_over(destination, what)
+    if (faults := compared.faults.told(lost=True)).total:
+        entries = count(faults.total, "difference")
+        raise RestoreRefused(
+            f"{order.address} is not as the recovery point: {entries}: {some_of(faults)}",
+            hint="somebody else may write there; restore to a place that is nobody's yet",
+        )
+    return compared.contents
+
+
+def _end(
+    act: Act, point: Point, order: Order, done: Done, *, took: timedelta, compared: str
+) -> Outcome:
     """Record what was restored, for whom, and how long it took."""
+    now, began = act.now(), order.clock_began
+    handed_over = None if began is None else max(now - began, took)
+    limit = act.place.data_class.rto
     told = sentences.restored(
         act.place.subject,
         sentences.Restored(
@@ -89,22 +130,28 @@ def _end(act: Act, point: Point, order: Order, done: Done, *, took: timedelta) -
             contents=done.contents,
             bytes_written=done.bytes_written,
             took=took,
-            limit=act.place.data_class.rto,
+            limit=limit,
             by=order.requested_by,
+            reason=order.reason,
+            approval=order.approval,
+            since="the incident began" if order.incident_began else "it was asked for",
+            handed_over=handed_over,
+            compared=compared,
         ),
         notes=done.notes,
     )
     body = {
-        "destination": order.address,
-        "requested_by": order.requested_by,
-        "reason": order.reason,
-        "path": order.path,
+        **order.evidence(),
         "snapshot": point.snapshot,
         "generation": point.generation,
         "taken_at": text_of_datetime(point.taken_at),
         "files": done.files,
         "bytes": done.bytes_written,
         "seconds": round(took.total_seconds()),
+        "clock_seconds": round((handed_over or took).total_seconds()),
+        "limit_seconds": round(limit.total_seconds()),
+        "contents": done.contents,
+        "compared": compared,
         **bodies.noted(done.notes),
     }
     what = f"restored to {order.address}"
@@ -120,7 +167,7 @@ def _nothing_matches(act: Act, point: Point, order: Order) -> ConfigurationInval
     return error
 
 
-def _refuse(act: Act, order: Order, error: BackupError) -> None:
+def _refuse(act: Act, order: Order, error: BackupError) -> Outcome:
     """Record that nothing was restored, and nothing touched."""
     told = sentences.restore_refused(
         act.place.subject,
@@ -129,4 +176,4 @@ def _refuse(act: Act, order: Order, error: BackupError) -> None:
         by=order.requested_by,
         hint=error.hint,
     )
-    act.end(Kind.REFUSED, {"reason": error.message}, say=lambda _: told, what=error.message)
+    return act.refuse(error.message, sentence=told)

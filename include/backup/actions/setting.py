@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from include.backup.policy.datasets import Datasets
     from include.backup.policy.expectations import Expectation
     from include.backup.policy.model import Policy
+    from include.backup.policy.people import Person
     from include.backup.sources.connection import Connection
     from include.backup.storage.base import Storage
     from include.backup.storage.s3_client import S3Client, S3Place
@@ -38,3 +39,5 @@ class Setting:
     warnings: tuple[str, ...] = ()  # what every sentence of this run has to say besides
     # What users expect of a dataset; raises ConfigurationInvalid when it cannot be understood.
     expectations: Callable[[str], tuple[Expectation, ...]] = lambda _: ()
+    # Who may approve restores, by user (4.3); raises ConfigurationInvalid likewise.
+    people: Callable[[], Mapping[str, Person]] = dict

@@ -45,15 +45,17 @@ def tested(place: DatasetVault, state: DatasetState, now: datetime) -> Tested:
     )
 
 
-def forecast_of(restores: Sequence[Measured]) -> timedelta | None:
-    """How long a restore of the size of the newest takes, at the middle of the measured rates.
+def forecast_of(restores: Sequence[Measured], *, size_bytes: int | None = None) -> timedelta | None:
+    """How long a restore takes, at the middle of the measured rates; None if none was measured.
 
-    None where nothing was measured.
+    Args:
+        size_bytes: of what is restored; None: as much as the newest.
     """
     if not restores:
         return None
     rate = median(max(one.size_bytes, 1) / one.seconds for one in restores)
-    return timedelta(seconds=round(max(restores[-1].size_bytes, 1) / rate))
+    size = restores[-1].size_bytes if size_bytes is None else size_bytes
+    return timedelta(seconds=round(max(size, 1) / rate))
 
 
 def class_forecast(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
 
 from include.backup.actions import back_up as back_up_action
@@ -12,7 +11,7 @@ from include.backup.actions import restore as restore_action
 from include.backup.actions import verify as verify_action
 from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.open_server import PREFIX, ServerOrder, open_server
+from include.backup.actions.open_destination import Place, open_destination
 from include.backup.actions.verify import VerifyOrder
 from include.backup.cli.environment import config_folder
 from include.backup.cli.json_output import point_json, print_json
@@ -24,13 +23,12 @@ from include.backup.evidence.table import aligned
 from include.backup.evidence.wording import moment, one_line, size
 from include.backup.policy.model import Method
 from include.backup.repository.progress import Progress
-from include.backup.sources.directory import Directory
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import datetime
 
     from include.backup.actions.setting import Setting
-    from include.backup.sources.base import Destination, Server
 
 
 def back_up(options: argparse.Namespace) -> int:
@@ -102,14 +100,28 @@ def recovery_points(options: argparse.Namespace) -> int:
 def restore(options: argparse.Namespace) -> int:
     """Restore to a directory, or into a server."""
     setting = setting_of(options)
-    destination, address = _destination(setting, options)
+    place = Place(
+        to=options.to,
+        path=options.path or "",
+        overwrite=options.overwrite,
+        into_source=options.into_source,
+        owner="" if options.no_owner else options.owner,
+        jobs=options.jobs,
+        statistics=not options.no_statistics,
+    )
+    destination = open_destination(setting, options.dataset, place)
+    _refuse_future(options.incident_began, now=setting.clock())
     order = Order(
         at=options.at,
         recovery_point=options.recovery_point or "",
-        path=options.path or "",
-        address=address,
-        requested_by=options.requested_by or setting.owner,
-        reason=options.reason,
+        path=place.path,
+        address=place.address,
+        requested_by=options.requested_by or _asked("Who asked for it") or setting.owner,
+        reason=options.reason or _asked("Why"),
+        ticket=options.ticket,
+        incident_began=options.incident_began,
+        overwrites=place.overwrite,
+        compare=options.compare,
     )
     progress = Progress()
     with ProgressLine(progress, what=f"restore {options.dataset}"):
@@ -127,6 +139,23 @@ def restore(options: argparse.Namespace) -> int:
     for note in outcome.details["noted"]:
         print(f"note: {one_line(note)}")
     return 0
+
+
+def _asked(question: str) -> str:
+    """What somebody at a terminal answers; nobody has to: a rescue goes on without (4.3)."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ""
+    sys.stderr.write(f"{question}? It is documented (4.3); Enter leaves it open: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def _refuse_future(began: datetime | None, *, now: datetime) -> None:
+    if began is not None and began > now:
+        raise ConfigurationInvalid(
+            f"--incident-began {moment(began)} is yet to come",
+            hint="times are UTC, unless they say otherwise, as in 2026-11-23T01:00+01:00",
+        )
 
 
 def check(options: argparse.Namespace) -> int:
@@ -160,44 +189,6 @@ def verify(options: argparse.Namespace) -> int:
             print(f"fault: {one_line(fault)}")
         print(outcome.sentence)
     return 0 if outcome.details["passed"] else 1
-
-
-def _destination(setting: Setting, options: argparse.Namespace) -> tuple[Destination | Server, str]:
-    """Where a restore goes, and how people call it.
-
-    Raises:
-        ConfigurationInvalid.
-    """
-    if options.to.startswith(PREFIX):
-        order = replace(
-            ServerOrder.parse(options.to),
-            pattern=options.path or "",
-            overwrite=options.overwrite,
-            into_source=options.into_source,
-            owner="" if options.no_owner else options.owner,
-            jobs=options.jobs,
-            statistics=not options.no_statistics,
-        )
-        place = DatasetVault.open_for_reading(setting, options.dataset)
-        return open_server(place, order), options.to
-    if options.owner or options.no_owner or options.into_source or options.no_statistics:
-        raise ConfigurationInvalid(
-            "--owner, --no-owner, --no-statistics and --into-source have no meaning for a directory"
-        )
-    folder = Path(options.to).absolute()
-    _refuse_vault(setting, folder)
-    return Directory(folder, overwrite=options.overwrite), str(folder)
-
-
-def _refuse_vault(setting: Setting, destination: Path) -> None:
-    """Nothing is restored into a vault: what lies there is encrypted, and named by its content."""
-    for vault in setting.datasets.vaults.values():
-        if vault.local_path and destination.resolve().is_relative_to(
-            Path(vault.local_path).resolve()
-        ):
-            raise ConfigurationInvalid(
-                f"{destination} lies in the vault {vault.url}", hint="--to another directory"
-            )
 
 
 def _found(count_bytes: int) -> str:

@@ -25,6 +25,7 @@ from include.backup.errors import BackupError, ConfigurationInvalid, StorageUnre
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import count
 from include.backup.format.chunker import require_compiled_chunker
+from include.backup.policy.people import FILE
 from include.backup.policy.proof import prove
 from include.backup.policy.source_model import S3Settings
 from include.backup.vault.keyring import LocalKey
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
     from include.backup.policy.dataset_model import Dataset, VaultSettings
 
+_FOUR_EYES: Final = 2
 _PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", "apache-airflow")
 
 
@@ -91,6 +93,20 @@ class _Patient:
         print(f"note  {what}: {text}")
 
 
+def _tell_people(patient: _Patient, setting: Setting) -> None:
+    """Who may approve restores (4.3): a file that cannot be read stops them all."""
+    if patient.examine("people", lambda: count(len(setting.people()), "person", "people")):
+        return
+    today = now().date()
+    trained = [one for one in setting.people().values() if not one.why_untrained(today)]
+    if len(trained) < _FOUR_EYES:
+        patient.tell(
+            "people",
+            f"{len(trained)} may approve restores today, and who asks may not approve: "
+            f"{FILE} needs {_FOUR_EYES} with a valid training (4.3)",
+        )
+
+
 def _examine_setting(patient: _Patient, setting: Setting) -> None:
     datasets = setting.datasets
     for name, bad in datasets.bad.items():
@@ -105,6 +121,7 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
             f"class {data_class.name}",
             lambda p=proof: str(p.require()),  # type: ignore[misc]
         )
+    _tell_people(patient, setting)
     if can_be_asked():
         names = [data_class.name for data_class in setting.policy.classes]
         patient.examine("pools of Airflow", lambda: require_pools(names))

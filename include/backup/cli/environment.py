@@ -21,6 +21,7 @@ from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.expectations import load_expectations
 from include.backup.policy.load import CONFIG_FOLDER, load_policy
+from include.backup.policy.people import load_people
 from include.backup.sources.connection import Connection
 from include.backup.storage.local import LocalStorage
 from include.backup.storage.retry import Patience
@@ -90,6 +91,7 @@ def load_setting(
         owner=owner or f"cli/{user()}",
         warnings=warnings,
         expectations=partial(load_expectations, config / "expectations"),
+        people=partial(load_people, config),
     )
 
 

@@ -11,7 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from include.backup.actions.assess import Assessment
+    from include.backup.policy.people import Person
     from include.backup.vault.generations import Point
 
 
@@ -33,6 +36,19 @@ def planned_json(one: Assessment, owner: str) -> dict[str, Any]:
         "forecast_seconds": tested["forecast_seconds"],
         "tested": tested["verdict"],
         "newest_at": document["newest_at"],
+    }
+
+
+def person_json(one: Person, today: date) -> dict[str, Any]:
+    """Somebody who may, or may not, approve a restore on a day."""
+    training = one.training(today)
+    return {
+        "user": one.user,
+        "name": one.name,
+        "role": one.role,
+        "may_approve": training is not None,
+        "until": training.ends.isoformat() if training else None,
+        "why_not": one.why_untrained(today),
     }
 
 

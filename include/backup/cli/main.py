@@ -9,15 +9,14 @@ import argparse
 import logging
 import os
 import sys
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from include.backup.cli import commands, doctor, keys, ledger, policy, standing
+from include.backup.cli.arguments import beginning, given, jobs, moment
 from include.backup.cli.json_output import print_json
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
-from include.backup.policy.source_fields import MOST_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,52 +84,6 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def moment(text: str) -> datetime:
-    """The end of a time as people write it, in UTC unless it says otherwise.
-
-    ``2026-11-23`` is the whole day, ``2026-11-23 01:00:04`` the whole second: recovery points are
-    listed to the second, and the one that was listed is meant.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    try:
-        parsed = datetime.fromisoformat(text)
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=UTC)
-        if len(text) == len("2026-11-23"):
-            parsed += timedelta(days=1, microseconds=-1)
-        elif not parsed.microsecond:
-            parsed += timedelta(seconds=1, microseconds=-1)
-        return parsed.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; write 2026-11-23 or 2026-11-23T01:00"
-        ) from error
-
-
-def given(text: str) -> str:
-    """An argument that must not be empty, as that of a variable that was never set.
-
-    Raises:
-        argparse.ArgumentTypeError: it is empty.
-    """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
-    return text
-
-
-def jobs(text: str) -> int:
-    """A number of streams.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    if not text.isdigit() or not 1 <= int(text) <= MOST_JOBS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_JOBS}")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
     parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
@@ -160,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     _json(status)
     text = "what is restored first, how long each takes, and whom to call"
     _json(verb("recovery-plan", standing.recovery_plan, text))
+    text = "every restore, who asked for it and who approved it; or the document about one"
+    _restores(verb("restores", standing.restores, text))
+    _json(verb("people", standing.people, "who may approve restores"))
     _keys(
         verb("keys", keys.export, "`keys export`: the password of one repository, for stock restic")
     )
@@ -249,7 +205,14 @@ def _restore(parser: argparse.ArgumentParser) -> None:
         "--no-statistics", action="store_true", help="PostgreSQL: leave them to the server"
     )
     parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
-    parser.add_argument("--reason", default="", metavar="TEXT")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; it is documented (4.3)")
+    parser.add_argument("--ticket", default="", metavar="ID", help="where more is written about it")
+    parser.add_argument(
+        "--incident-began", type=beginning, metavar="TIME", help="when the RTO began to run (4.2)"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="read it again, and compare it, before the end"
+    )
     _json(parser)
 
 
@@ -272,6 +235,13 @@ def _report(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
     parser.add_argument("--act", type=given, metavar="ID", help="else the newest verification")
     parser.add_argument("--to", metavar="FILE.html", help="a new file; else it is printed")
+
+
+def _restores(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", nargs="?", help="all of them, if left out")
+    parser.add_argument("--act", type=given, metavar="ID", help="the document about this one")
+    parser.add_argument("--to", metavar="FILE.html", help="as a page in a new file; else printed")
+    _json(parser)
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from include.backup.policy.datasets import datasets_schema, team_file_schema
 from include.backup.policy.durations import format_duration
 from include.backup.policy.findings import Finding, findings
 from include.backup.policy.load import policy_schema
+from include.backup.policy.people import people_schema
 from include.backup.policy.proof import Proof, prove
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _write_schemas_to(folder: Path) -> int:
         ("policy", policy_schema()),
         ("datasets", datasets_schema()),
         ("team-file", team_file_schema()),
+        ("people", people_schema()),
     ):
         path = folder / f"{name}.schema.json"
         path.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions import assess as assess_action
 from include.backup.actions import report as report_action
+from include.backup.actions import restores as restores_action
 from include.backup.actions.assess import owner_of, recovery_order
-from include.backup.cli.json_output import planned_json, print_json
+from include.backup.cli.json_output import person_json, planned_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
+from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence.restoration import as_page, as_text
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import aligned, table
 from include.backup.evidence.tested import tested_table
-from include.backup.evidence.wording import moment
+from include.backup.evidence.wording import moment, one_line
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
+from include.backup.policy.people import FILE
 
 if TYPE_CHECKING:
     import argparse
@@ -70,12 +74,78 @@ def recovery_plan(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """The page about a verification: into a file, or printed."""
     record, page = report_action.report(setting_of(options), options.dataset, act=options.act or "")
-    if options.to is None:
+    what = f"the verification of {moment(record.happened_at)} ({record.act})"
+    return _write(page, options.to, what=what)
+
+
+def restores(options: argparse.Namespace) -> int:
+    """Every restore, who asked for it, and who approved it; or the document about one (4.3)."""
+    setting = setting_of(options)
+    warn(setting)
+    if options.act:
+        if not options.dataset:
+            raise ConfigurationInvalid("--act needs a dataset", hint="restores DATASET --act ID")
+        one = restores_action.restoration(setting, options.dataset, act=options.act)
+        if options.json:
+            print_json(one.to_json())
+            return 0
+        if options.to is None:
+            print(as_text(one))
+            return 0
+        what = f"the restore that was asked for {moment(one.asked_at)} ({one.id})"
+        return _write(as_page(one).encode(), options.to, what=what)
+    names = [options.dataset] if options.dataset else sorted(setting.datasets.good)
+    found = restores_action.restores(setting, names)
+    if options.json:
+        print_json([one.to_json() for one in found])
+        return 0
+    rows = [("id", "dataset", "asked for", "by", "approved by", "result", "RTO clock", "why")]
+    rows += [
+        (
+            one.id,
+            f"{one.data_class}/{one.dataset}",
+            moment(one.asked_at),
+            one_line(str(one.said("requested_by"))),
+            one.approved_by or "nobody",
+            one.result,
+            "" if one.clock is None else format_duration(one.clock),
+            one_line(str(one.said("requested_because"))),
+        )
+        for one in found
+    ]
+    print("\n".join(aligned(rows)) if found else "nothing was ever restored")
+    return 0
+
+
+def people(options: argparse.Namespace) -> int:
+    """Who may approve restores today, and why others may not (4.3)."""
+    setting = setting_of(options)
+    today = setting.clock().date()
+    known = sorted(setting.people().values(), key=lambda one: one.user)
+    if options.json:
+        print_json([person_json(one, today) for one in known])
+        return 0
+    if not known:
+        print(f"{FILE} names nobody: no restore can be approved; hint: README, Restoring")
+        return 0
+    rows = [("user", "name", "role", "may approve", "until or why not")]
+    for one in known:
+        training = one.training(today)
+        told = one.why_untrained(today) if training is None else training.ends.isoformat()
+        may = "no" if training is None else "yes"
+        rows.append((one.user, one_line(one.name), one_line(one.role), may, one_line(told)))
+    print("\n".join(aligned(rows)))
+    return 0
+
+
+def _write(page: bytes, to: str | None, *, what: str) -> int:
+    """Into a new file, or to standard output."""
+    if to is None:
         sys.stdout.write(page.decode())
         return 0
-    path = Path(options.to)
+    path = Path(to)
     with path.open("xb") as file:  # what is there is not replaced
         path.chmod(0o600)
         file.write(page)
-    print(f"{path}: the verification of {moment(record.happened_at)} ({record.act})")
+    print(f"{path}: {what}")
     return 0

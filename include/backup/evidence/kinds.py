@@ -24,10 +24,15 @@ class Kind(StrEnum):
     ADOPTED = "adopted"  # a snapshot found without its record, and checked, is a recovery point
     DAMAGED = "damaged"  # generations found broken; nothing builds on them any more
 
+    # What comes before a restore that asks for approval (4.3). They belong to a request, whose id
+    # stands in the place of an act; the restore itself is an act of its own, and names the request.
+    REQUESTED = "requested"  # what somebody wants restored, where to, and what that would take
+    APPROVED = "approved"  # by another person, who is trained
+
     # What ends an act.
     RECOVERY_POINT = "recovery-point"  # completes the generation, if it is its first
     FAILED = "failed"
-    REFUSED = "refused"  # another run of the same kind holds the lease
+    REFUSED = "refused"  # another run holds the lease; or a restore was not to be, and was not done
     NOTHING_DUE = "nothing-due"  # there was nothing to do, for the reason that the body gives
     INTERRUPTED = "interrupted"  # written by the next act, on behalf of one that was killed
     RESTORED = "restored"

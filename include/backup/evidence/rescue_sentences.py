@@ -1,8 +1,9 @@
-"""The closing sentences of what is done with recovery points: restored, checked, opened by others.
+"""The sentences of what is done with recovery points: restored, checked, opened by others.
 
-They have the form that `sentences` describes. A restore says how long it took (4.2) and who asked
-for it; that it is documented is the record itself, and whether the person was trained (4.3) nobody
-has looked: so the sentence says that too, and no restore is called kept for 4.3.
+They have the form that `sentences` describes. A restore says how long it took, from when the RTO
+began to run (4.2), who asked for it, and which trained person approved it (4.3). Where nobody did,
+as by command, nobody has looked whether who restores was trained: the sentence says so, and the
+restore is not called kept for 4.3.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.evidence.sentences import Subject
+    from include.backup.policy.approval import Approval, Refusal
 
 _TIME: Final = ("4.2",)
 _TESTED: Final = ("3.4",)
+_PEOPLE: Final = ("4.3",)
 _ENCRYPTED: Final = ("3.3",)
 _NONE: Final = Several((), 0)
 
@@ -38,6 +41,11 @@ class Restored:
     took: timedelta
     limit: timedelta  # the RTO of the class
     by: str  # who asked for it (4.3)
+    reason: str = ""
+    approval: Approval | None = None  # None: outside approval
+    since: str = ""  # what the RTO runs from; empty: the restore itself
+    handed_over: timedelta | None = None  # how long after that
+    compared: str = ""  # what was read again and compared, for people; empty: nothing was
 
 
 def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str:
@@ -47,20 +55,34 @@ def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str
         notes: what could not be put back as it was, one text for each entry.
     """
     noted = f"{count(notes.total, 'note')}: {some_of(notes)}" if notes.total else ""
+    compared = f"{done.compared} read again, and as they were" if done.compared else ""
+    clock = done.took if done.handed_over is None else done.handed_over
+    limit = f"(limit {format_duration(done.limit)})"
+    time = f"it took {format_duration(done.took)}"
+    if done.handed_over is not None:
+        time += f", and was handed over {format_duration(clock)} after {done.since}"
+    in_time = clock <= done.limit
     return sentence(
-        Verdict.KEPT if done.took <= done.limit else Verdict.BROKEN,
-        _TIME,
+        Verdict.KEPT if in_time else Verdict.BROKEN,
+        (*_TIME, *_PEOPLE) if in_time and done.approval is not None else _TIME,
         subject,
         f"recovery point {moment(done.taken_at)} restored to {done.destination}: {done.contents}, "
         f"{size(done.bytes_written)}",
-        f"it took {format_duration(done.took)} (limit {format_duration(done.limit)})",
+        compared,
+        f"{time} {limit}",
         noted,
-        _documented(done.by),
+        _documented(done.by, done.approval, done.reason),
     )
 
 
 def restore_failed(
-    subject: Subject, *, destination: str, reason: str, by: str, hint: str = ""
+    subject: Subject,
+    *,
+    destination: str,
+    reason: str,
+    by: str,
+    approval: Approval | None = None,
+    hint: str = "",
 ) -> str:
     """A restore did not succeed."""
     return sentence(
@@ -68,7 +90,7 @@ def restore_failed(
         _TIME,
         subject,
         f"restore to {destination} failed: {reason}",
-        _documented(by),
+        _documented(by, approval),
         hint=hint,
     )
 
@@ -82,8 +104,59 @@ def restore_refused(
         _TIME,
         subject,
         f"restore to {destination} not done: {reason}",
-        _documented(by),
+        f"requested by {by}, documented by this record; nothing was touched",
         hint=hint,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A restore that somebody wants."""
+
+    taken_at: datetime  # of the recovery point
+    destination: str
+    size_bytes: int
+    forecast: timedelta | None
+    due_at: datetime  # when the RTO ends
+    by: str
+    reason: str
+
+
+def restore_requested(subject: Subject, asked: Asked) -> str:
+    """A restore was asked for, and waits for approval (4.3)."""
+    told = "how long it takes was never measured"
+    if asked.forecast is not None:
+        told = f"forecast to take {format_duration(asked.forecast)}"
+    return sentence(
+        Verdict.NOT_TESTED,
+        _TIME,
+        subject,
+        f"restore of recovery point {moment(asked.taken_at)} to {asked.destination} was asked for "
+        f"by {asked.by} ({asked.reason}): {size(asked.size_bytes)}, {told}",
+        f"the RTO ends at {moment(asked.due_at)}",
+        "it waits for the approval of somebody who is trained; nothing was touched",
+    )
+
+
+def restore_approved(subject: Subject, *, destination: str, by: str, approval: Approval) -> str:
+    """Somebody trained, who did not ask for it, has approved a restore (4.3)."""
+    return sentence(
+        Verdict.KEPT,
+        _PEOPLE,
+        subject,
+        f"the restore to {destination} that {by} asked for was approved by {_trained(approval)}",
+    )
+
+
+def restore_not_approved(subject: Subject, *, destination: str, by: str, refusal: Refusal) -> str:
+    """A restore was not approved, and is not done (4.3)."""
+    return sentence(
+        Verdict.AT_RISK if refusal.nobody else Verdict.KEPT,
+        _TIME if refusal.nobody else _PEOPLE,
+        subject,
+        f"restore to {destination} not done: {refusal.why}",
+        f"asked for by {by or 'nobody knows whom'}, documented by this record; nothing was touched",
+        hint=refusal.hint,
     )
 
 
@@ -167,8 +240,16 @@ def export_failed(subject: Subject, *, generation: str, reason: str, hint: str =
     )
 
 
-def _documented(by: str) -> str:
+def _documented(by: str, approval: Approval | None = None, reason: str = "") -> str:
+    asked = f"requested by {by}{f' ({reason})' if reason else ''}"
+    if approval is not None:
+        return f"{asked}, approved by {_trained(approval)}; documented by this record"
     return (
-        f"requested by {by}, documented by this record; "
+        f"{asked}, outside approval, documented by this record; "
         "NOT TESTED 4.3: nobody has checked whether who restores was trained"
     )
+
+
+def _trained(approval: Approval) -> str:
+    name = approval.by if approval.name == approval.by else f"{approval.name} ({approval.by})"
+    return f"{name}, trained until {approval.trained_until} ({approval.course})"

@@ -55,6 +55,15 @@ class Person:
     role: str
     trainings: tuple[Training, ...]
 
+    def training(self, today: date) -> Training | None:
+        """What counts on a day: the one that lasts longest."""
+        counting = [
+            one
+            for one in self.trainings
+            if one.certified_by != self.user and one.on <= today < one.ends
+        ]
+        return max(counting, key=lambda one: one.ends, default=None)
+
     def why_untrained(self, today: date) -> str:
         """Why this person may not approve a restore on a day; empty: he or she may."""
         if not self.trainings:
@@ -63,7 +72,7 @@ class Person:
         counting = [one for one in self.trainings if one not in own]
         if not counting:
             return f"{self.name} ({self.user}) certified the training himself or herself"
-        if any(one.on <= today < one.ends for one in counting):
+        if self.training(today) is not None:
             return ""
         newest = max(counting, key=lambda one: one.ends)
         if newest.on > today:
@@ -96,6 +105,20 @@ _PERSON: Final = Section(
         "trainings": Field(kind=Each(kind=_TRAINING), meaning="7: one or more", default=()),
     },
 )
+
+
+def people_schema() -> dict[str, Any]:
+    """The JSON schema of people.yaml, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Holdfast people",
+        "type": "object",
+        "properties": {
+            "people": {"type": "object", "additionalProperties": _PERSON.schema()},
+        },
+        "required": ["people"],
+        "additionalProperties": False,
+    }
 
 
 def load_people(folder: Path) -> dict[str, Person]:

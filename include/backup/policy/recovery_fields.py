@@ -3,6 +3,7 @@
 recovery:
 workers: 4            restores that are under way at a time
 approval: 1 hour      from the request until somebody has approved it
+approve_within: 4 hours   after that a request has been refused: nobody answered
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.document import quoted
 from include.backup.policy.durations import HOUR
-from include.backup.policy.fields import DURATION_OR_NONE, Field, Section, Text
+from include.backup.policy.fields import DURATION, DURATION_OR_NONE, Field, Section, Text
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 _WORKERS: Final = 2
+_APPROVE_WITHIN: Final = 4 * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class RecoverySettings:
 
     workers: int = _WORKERS
     approval: timedelta = HOUR
+    approve_within: timedelta = _APPROVE_WITHIN
 
 
 def _parse_workers(text: str) -> int:
@@ -44,6 +47,11 @@ _SECTION: Final = Section(
         ),
         "approval": Field(
             kind=DURATION_OR_NONE, meaning="how long an approval takes, as in 1 hour", default=HOUR
+        ),
+        "approve_within": Field(
+            kind=DURATION,
+            meaning="4.3: how long a request waits for an answer, as in 4 hours",
+            default=_APPROVE_WITHIN,
         ),
     },
 )

@@ -77,13 +77,16 @@ class _Comparing:
             for node in self._restored.repository.load_tree(subtree):
                 path = folder + b"/" + node.name if folder else node.name
                 here = there.pop(node.name, None)
-                if here is None:
+                if not self._restored.wanted(path):
+                    if node.subtree is not None:
+                        waiting.append((path, node.subtree))
+                elif here is None:
                     self.found.fault(path, "missing")
                 elif node.subtree is not None:
                     waiting.append((path, node.subtree))
                 elif node.type == NodeType.FILE:
                     yield path, node, here
-            for name in sorted(there):
+            for name in sorted(there) if self._restored.alone else ():
                 path = folder + b"/" + name if folder else name
                 self.found.fault(path, "was not in the recovery point")
 

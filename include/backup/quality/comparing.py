@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from include.backup.repository.progress import Progress
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from include.backup.sources.base import StoredFiles
 
 _LONGEST_NAMED: Final = 100  # characters of a statement
+
+
+def everything(path: bytes) -> bool:
+    """Whether a path was put back, where all of them were."""
+    del path
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class Restored:
     excused: Collection[str]  # entries that the restore noted as not quite as they were
     progress: Progress
     now: datetime  # when it had been put back
+    wanted: Callable[[bytes], bool] = everything  # paths in the dataset that were put back
+    alone: bool = True  # nothing else was there before
 
 
 @dataclass(slots=True, kw_only=True)

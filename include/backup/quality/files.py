@@ -49,6 +49,8 @@ class _Comparing:
     def __init__(self, restored: Restored, folder: bytes) -> None:
         self._repository = restored.repository
         self._folder = folder
+        self._wanted = restored.wanted
+        self._alone = restored.alone
         self._excused = frozenset(restored.excused)
         self._progress = restored.progress
         self._owners = os.geteuid() == 0  # only root may have given files away
@@ -76,11 +78,14 @@ class _Comparing:
             folder, subtree = waiting.pop()
             nodes = self._repository.load_tree(subtree)
             there = self._names(folder)
-            for name in sorted(there - {node.name for node in nodes}):
+            for name in sorted(there - {node.name for node in nodes}) if self._alone else ():
                 self._note(_below(folder, name), "was not in the recovery point")
             for node in nodes:
                 path = _below(folder, node.name)
-                if node.name in there:
+                if not self._wanted(path):
+                    if node.subtree is not None:
+                        waiting.append((path, node.subtree))
+                elif node.name in there:
                     yield path, node
                     if node.subtree is not None:
                         waiting.append((path, node.subtree))
@@ -91,8 +96,10 @@ class _Comparing:
         try:
             return set(os.listdir(self._at(folder)))  # noqa: PTH208  bytes
         except OSError as error:
-            self._note(folder, f"cannot be listed: {error.strerror}")
-            return set()
+            is_missing = isinstance(error, FileNotFoundError)
+            if not is_missing or not folder or self._wanted(folder):
+                self._note(folder, f"cannot be listed: {error.strerror}")
+            return set()  # of a directory that is not wanted nothing has to be there
 
     def _compare_entry(self, path: bytes, node: Node) -> bool:
         """Compare what is said of an entry; return whether it is of the same type and size."""

@@ -8,6 +8,7 @@ from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from include.backup.format.tree import Node
+    from include.backup.sources.base import StoredFiles
 
 
 class Nowhere:
@@ -15,6 +16,11 @@ class Nowhere:
 
     def prepare(self) -> None:
         """See Destination.prepare."""
+
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Destination.standing."""
+        del files
+        return []
 
     def make(self, path: bytes, node: Node) -> None:
         """See Destination.make."""

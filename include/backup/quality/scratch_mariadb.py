@@ -27,7 +27,7 @@ from include.backup.quality.scratch_databases import (
     taken,
 )
 from include.backup.sources.mariadb.manifest import MANIFEST
-from include.backup.sources.mariadb.names import quoted, text
+from include.backup.sources.mariadb.names import file_name, path_of, quoted, text
 from include.backup.sources.mariadb.session import Session
 from include.backup.sources.mariadb.target import MariadbTarget
 
@@ -57,27 +57,7 @@ class MariadbScratch:
 
     def compare(self, restored: Restored) -> Compared:
         """See Scratch.compare."""
-        about = _about(restored)
-        found = Compared()
-        was = _release(str(about["server"]))
-        if was != self._release:
-            found.faults.add(
-                "", f"definitions were not compared: the server is {self._release}, and was {was}"
-            )
-        tables = 0
-        for one in about["databases"]:
-            database = RestoredDatabase(
-                restored=restored,
-                about=one,
-                name=database_of(self._name, str(one["name"])),
-                address=self._address,
-                jobs=_JOBS,
-            )
-            database.compare(found, definitions=was == self._release)
-            tables += sum(1 for relation in one["relations"] if relation["kind"] != "view")
-        databases = count(len(about["databases"]), "database")
-        found.contents = f"{count(tables, 'table')} of {databases}"
-        return found
+        return compare_databases(restored, self.destination, self._release)
 
     def data(self, restored: Restored) -> Databases:
         """See Scratch.data."""
@@ -100,6 +80,51 @@ class MariadbScratch:
             quote=quoted,
             errors=pymysql.MySQLError,
         )
+
+
+def compare_target(restored: Restored, target: MariadbTarget) -> Compared:
+    """Compare databases with the recovery point that was restored there.
+
+    Raises:
+        DamageFound, StorageError: the recovery point cannot be read.
+        RestoreRefused: the server cannot be asked.
+    """
+    try:
+        with closing(Session(target.address)) as session:
+            release = _release(session.version)
+    except SourceError as error:
+        raise RestoreRefused(error.message, hint=error.hint) from None
+    return compare_databases(restored, target, release)
+
+
+def compare_databases(restored: Restored, target: MariadbTarget, release: str) -> Compared:
+    """The same for a server whose release is known."""
+    about = _about(restored)
+    found = Compared()
+    was = _release(str(about["server"]))
+    if was != release:
+        found.faults.add(
+            "", f"definitions were not compared: the server is {release}, and was {was}"
+        )
+    tables = databases = 0
+    for one in about["databases"]:
+        folder = file_name(str(one["name"]))
+        wanted = [each for each in one["relations"] if target.wants(path_of(folder, each))]
+        if not wanted:
+            continue
+        database = RestoredDatabase(
+            restored=restored,
+            about={**one, "relations": wanted},
+            name=target.name_of(str(one["name"])),
+            address=target.address,
+            jobs=_JOBS,
+        )
+        whole = len(wanted) == len(one["relations"])
+        database.compare(found, definitions=whole and was == release)
+        tables += sum(1 for relation in wanted if relation["kind"] != "view")
+        databases += 1
+    found.contents = f"{count(tables, 'table')} of {count(databases, 'database')}"
+    return found
 
 
 class MariadbPlace:

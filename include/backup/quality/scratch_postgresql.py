@@ -56,17 +56,7 @@ class PostgresScratch:
 
     def compare(self, restored: Restored) -> Compared:
         """See Scratch.compare."""
-        wanted = wanted_of(manifest.decode(restored.files.about(manifest.MANIFEST)), self._rules)
-        version = making.server_version(self._address)
-        found = Compared()
-        for one in wanted:
-            address = self._address.of_database(self._rules.name_of(one.name))
-            database = RestoredDatabase(
-                restored=restored, one=one, address=address, version=version, jobs=_JOBS
-            )
-            database.compare(found)
-        found.contents = tables_in(sum(len(one.tables) for one in wanted), len(wanted))
-        return found
+        return compare_databases(restored, self._address, self._rules)
 
     def data(self, restored: Restored) -> Databases:
         """See Scratch.data."""
@@ -85,6 +75,26 @@ class PostgresScratch:
             quote=quote,
             errors=psycopg.Error,
         )
+
+
+def compare_databases(restored: Restored, address: Address, rules: Rules) -> Compared:
+    """Compare databases with the recovery point that was restored there by these rules.
+
+    Raises:
+        DamageFound, StorageError: the recovery point cannot be read.
+        RestoreRefused: the server cannot be asked.
+    """
+    wanted = wanted_of(manifest.decode(restored.files.about(manifest.MANIFEST)), rules)
+    version = making.server_version(address)
+    found = Compared()
+    for one in wanted:
+        here = address.of_database(rules.name_of(one.name))
+        database = RestoredDatabase(
+            restored=restored, one=one, address=here, version=version, jobs=_JOBS
+        )
+        database.compare(found)
+    found.contents = tables_in(sum(len(one.tables) for one in wanted), len(wanted))
+    return found
 
 
 class PostgresPlace:

@@ -283,6 +283,14 @@ class Server(Protocol):
             RestoreRefused.
         """
 
+    def standing(self, files: StoredFiles) -> list[str]:
+        """What is there that a restore would replace, for people; nothing is changed.
+
+        Raises:
+            RestoreRefused: it must not be written to.
+            DamageFound, StorageError: the recovery point cannot be read.
+        """
+
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """Put a dataset back; on return it is all there, and durable.
 
@@ -304,6 +312,9 @@ class Destination(Protocol):
         Raises:
             RestoreRefused.
         """
+
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Server.standing."""
 
     def make(self, path: bytes, node: Node) -> None:
         """Make a directory, a link or another entry without content.

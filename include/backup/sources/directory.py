@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import DamageFound, RestoreRefused, StorageFull
+from include.backup.evidence.wording import count
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
 from include.backup.sources.file_nodes import permissions, shown
@@ -27,6 +28,8 @@ from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from include.backup.sources.base import StoredFiles
 
 _MOST_OPEN: Final = 256
 _ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -66,12 +69,26 @@ class Directory:
                 f"{shown(self.path)}: {error.strerror}", hint=_hint(error)
             ) from error
         if occupied and not self.overwrite:
-            raise RestoreRefused(
-                f"{shown(self.path)} is not empty",
-                hint="name an empty or a new directory, or give --overwrite",
-            )
+            raise self._occupied()
         if not self.owners:
             self.note(b"", "owners were not restored: only root may set them")
+
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Destination.standing."""
+        del files
+        try:
+            there = len(os.listdir(self.path))  # noqa: PTH208  paths are bytes
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RestoreRefused(
+                f"{shown(self.path)}: {error.strerror}", hint=_hint(error)
+            ) from error
+        if there and not self.overwrite:
+            raise self._occupied()
+        entries = count(there, "entry", "entries")
+        told = f"{shown(self.path)} has {entries}: files of the same names are replaced"
+        return [told] if there else []
 
     def make(self, path: bytes, node: Node) -> None:
         """See Destination.make."""
@@ -163,6 +180,12 @@ class Directory:
                 bits &= ~rights_of_owner
                 self.note(path, "setuid and setgid not restored: its owner is another")
         os.chmod(entry, bits)  # noqa: PTH101  an open file, or a path as bytes
+
+    def _occupied(self) -> RestoreRefused:
+        return RestoreRefused(
+            f"{shown(self.path)} is not empty",
+            hint="name an empty or a new directory, or give --overwrite",
+        )
 
     def _make_folder(self, path: bytes, node: Node) -> None:
         if path:

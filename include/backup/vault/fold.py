@@ -17,7 +17,7 @@
     verified        {proved: [snapshot, …], level, passed, slot?}     nothing
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
-    refused, nothing-due, restored, key-exported    anything
+    refused, nothing-due, restored, key-exported, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
 before changes nothing: it is evidence as well. Only what would build on such an act is refused:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 _ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \|", re.MULTILINE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*( UTC)?")
+PEOPLE = """
+people:
+  anna:
+    name: Anna Example
+    role: operations
+    trainings:
+      - {course: Restore, date: 2026-03-01, valid_for: 3650 days, certified_by: bob, evidence: "42"}
+  carl: {name: Carl Example, role: operations}
+"""
 _PYTHON_TYPES = {
     "text": str,
     "time": str,
@@ -61,12 +70,17 @@ def documents(shell: Shell) -> dict[str, Any]:
     """What every command prints, for a dataset with recovery points of each kind."""
     first = shell.json("back-up", "crm")
     second = shell.json("back-up", "crm")
-    restored = shell.json("restore", "crm", "--to", "out", "--path", "customers.csv")
+    restored = shell.json(
+        *("restore", "crm", "--to", "out", "--path", "customers.csv", "--compare"),
+        *("--ticket", "INC-7", "--incident-began", "2026-01-01T00:00"),
+    )
+    (shell.site / "config" / "people.yaml").write_text(PEOPLE)
     checked = shell.json("check", "crm", "--read-data")
     verified = verified_of(shell)
     points = shell.json("recovery-points", "crm")
     status = shell.json("status")
     plan = shell.json("recovery-plan")
+    restores, people = shell.json("restores"), shell.json("people")
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
     policy = json.loads(shell.out("policy", "--json", code=2))
     return {
@@ -77,6 +91,8 @@ def documents(shell: Shell) -> dict[str, Any]:
         "recovery-points": points,
         "status": status,
         "recovery-plan": plan,
+        "restores": restores,
+        "people": people,
         "policy": policy,
     }
 
@@ -106,6 +122,8 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "recovery-points": documented("`recovery-points DATASET --json`"),
         "status": documented("`status --json`"),
         "recovery-plan": documented("`recovery-plan --json`"),
+        "restores": documented("`restores --json`"),
+        "people": documented("`people --json`"),
         "policy": documented("`policy --json`"),
     }
     for command, known in documented_fields.items():

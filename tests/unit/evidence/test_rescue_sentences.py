@@ -15,7 +15,7 @@ TAKEN_AT = datetime(2026, 11, 23, 1, 0, 4, tzinfo=UTC)
 CRM = Subject(data_class="critical", dataset="crm")
 HOURS = timedelta(hours=1)
 DOCUMENTED = (
-    "requested by ann@example.com, documented by this record; "
+    "requested by ann@example.com, outside approval, documented by this record; "
     "NOT TESTED 4.3: nobody has checked whether who restores was trained"
 )
 

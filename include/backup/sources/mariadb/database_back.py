@@ -12,12 +12,12 @@ from include.backup.sources.mariadb.catalog import SCHEMA_ONLY, names_of_tables
 from include.backup.sources.mariadb.foreign_keys import referring_to_nothing
 from include.backup.sources.mariadb.loading import Loader, only, only_triggers, renamed
 from include.backup.sources.mariadb.names import (
-    DATA,
     ROUTINES,
     SCHEMA,
     TRIGGERS,
     VIEWS,
     file_name,
+    path_of,
     quoted,
     text,
 )
@@ -97,6 +97,12 @@ class DatabaseBack:
                 f"database {self.target} has {known[0]} already",
                 hint="restore into another database, or give --overwrite, which replaces it",
             )
+
+    def standing(self, session: Session) -> list[str]:
+        """What is replaced, for people."""
+        there = {table for _, table in names_of_tables(session, [self.target])}
+        known = sorted(there & {str(one["name"]) for one in self.tables})
+        return [f"database {self.target}: table {name} is replaced" for name in known]
 
     def begin(self, session: Session) -> None:
         """Make the database and its tables, without rows."""
@@ -225,9 +231,7 @@ class DatabaseBack:
 
     def _wants(self, relation: dict[str, Any]) -> bool:
         """Whether a table is put back: by its file; one without rows goes with its database."""
-        file = relation.get("file")
-        own = self._folder + b"/" + DATA + b"/" + file_name(str(relation["name"])) + b".sql"
-        return self._wanted(str(file).encode() if file else own)
+        return self._wanted(path_of(self._folder, relation))
 
     def _has(self, name: bytes) -> bool:
         path = self._folder + b"/" + name

@@ -10,8 +10,11 @@ directory, hide, or look like one of our own files (`schema.sql`): those have a 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DATA: Final = b"data"  # the directory of a database's rows
 SCHEMA: Final = b"schema.sql"
@@ -43,3 +46,15 @@ def file_name(name: str) -> bytes:
 def name_of_file(name: bytes) -> str:
     """The name that `file_name` made a file name of."""
     return unquote(name.decode(), errors="strict")
+
+
+def path_of(folder: bytes, relation: Mapping[str, object]) -> bytes:
+    """The file of a relation's rows; of one without rows, where they would be.
+
+    Args:
+        folder: of its database.
+        relation: what the manifest says of it.
+    """
+    file = relation.get("file")
+    own = folder + b"/" + DATA + b"/" + file_name(str(relation["name"])) + b".sql"
+    return str(file).encode() if file else own

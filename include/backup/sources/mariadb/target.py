@@ -59,7 +59,7 @@ class MariadbTarget:
         wanted: Callable[[bytes], bool] = lambda _: True,
         jobs: int = 2,
     ) -> None:
-        self._address = address
+        self.address = self._address = address
         self._database = database
         self._renamed = renamed
         self._overwrite = overwrite
@@ -80,26 +80,31 @@ class MariadbTarget:
         except SourceError as error:
             raise RestoreRefused(error.message, hint=error.hint) from None
 
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Server.standing."""
+        self.prepare()
+        plan = self._plan(Loader(self._address, lambda _: None), files)
+        try:
+            with closing(Session(self._address)) as session:
+                if not self._overwrite:
+                    for part in plan:
+                        part.require_room(session)
+                return [told for part in plan for told in part.standing(session)]
+        except SourceError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
+
+    def name_of(self, database: str) -> str:
+        """What a database of the recovery point is called there."""
+        return self._database or self._renamed(database)
+
+    def wants(self, path: bytes) -> bool:
+        """Whether a file of the dataset is put back."""
+        return self._wanted(path)
+
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""
         loader, notes = Loader(self._address, progress), Notes()
-        plan = [
-            DatabaseBack(
-                loader,
-                files,
-                one,
-                name=self._database or self._renamed(one["name"]),
-                wanted=self._wanted,
-            )
-            for one in self._databases(files)
-        ]
-        plan = [part for part in plan if part.has_any]
-        if self._database and len(plan) > 1:
-            raise RestoreRefused(
-                f"the recovery point holds {len(plan)} databases, not one to be called "
-                f"{self._database}",
-                hint="restore them under their own names, or one of them by its path",
-            )
+        plan = self._plan(loader, files)
         try:
             with closing(loader.session()) as session:
                 for part in plan:
@@ -119,6 +124,20 @@ class MariadbTarget:
             contents=f"{count(tables, 'table')} of {count(len(plan), 'database')}",
             notes=notes,
         )
+
+    def _plan(self, loader: Loader, files: StoredFiles) -> list[DatabaseBack]:
+        plan = [
+            DatabaseBack(loader, files, one, name=self.name_of(one["name"]), wanted=self._wanted)
+            for one in self._databases(files)
+        ]
+        plan = [part for part in plan if part.has_any]
+        if self._database and len(plan) > 1:
+            raise RestoreRefused(
+                f"the recovery point holds {len(plan)} databases, not one to be called "
+                f"{self._database}",
+                hint="restore them under their own names, or one of them by its path",
+            )
+        return plan
 
     def _databases(self, files: StoredFiles) -> list[dict[str, Any]]:
         data = files.about(MANIFEST)

@@ -46,7 +46,8 @@ class PostgresTarget:
     def __init__(self, address: Address, rules: Rules) -> None:
         application = f"holdfast-{secrets.token_hex(4)}"  # so that its sessions can be ended
         self._address = replace(address, restoring=True, application=application)
-        self._rules = rules
+        self.address = address
+        self.rules = self._rules = rules
         self._version = 0  # the major one; known when it was prepared
         self._replaced: dict[str, int] = {}  # databases that go, and their oids
         self._notes = Notes()
@@ -56,6 +57,22 @@ class PostgresTarget:
         self._version = making.server_version(self._address)
         find_tool("psql", at_least=min(self._version, 10))
         find_tool("pg_restore", at_least=self._version)
+
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Server.standing."""
+        self.prepare()
+        wanted = wanted_of(manifest.decode(files.about(manifest.MANIFEST)), self._rules)
+        self._refuse_newer(wanted)
+        found = []
+        for one in wanted:
+            into, shown = self._into(files, one), self._address_of(one).shown
+            if into is _Into.REPLACE:
+                found.append(f"{shown} is replaced, with all that is in it")
+            if into is _Into.ADD and self._rules.overwrite:
+                there = making.tables_there(self._address_of(one))
+                known = [table.label for table in one.tables if table.sql in there]
+                found += [f"{shown}: the rows of {table} are replaced" for table in known]
+        return found
 
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put."""

@@ -74,6 +74,7 @@ class S3Target:
         self.into_source = into_source
         self.wanted = wanted
         self.jobs = jobs
+        self.insecure_reason = insecure_reason
         self.patience = patience
 
     @property
@@ -83,6 +84,16 @@ class S3Target:
 
     def prepare(self) -> None:
         """See Server.prepare."""
+        self._look()
+
+    def standing(self, files: StoredFiles) -> list[str]:
+        """See Server.standing."""
+        self._require_other_place(files)
+        told = f"{self.url} holds objects: those of the same keys are replaced"
+        return [told] if self._look() else []
+
+    def _look(self) -> bool:
+        """Whether anything is there; refuse it, unless it may be replaced."""
         page = ask(
             self.url,
             lambda: self.client.list_objects_v2(
@@ -90,10 +101,12 @@ class S3Target:
             ),
             self.patience,
         )
-        if (page.get("Contents") or page.get("CommonPrefixes")) and not self.overwrite:
+        there = bool(page.get("Contents") or page.get("CommonPrefixes"))
+        if there and not self.overwrite:
             raise RestoreRefused(
                 f"{self.url} holds objects", hint="name another prefix, or give --overwrite"
             )
+        return there
 
     def put(self, files: StoredFiles, progress: Callable[[int], None]) -> PutBack:
         """See Server.put.

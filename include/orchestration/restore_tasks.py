@@ -1,0 +1,237 @@
+"""What the tasks of the restore DAG do (4.2, 4.3). Imported in tasks only: the engine is heavy."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.backup.actions import approving
+from include.backup.actions.request import Form, Request
+from include.backup.actions.requesting import Asker, request_restores
+from include.backup.actions.restores import restoration
+from include.backup.cli.environment import now
+from include.backup.cli.stopping import sigterm_stops
+from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.restoration import as_text
+from include.backup.evidence.table import aligned
+from include.backup.evidence.wording import moment, one_line, size
+from include.backup.policy.approval import Answer, Approval, Refusal, judge_answer
+from include.backup.policy.durations import format_duration
+from include.orchestration.setting import task_setting
+from include.orchestration.watching import told_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+
+log = logging.getLogger("holdfast")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRun:
+    """One run of the DAG."""
+
+    owner: str
+    asked_at: datetime
+    user: str  # who started it; empty: nobody knows
+
+
+def plan(run: RestoreRun, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan and record what somebody wants restored.
+
+    Returns:
+        The requests, how many could not be one, and what the person who approves has to read.
+
+    Raises:
+        ConfigurationInvalid: the form is not what it has to be, or nothing of it can be done.
+    """
+    setting = task_setting(run.owner)
+    asked_at = min(run.asked_at, now())
+    form = Form.of(values, now=now())
+    asker = Asker(user=run.user, at=asked_at, run=run.owner)
+    found = request_restores(setting, form, asker)
+    for sentence in found.sentences:
+        log.info("%s", sentence)
+    for sentence in found.refused:
+        log.error("%s", sentence)
+    if not found.requests:
+        raise ConfigurationInvalid("nothing of it can be restored; the log above says why")
+    wait = setting.datasets.recovery.approve_within
+    return {
+        "requests": [one.to_json() for one in found.requests],
+        "refused": len(found.refused),
+        "subject": _subject(found.requests),
+        "body": _body(found.requests, found.refused, wait),
+        "wait_seconds": wait.total_seconds(),
+    }
+
+
+def decide(
+    run: RestoreRun, planned: Mapping[str, Any], decision: Mapping[str, Any] | None
+) -> tuple[list[dict[str, Any]], str]:
+    """Judge the answer, and record it for each request.
+
+    Returns:
+        The requests that were approved; or none, and why.
+    """
+    setting = task_setting(run.owner)
+    requests = [Request.of_json(one) for one in planned["requests"]]
+    judged = judge_answer(
+        _answer(decision),
+        requested_by=run.user,
+        people=_people(setting),
+        waited=timedelta(seconds=planned["wait_seconds"]),
+    )
+    if isinstance(judged, Refusal):
+        for request in requests:
+            log.error("%s", approving.refuse(setting, request, judged))
+        return [], judged.why
+    return _approve(setting, requests, judged), ""
+
+
+def carry_out(run: RestoreRun, document: Mapping[str, Any]) -> Outcome:
+    """Restore what was approved, and compare it.
+
+    Raises:
+        BackupError: it was not restored; that is recorded, and logged.
+    """
+    setting = task_setting(run.owner)
+    request = Request.of_json(document)
+    try:
+        with sigterm_stops(), told_progress(request.dataset) as progress:
+            outcome = approving.carry_out(setting, request, progress)
+    except KeyboardInterrupt as stopped:
+        told = getattr(stopped, "outcome", None)
+        log.error("%s", told.sentence if told else f"{request.dataset}: stopped")  # noqa: TRY400
+        raise BackupError("the task was ended from outside") from None
+    except BackupError as error:
+        told = getattr(error, "outcome", None)
+        log.error("%s", told.sentence if told else error)  # noqa: TRY400  it says all there is
+        raise
+    log.info("%s", outcome.sentence)
+    for note in outcome.details["noted"]:
+        log.info("note: %s", one_line(note))
+    return outcome
+
+
+def summarize(run: RestoreRun, planned: Mapping[str, Any] | None) -> bool:
+    """Log the document about each restore; what ended without a word is ended now.
+
+    Returns:
+        Whether everything that was asked for is restored.
+    """
+    if planned is None:
+        log.error("NOT TESTED 4.2 · nothing was restored: see the log of `plan`")
+        return False
+    setting = task_setting(run.owner)
+    restored = 0
+    for document in planned["requests"]:
+        request = Request.of_json(document)
+        record, sentence = approving.end_of(setting, request)
+        restored += record is not None and record.kind == Kind.RESTORED
+        log.info("%s", sentence)
+        log.info("\n%s", as_text(restoration(setting, request.dataset, act=request.id)))
+        log.info("as a page: holdfast restores %s --act %s --to FILE.html", request.dataset,
+                 request.id)  # fmt: skip
+    asked = len(planned["requests"]) + planned["refused"]
+    log.info("%d of %d restored", restored, asked)
+    return restored == asked
+
+
+def _approve(
+    setting: Setting, requests: Sequence[Request], approval: Approval
+) -> list[dict[str, Any]]:
+    for request in requests:
+        log.info("%s", approving.approve(setting, request, approval))
+    return [request.to_json() for request in requests]
+
+
+def _people(setting: Setting) -> Mapping[str, Any]:
+    """Who may approve. A file that cannot be read names nobody: nobody may."""
+    try:
+        return setting.people()
+    except ConfigurationInvalid as error:
+        log.error("AT RISK 4.3 · nobody can approve: %s", error)  # noqa: TRY400  says it all
+        return {}
+
+
+def _answer(decision: Mapping[str, Any] | None) -> Answer:
+    """What Airflow says of the answer; without one nobody answered."""
+    if not decision:
+        return Answer(approved=False, by="", at=now())
+    who = decision.get("responded_by_user") or {}
+    return Answer(
+        approved=list(decision.get("chosen_options") or ()) == ["Approve"],
+        by=str(who.get("id") or ""),
+        at=now(),
+    )
+
+
+def _subject(requests: Sequence[Request]) -> str:
+    first = requests[0]
+    what = first.dataset if len(requests) == 1 else f"{len(requests)} datasets"
+    return f"Restore {what} for {first.requested_by or 'somebody unknown'}?"
+
+
+def _body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -> str:
+    """What the person who approves has to know, in Markdown."""
+    first = requests[0]
+    lines = [
+        f"**Why:** {_plain(first.reason)}" + (f" ({_plain(first.ticket)})" if first.ticket else ""),
+        "",
+        f"**Asked for by** {_plain(first.requested_by) or 'somebody unknown'} at "
+        f"{moment(first.requested_at)}"
+        + (f"; the incident began {moment(first.incident_began)}" if first.incident_began else ""),
+        "",
+        "| dataset | data of | to | size | forecast | RTO ends |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.data_class}/{one.dataset} | {moment(one.taken_at)} | {_plain(one.place.address)} "
+        f"| {size(one.size_bytes)} | {_forecast(one)} | {moment(one.due_at)} |"
+        for one in requests
+    ]
+    if only := first.place.path:
+        lines += ["", f"**Only** {_plain(only)}"]
+    replaced = [_plain(told) for one in requests for told in one.replaces]
+    lines += ["", "**Replaced is** " + ("; ".join(replaced) if replaced else "nothing.")]
+    if refused:
+        lines += ["", "**Cannot be restored:**", *(f"* {_plain(told)}" for told in refused)]
+    lines.append("")
+    lines.append(
+        "Approve only if you are trained and did not ask for it yourself. "
+        f"Without an answer within {format_duration(wait)} it is refused."
+    )
+    return "\n".join(lines)
+
+
+def _forecast(one: Request) -> str:
+    return "never measured" if one.forecast is None else format_duration(one.forecast)
+
+
+def _plain(text: str) -> str:
+    """On one line of a Markdown table, and as nothing but text."""
+    return "".join(f"\\{char}" if char in "\\|*_`<>[]#" else char for char in one_line(text))
+
+
+def plan_table(documents: Sequence[Mapping[str, Any]]) -> str:
+    """What was planned, for the log."""
+    rows = [("dataset", "data of", "to", "size", "forecast", "RTO ends", "replaces")]
+    rows += [
+        (
+            f"{one.data_class}/{one.dataset}",
+            moment(one.taken_at),
+            one_line(one.place.address),
+            size(one.size_bytes),
+            _forecast(one),
+            moment(one.due_at),
+            one_line("; ".join(one.replaces)) or "nothing",
+        )
+        for one in map(Request.of_json, documents)
+    ]
+    return "\n".join(aligned(rows))

@@ -1,0 +1,1 @@
+"""Restores that are asked for, approved or refused, carried out, and documented."""
