@@ -19,8 +19,9 @@ from include.backup.format.tree import Node, NodeType
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from include.backup.sources.base import Destination, Sink
+    from include.backup.sources.base import Destination, Sink, StoredFiles
 
+NO_FILES: StoredFiles = None  # type: ignore[assignment]  a directory asks for none
 PART = 100_000
 LARGE = Random(41).randbytes(5 * PART)
 CONTENTS = {
@@ -149,6 +150,17 @@ class DestinationSuite:
         restore(place.open(True))
         kept = {b"folder/kept": b"kept", b"other/kept": b"kept"}
         assert place.content() == CONTENTS | kept
+
+    def test_a_look_changes_nothing(self, place: DestinationTenant) -> None:
+        """Nothing is there; it is refused; it would be replaced."""
+        assert place.open(False).standing(NO_FILES) == []
+        assert place.content() == {}
+        place.put(b"large", b"old")
+        with pytest.raises(RestoreRefused, match="not empty"):
+            place.open(False).standing(NO_FILES)
+        [told] = place.open(True).standing(NO_FILES)
+        assert "1 entry" in told
+        assert place.content() == {b"large": b"old"}
 
     def test_a_restore_repeats(self, place: DestinationTenant) -> None:
         """Over its own result, the same comes of it."""

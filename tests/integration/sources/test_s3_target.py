@@ -6,6 +6,7 @@ import hashlib
 import json
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -310,3 +311,32 @@ def test_small_objects_are_read_several_at_a_time(site: BucketSite) -> None:
     outcome = site.back_up()
     assert outcome.details["files"] == count
     assert json.loads(site.stored(outcome).about("manifest.json") or b"")["bucket"] == site.bucket
+
+
+def test_what_would_be_replaced_is_told_and_what_was_restored_is_read_again(
+    site: BucketSite,
+) -> None:
+    """A plan changes nothing; a part is compared with that part."""
+    for key in ("one", "inner/two"):
+        site.put(key, key.encode())
+    outcome = site.back_up()
+    other = site.server.make_bucket()
+    target = S3Target(site.server.client(), other, "back")
+    assert target.standing(site.stored(outcome)) == []
+    site.outside.put_object(Bucket=other, Key="back/mine", Body=b"mine")
+    with pytest.raises(RestoreRefused, match="holds objects"):
+        target.standing(site.stored(outcome))
+    over = S3Target(site.server.client(), other, "back", overwrite=True)
+    [told] = over.standing(site.stored(outcome))
+    assert told.endswith("holds objects: those of the same keys are replaced")
+
+    def restored(wish: Order, **how: Any) -> str:
+        aim = S3Target(site.server.client(), other, "back", overwrite=True, **how)
+        return str(restore(site.setting(), "crm", aim, wish).details["compared"])
+
+    wish = Order(address="x", requested_by="tests", compare=True, overwrites=True)
+    assert restored(wish) == "2 objects"
+    part = replace(wish, path="inner")
+    assert restored(part, wanted=lambda path: path.startswith(b"inner")) == "1 object"
+    with pytest.raises(RestoreRefused, match="1 difference: mine: was not in the recovery point"):
+        restored(replace(wish, overwrites=False))

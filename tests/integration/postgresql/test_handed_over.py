@@ -1,0 +1,77 @@
+"""Before a database is handed over: what goes is told, and what came is compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.backup.actions.choosing import Order
+from include.backup.actions.open_server import ServerOrder, open_server
+from include.backup.actions.restore import restore
+from include.backup.errors import RestoreRefused
+from include.backup.quality import scratch_postgresql
+from tests.integration.postgresql.given import NAME, OTHER
+
+if TYPE_CHECKING:
+    from include.backup.actions.outcome import Outcome
+    from tests.integration.postgresql.given import Given as Site
+
+pytestmark = pytest.mark.integration
+TABLE = "shop db/data/public.t.copy"
+
+
+def standing(given: Site, place: str = OTHER, **rules: Any) -> list[str]:
+    """What would be replaced."""
+    server = open_server(given.site.place(), ServerOrder(connection="target", place=place, **rules))
+    return server.standing(given.site.stored(given.outcome))
+
+
+def restored(given: Site, place: str = OTHER, path: str = "", **rules: Any) -> Outcome:
+    """Restore and compare."""
+    order = ServerOrder(connection="target", place=place, pattern=path, **rules)
+    server = open_server(given.site.place(), order)
+    wish = Order(address="connection:target", requested_by="tests", path=path, compare=True)
+    return restore(given.site.setting(), "crm", server, wish)
+
+
+def drop(given: Site) -> None:
+    given.server.run(f'DROP DATABASE IF EXISTS "{OTHER}" WITH (FORCE)')
+
+
+def test_a_plan_changes_nothing_and_tells_what_goes(given: Site) -> None:
+    """Nothing where there is none; refused without overwrite; named with it."""
+    drop(given)
+    assert standing(given) == []
+    given.server.make_database(OTHER)
+    given.server.run("CREATE TABLE t AS SELECT 1 AS id, 'x' AS content", database=OTHER)
+    with pytest.raises(RestoreRefused, match="is not empty"):
+        standing(given)
+    [told] = standing(given, overwrite=True)
+    assert told.endswith(f"{OTHER} is replaced, with all that is in it")
+    [told] = standing(given, pattern=TABLE, overwrite=True)
+    assert told.endswith("the rows of public.t are replaced")
+    with pytest.raises(RestoreRefused, match="taken from"):
+        standing(given, NAME, overwrite=True)
+    assert given.server.run("SELECT id FROM t", database=OTHER) == [(1,)]
+    drop(given)
+
+
+def test_what_was_restored_is_read_again(given: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, or the tables that were asked for, beside what is there."""
+    drop(given)
+    assert restored(given).details["compared"] == "2 tables"
+    given.server.run("DELETE FROM small", database=OTHER)
+    done = restored(given, path=TABLE, overwrite=True)
+    assert done.details["compared"] == "1 table"
+    compare = scratch_postgresql.compare_databases
+
+    def meddled(*arguments: Any) -> Any:
+        given.server.run("DELETE FROM t WHERE id = 7", database=OTHER)
+        return compare(*arguments)
+
+    monkeypatch.setattr(scratch_postgresql, "compare_databases", meddled)
+    for path in ("", TABLE):
+        with pytest.raises(RestoreRefused, match=r"1 difference: shop db public\.t: "):
+            restored(given, path=path, overwrite=True)
+    drop(given)
