@@ -1,7 +1,7 @@
 """Airflow DAGs that try restores: one per class of the policy (3.4, 4.2)."""
 
+from include.orchestration.control_dags import verify_dag
 from include.orchestration.setting import policy_of_dags
-from include.orchestration.verify_dags import verify_dag
 
 _policy = policy_of_dags()
 for _data_class in _policy.classes:

@@ -10,6 +10,11 @@ def dag_id(data_class: str, method: str) -> str:
     return f"holdfast_back_up_{data_class}_{method}"
 
 
+def check_dag_id(data_class: str) -> str:
+    """The DAG that reads again what is stored of a class."""
+    return f"holdfast_check_{data_class}"
+
+
 def verify_dag_id(data_class: str) -> str:
     """The DAG that tries restores of a class."""
     return f"holdfast_verify_recovery_{data_class}"

@@ -12,8 +12,7 @@ from include.backup.actions.due import DueDataset, due_datasets
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.cli.environment import now
 from include.backup.cli.policy_in_force import keep
-from include.backup.cli.stopping import sigterm_stops
-from include.backup.errors import AlreadyRunning, BackupError, ConfigurationInvalid
+from include.backup.errors import AlreadyRunning, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.sentences import AGE_CLAUSES, Subject, sentence
 from include.backup.evidence.table import table
@@ -23,6 +22,7 @@ from include.backup.policy.proof import prove
 from include.orchestration.runs import Run, chosen_of, unit_name, units
 from include.orchestration.setting import task_setting
 from include.orchestration.watching import told_progress
+from include.orchestration.working import work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,30 +75,15 @@ def back_up_unit(run: BackUpRun, unit: Unit) -> tuple[list[dict[str, Any]], list
         The outcomes as plain values, and the errors of those that failed.
     """
     setting = task_setting(run.owner)
-    outcomes: list[dict[str, Any]] = []
-    errors: list[BackupError] = []
-    for document in unit:
-        dataset = DueDataset.of_json(document)
-        try:
-            with sigterm_stops():
-                outcome = _back_up_one(setting, run, dataset)
-        except KeyboardInterrupt as stopped:
-            told = getattr(stopped, "outcome", None)
-            log.error("%s", told.sentence if told else f"{dataset.name}: stopped")  # noqa: TRY400
-            raise BackupError("the task was ended from outside") from None
-        except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
-            told = getattr(error, "outcome", None)
-            # No traceback: the sentence is for people, and says all there is to say.
-            log.error("%s", told.sentence if told else _not_begun(setting, dataset.name, error))  # noqa: TRY400
-            errors.append(error)
-            continue
-        log.info("%s", outcome.sentence)
-        if outcome.kind == Kind.REFUSED and not run.manual:
-            # Whoever holds the lease may be dead, on a machine that nobody can ask: look again.
-            errors.append(AlreadyRunning(outcome.what))
-        else:
-            outcomes.append(outcome.to_json())
-    return outcomes, errors
+    done, errors = work_through(
+        unit,
+        lambda dataset: _back_up_one(setting, run, dataset),
+        not_begun=lambda name, error: _not_begun(setting, name, error),
+    )
+    # Whoever holds the lease may be dead, on a machine that nobody can ask: look again.
+    held = [one for one in done if one.kind == Kind.REFUSED and not run.manual]
+    errors += [AlreadyRunning(one.what) for one in held]
+    return [one.to_json() for one in done if one not in held], errors
 
 
 def worth_retrying(
@@ -199,7 +184,7 @@ def _tells_of(run: BackUpRun, head: Record) -> bool:
 
 def _back_up_one(setting: Setting, run: BackUpRun, dataset: DueDataset) -> Outcome:
     with told_progress(dataset.name) as progress:
-        return back_up(
+        outcome = back_up(
             setting,
             dataset.name,
             method=run.method,
@@ -207,6 +192,8 @@ def _back_up_one(setting: Setting, run: BackUpRun, dataset: DueDataset) -> Outco
             deadline=dataset.deadline,
             progress=progress,
         )
+    log.info("%s", outcome.sentence)
+    return outcome
 
 
 def _require_proof(setting: Setting, run: BackUpRun) -> None:

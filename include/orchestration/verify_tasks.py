@@ -9,8 +9,6 @@ from include.backup.actions.assess import assess, class_lines
 from include.backup.actions.due import DueDataset, due_verifications
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.actions.verify import VerifyOrder, verify
-from include.backup.cli.stopping import sigterm_stops
-from include.backup.errors import BackupError
 from include.backup.evidence.sentences import Subject
 from include.backup.evidence.tested import tested_table
 from include.backup.evidence.verify_sentences import verification_failed
@@ -18,6 +16,7 @@ from include.backup.evidence.wording import one_line
 from include.orchestration.runs import chosen_of, units
 from include.orchestration.setting import task_setting
 from include.orchestration.watching import told_progress
+from include.orchestration.working import work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,35 +43,18 @@ def find_due(run: Run) -> list[Unit]:
     return units([dataset.to_json() for dataset in chosen])
 
 
-def verify_unit(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
+def work_on(run: Run, unit: Unit) -> tuple[list[dict[str, Any]], list[Exception]]:
     """Verify each dataset of a unit, whatever becomes of the others.
 
     Returns:
         The outcomes as plain values, and why others could not be looked at.
     """
     setting = task_setting(run.owner)
-    outcomes: list[dict[str, Any]] = []
-    errors: list[Exception] = []
-    for document in unit:
-        dataset = DueDataset.of_json(document)
-        try:
-            with sigterm_stops():
-                outcome, faults = _verify_one(setting, run, dataset)
-        except KeyboardInterrupt as stopped:
-            told = getattr(stopped, "outcome", None)
-            log.error("%s", told.sentence if told else f"{dataset.name}: stopped")  # noqa: TRY400
-            raise BackupError("the task was ended from outside") from None
-        except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
-            told = getattr(error, "outcome", None)
-            sentence = told.sentence if told else _not_begun(setting, dataset.name, error)
-            log.error("%s", sentence)  # noqa: TRY400  the sentence says all there is to say
-            errors.append(error)
-            continue
-        for fault in faults:
-            log.error("fault: %s", one_line(fault))
-        log.info("%s", outcome.sentence)
-        outcomes.append(outcome.to_json())
-    return outcomes, errors
+    return work_through(
+        unit,
+        lambda dataset: _verify_one(setting, run, dataset).to_json(),
+        not_begun=lambda name, error: _not_begun(setting, name, error),
+    )
 
 
 def unmet(outcomes: Sequence[dict[str, Any]]) -> list[str]:
@@ -111,10 +93,14 @@ def _of_class(setting: Setting, data_class: str) -> list[str]:
     return [one.name for one in datasets if one.data_class == data_class and one.retired is None]
 
 
-def _verify_one(setting: Setting, run: Run, dataset: DueDataset) -> tuple[Outcome, list[str]]:
+def _verify_one(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:
     with told_progress(dataset.name) as progress:
         order = VerifyOrder(slot=None if run.manual else dataset.slot)
-        return verify(setting, dataset.name, order, progress=progress)
+        outcome, faults = verify(setting, dataset.name, order, progress=progress)
+    for fault in faults:
+        log.error("fault: %s", one_line(fault))
+    log.info("%s", outcome.sentence)
+    return outcome
 
 
 def _not_begun(setting: Setting, name: str, error: Exception) -> str:

@@ -102,6 +102,8 @@ def test_a_dag_says_which_clauses_it_carries_out(site: Path, airflow_db: None) -
 def test_a_new_dag_waits_for_its_next_tick(site: Path, airflow_db: None) -> None:
     """Airflow's default runs a tick that is past if the DAG is unpaused soon enough after it."""
     for dag in load().values():
+        if not dag.timetable.can_be_scheduled:
+            continue  # started by hand alone
         assert timedelta(seconds=dag.timetable.serialize()["run_immediately"]) == timedelta()
 
 

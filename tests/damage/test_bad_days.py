@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.back_up import back_up
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.errors import (
     AccessRefused,
     BackupError,
@@ -74,7 +74,7 @@ def good_day(site: Site) -> Outcome:
     outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
     assert kept(outcome), outcome.sentence
     assert site.restored() == site.content()
-    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
     site.place().ledger.verify()
     assert not site.place().state().acts
     return outcome
@@ -133,7 +133,7 @@ def test_a_lost_answer_is_no_lost_change(tmp_path: Path) -> None:
             site.wait(minutes=_REACHABLE_AGAIN)
             good_day(site)
         assert site.restored() == site.content(), change
-        assert check(site.setting(), "crm", read_data=True)[1] == [], change
+        assert check(site.setting(), "crm", reading=Reading.ALL)[1] == [], change
         site.place().ledger.verify()
         taken = site.place().state().points[points:]
         assert len({point.snapshot for point in taken}) == len(taken) <= 2, change
@@ -251,7 +251,7 @@ def test_a_check_that_cannot_look_is_no_failed_backup(site: Site) -> None:
     """Its sentence talks of the check, and the dataset stands as it stood before."""
     site.storage = Crashing(site.memory, at=1, error=StorageUnreachable("no answer"))
     with pytest.raises(StorageUnreachable) as caught:
-        check(site.setting(), "crm", read_data=True)
+        check(site.setting(), "crm", reading=Reading.ALL)
     outcome = caught.value.outcome  # type: ignore[attr-defined]
     assert outcome.sentence.startswith("NOT TESTED 3.4 · critical/crm · check failed: no answer;")
     assert "no recovery point was made" not in outcome.sentence
@@ -275,7 +275,7 @@ def test_a_clock_that_is_set_back(site: Site) -> None:
     assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).kind == "recovery-point"
     site.wait(days=19, hours=1)
     good_day(site)
-    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
 
 
 def test_a_backup_that_is_too_slow(site: Site) -> None:

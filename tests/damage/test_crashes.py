@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.actions.back_up import back_up
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
 from include.backup.repository import lock, packer
 from include.backup.vault.keyring import KeyContext, load_secret
@@ -109,7 +109,7 @@ def recover(site: Site, before: dict[str, dict[str, bytes]], change: str) -> Non
     assert site.restored() == site.content(), change
     for point, content in before.items():
         assert site.restored(point) == content, change
-    _, damages = check(site.setting(), "crm", read_data=True)
+    _, damages = check(site.setting(), "crm", reading=Reading.ALL)
     assert damages == [], change
     site.place().ledger.verify()
     state = site.place().state()

@@ -13,7 +13,7 @@ from include.backup.actions import take
 from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.actions.review import review
 from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
 from include.backup.policy.model import Method
@@ -77,7 +77,7 @@ def test_a_full_that_was_replaced_and_wakes_is_one_more_recovery_point(
         outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
         assert outcome.ok, outcome.sentence
         assert site.restored() == site.content()
-    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
     assert sum(point.adopted for point in site.place().state().points) == 1
 
 
@@ -165,7 +165,7 @@ def test_a_policy_that_cannot_be_kept_stops_no_restore(site: Site) -> None:
     """Verdicts say so; what is done is done, recorded and told."""
     site.policy_change = ("rpo: 48 hours", "rpo: 12 hours")
     assert site.restored() == {"a": b"first"}
-    _, damages = check(site.setting(), "crm", read_data=False)
+    _, damages = check(site.setting(), "crm", reading=Reading.NOTHING)
     assert damages == []
     [standing] = assess(site.setting())
     assert standing.row.verdict is Verdict.BROKEN
@@ -210,7 +210,7 @@ def test_damage_makes_no_younger_recovery_point_older(site: Site) -> None:
         if info.name.endswith(f"{newest.details['generation']}/config")
     ]
     site.memory.delete([config])
-    assert check(site.setting(), "crm", read_data=False)[1]
+    assert check(site.setting(), "crm", reading=Reading.NOTHING)[1]
     assert site.place().state().sound_points != site.place().state().points
     assert site.restored() == content
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.actions.back_up import back_up
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.errors import BackupError, DamageFound, LedgerBroken
 from include.backup.format.ids import BlobType
 from include.backup.policy.model import Method
 from include.backup.repository import lock, packer
+from include.backup.vault.coverage import SHARES, coverage
 from tests.damage.site import Site, kept
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ def test_a_check_names_it_and_the_next_backup_is_whole(site: Site, exhibit: Exhi
     """Nothing builds on what was found damaged, and earlier recovery points stay as they are."""
     before = site.place().state().points
     spoil(site, exhibit)
-    _, damages = check(site.setting(), "crm", read_data=True)
+    _, damages = check(site.setting(), "crm", reading=Reading.ALL)
     as_expected("; ".join(damages), exhibit.checked)
     site.write(c__0=b"new")
     outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
@@ -348,7 +349,7 @@ def test_a_damaged_record_is_named_and_nothing_is_written_after_it(
     number = int(name[-15:-5])
     site.memory.damage(name, fault(site.memory.load(name)))
     with pytest.raises(LedgerBroken, match=f"record {number} of crm.*RUNBOOK"):
-        check(site.setting(), "crm", read_data=False)
+        check(site.setting(), "crm", reading=Reading.NOTHING)
     if which == "first":  # the newest record says all that the next act needs
         assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
         return
@@ -391,7 +392,33 @@ def test_two_faults_at_once_are_both_named(site: Site) -> None:
     """A check does not stop at the first."""
     for kind in ("data pack", "index"):
         spoil(site, Exhibit(kind=kind, fault=flipped))
-    _, damages = check(site.setting(), "crm", read_data=True)
+    _, damages = check(site.setting(), "crm", reading=Reading.ALL)
     assert len(damages) > 1
     with pytest.raises(DamageFound):
         site.restored()
+
+
+def test_a_rotating_check_reads_all_of_it_in_twelve_rounds(site: Site) -> None:
+    """And finds a flipped byte in whatever pack, at the latest in the twelfth round after it."""
+    for _ in range(SHARES):
+        site.wait(days=7)
+        outcome, damages = check(site.setting(), "crm", reading=Reading.NEXT)
+        assert damages == []
+    assert "all of it was read again since 2027-01-" in outcome.sentence
+    found = coverage(site.place().state().generations)
+    packs = [info.name for info in site.memory.list() if "/data/" in info.name]
+    assert (found.read, found.packs) == (SHARES, len(packs))
+    spoil(site, Exhibit(kind="data pack", fault=flipped))
+    for _ in range(SHARES):
+        site.wait(days=7)
+        _, damages = check(site.setting(), "crm", reading=Reading.NEXT)
+        if damages:
+            break
+    assert "does not match its name" in damages[0]
+    assert site.place().state().generations[0].damaged
+
+
+def test_a_check_of_everything_is_a_round_as_well(site: Site) -> None:
+    """Nothing is read again that was just read."""
+    check(site.setting(), "crm", reading=Reading.ALL)
+    assert coverage(site.place().state().generations).is_whole

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
 from include.backup.storage.local import LocalStorage
 from tests.damage.child import PACK_BYTES
@@ -95,7 +95,7 @@ def vault_bytes(site: Archives) -> int:
 
 def require_clean(site: Archives, restic: Restic) -> None:
     """Stock restic, our own check and the ledger have nothing to say."""
-    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
     site.place().ledger.verify()
     state = site.place().state()
     assert not state.acts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.back_up import back_up
-from include.backup.actions.check import check
+from include.backup.actions.check import Reading, check
 from include.backup.errors import RepositoryLocked, SourceError
 from include.backup.format.ids import digest
 from include.backup.format.lock import LockFile, encode_lock
@@ -122,7 +122,7 @@ def test_a_prune_that_ends_while_we_begin_is_seen(
     second = site.back_up()
     assert "frees" in pruned[0] or "to delete" in pruned[0]
     site.restic(restic, second, "check", "--read-data")
-    assert check(site.setting(), "crm", read_data=True)[1] == []
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
     assert site.restored() == site.content()
 
 

@@ -68,6 +68,16 @@ class Assessment:
             "failures": self.failures,
             "failure": self.failure,
             "sentence": self.sentence,
+            "read_again": None
+            if (read := self.tested.coverage) is None
+            else {
+                "shares": read.shares,
+                "read": read.read,
+                "damaged": read.damaged,
+                "packs": read.packs,
+                "bytes": read.size_bytes,
+                "oldest_at": _text(read.oldest_at),
+            },
             "tested": {
                 "verdict": str(self.tested.verdict),
                 "reason": self.tested.what,

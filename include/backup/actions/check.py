@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import CHECK, Act
@@ -14,23 +16,44 @@ from include.backup.evidence.wording import count
 from include.backup.repository.check import check_data, check_packs, check_trees, pack_sizes
 from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
+from include.backup.vault.coverage import (
+    SHARES,
+    Read,
+    coverage,
+    next_shares,
+    share_of,
+    shares_of,
+    with_reads,
+)
 from include.backup.vault.generations import GenerationState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.vault.coverage import Coverage, Share
     from include.backup.vault.generations import Generation
 
 _MOST_DAMAGES = 1000  # in a record
 
 
+class Reading(Enum):
+    """How much of the stored data a check reads."""
+
+    NOTHING = "nothing"  # the structure alone
+    NEXT = "next"  # of each generation the share that was not read for the longest time
+    ALL = "all"
+
+
 def check(
-    setting: Setting, name: str, *, read_data: bool, progress: Progress | None = None
+    setting: Setting, name: str, *, reading: Reading, progress: Progress | None = None
 ) -> tuple[Outcome, list[str]]:
     """Check every completed generation of a dataset, and its ledger.
 
     Args:
-        read_data: read every stored byte as well.
+        reading: which of the stored bytes are read as well.
 
     Returns:
         The outcome, and one text for each damage; none means that all is as it was written.
@@ -46,11 +69,14 @@ def check(
         state = act.begin()
         place.ledger.verify()
         found: dict[str, list[str]] = {}
+        read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
         for generation in checked:
-            damages = _check_generation(place, generation, progress, read_data=read_data)
+            damages, shares = _check_generation(place, generation, progress, reading)
             if damages:
                 found[generation.id] = damages
+            else:
+                read[generation.id] = shares
     except BaseException as error:
         told = sentences.check_failed(
             place.subject,
@@ -65,26 +91,44 @@ def check(
         place.subject,
         generations=len(checked),
         points=sum(len(generation.points) for generation in checked),
-        bytes_read=progress.bytes_done if read_data else None,
+        bytes_read=None if reading is Reading.NOTHING else progress.bytes_done,
+        coverage=_covered(checked, read, act.now()) if reading is Reading.NEXT else None,
         damages=damages,
     )
-    body = bodies.damaged(sorted(found)) | {
-        "read_data": read_data,
+    body = bodies.checked(damaged=sorted(found), read=read) | {
+        "read_data": reading is Reading.ALL,
+        "reading": reading.value,
         "bytes_read": progress.bytes_done,
         "damages": damages[:_MOST_DAMAGES],
     }
     what = f"{count(len(damages), 'damage')} found" if damages else "checked, whole"
-    return act.end(Kind.CHECKED, body, say=lambda _: told, what=what), damages
+    details: dict[str, object] = {"damages": len(damages)}
+    return act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details), damages
+
+
+def _covered(
+    checked: Sequence[Generation], read: Mapping[str, Sequence[Share]], now: datetime
+) -> Coverage:
+    """What will have been read again, this check included."""
+    after = (
+        replace(
+            one,
+            reads=with_reads(one.reads, (Read(share, now, packs, size_bytes)
+                             for share, packs, size_bytes in read.get(one.id, ()))),
+        )
+        for one in checked
+    )  # fmt: skip
+    return coverage(after)
 
 
 def _check_generation(
-    place: DatasetVault, generation: Generation, progress: Progress, *, read_data: bool
-) -> list[str]:
-    """One text for each damage in one generation."""
+    place: DatasetVault, generation: Generation, progress: Progress, reading: Reading
+) -> tuple[list[str], list[Share]]:
+    """One text for each damage in one generation; and the shares of it that were read."""
     try:
         repository = place.repository(generation)
     except DamageFound as error:
-        return [error.message]
+        return [error.message], []
     spoilt: list[DamageFound] = []
     repository.load_index(damaged=spoilt)
     damages = [error.message for error in spoilt]
@@ -102,6 +146,19 @@ def _check_generation(
             damages.append(error.message)
             continue
         damages += [str(damage) for damage in check_trees(repository, [(what, tree)], seen=seen)]
-    if read_data:
-        damages += [str(damage) for damage in check_data(repository, progress=progress)]
-    return list(dict.fromkeys(damages))  # a pack that is gone is met twice
+    held = shares_of(repository.index.pack_bytes())
+    wanted = _wanted(generation, reading, held)
+    if wanted:
+        found = check_data(
+            repository, progress=progress, wanted=lambda pack: share_of(pack) in wanted
+        )
+        damages += [str(damage) for damage in found]
+    read = [one for one in held if one.share in wanted]
+    return list(dict.fromkeys(damages)), read  # a pack that is gone is met twice
+
+
+def _wanted(generation: Generation, reading: Reading, held: Sequence[Share]) -> frozenset[int]:
+    """The shares that are read."""
+    if reading is Reading.ALL:
+        return frozenset(range(SHARES))
+    return frozenset(next_shares(generation.reads, held) if reading is Reading.NEXT else ())

@@ -12,7 +12,13 @@ from include.backup.errors import BackupError
 from include.backup.evidence.wording import moment
 from include.backup.policy.due import due
 from include.backup.policy.model import Method
-from include.backup.policy.schedule import full_schedule, schedule_of, verification_schedule
+from include.backup.policy.schedule import (
+    check_schedule,
+    full_schedule,
+    schedule_of,
+    verification_schedule,
+)
+from include.backup.vault.coverage import coverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +88,32 @@ def due_verifications(setting: Setting, *, data_class: str, tick: datetime) -> l
     One that did not pass is due again: a control that fails stays red until it passes.
     """
     return _each(setting, data_class, lambda name: _judge_verification(setting, name, tick))
+
+
+def due_checks(setting: Setting, *, data_class: str, tick: datetime) -> list[DueDataset]:
+    """Judge of every dataset of a class whether a share of it is to be read again, by name."""
+    return _each(setting, data_class, lambda name: _judge_check(setting, name, tick))
+
+
+def _judge_check(setting: Setting, name: str, tick: datetime) -> DueDataset:
+    now = setting.clock()
+    own = setting.policy.data_class(setting.datasets.good[name].data_class)
+    schedule = check_schedule(own, dataset=name)
+    last_slot, trouble = None, ""
+    try:
+        place = DatasetVault.open(setting, name)
+        place.require_history()
+        found = coverage(place.state().generations)
+    except BackupError as error:
+        trouble = f"its ledger cannot be read: {error}"
+    else:
+        if not found.shares:
+            return DueDataset(name=name, due=False, reason="nothing of it is stored yet")
+        if found.newest_at is not None:
+            last_slot = schedule.newest_slot(found.newest_at)
+        else:
+            trouble = "nothing of it was ever read again"
+    return _due_dataset(name, schedule, last_slot, tick, now, within=own.rto, trouble=trouble)
 
 
 def _each(

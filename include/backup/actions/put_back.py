@@ -100,8 +100,9 @@ def put_back(
         StorageError.
     """
     if point.snapshot.summary is not None:
-        progress.bytes_total = 0 if pattern else point.size_bytes
-        progress.entries_total = 0 if pattern else point.snapshot.summary.total_files_processed
+        files = point.snapshot.summary.total_files_processed
+        progress.bytes_total = 0 if pattern else progress.bytes_done + point.size_bytes
+        progress.entries_total = 0 if pattern else progress.entries + files
     if isinstance(destination, Server):
         return _into_server(point, destination, progress)
     return _into_directory(point, destination, pattern, progress)
@@ -185,6 +186,8 @@ def restored(
     """
     tree = point.own.subtree
     assert tree is not None
+    if progress.bytes_total:
+        progress.bytes_total = progress.bytes_done + point.size_bytes  # all of it once more
     with opened_files(point) as files:
         yield Restored(
             repository=point.repository,

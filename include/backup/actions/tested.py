@@ -11,6 +11,7 @@ from include.backup.evidence.wording import moment
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
 from include.backup.policy.schedule import verification_schedule
+from include.backup.vault.coverage import coverage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,8 @@ def tested(place: DatasetVault, state: DatasetState, now: datetime) -> Tested:
         forecast=forecast,
         limit=data_class.rto,
         next_due_at=waits,
+        coverage=coverage(state.generations),
+        now=now,
         what=what,
     )
 

@@ -9,6 +9,7 @@ from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
 from include.backup.actions import restore as restore_action
 from include.backup.actions import verify as verify_action
+from include.backup.actions.check import Reading
 from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_destination import Place, open_destination
@@ -162,9 +163,11 @@ def check(options: argparse.Namespace) -> int:
     """Check a dataset; exit 1 naming each damage."""
     setting = setting_of(options)
     progress = Progress()
+    reading = Reading.ALL if options.read_data else Reading.NOTHING
+    reading = Reading.NEXT if options.read_next else reading
     with ProgressLine(progress, what=f"check {options.dataset}"):
         outcome, damages = check_action.check(
-            setting, options.dataset, read_data=options.read_data, progress=progress
+            setting, options.dataset, reading=reading, progress=progress
         )
     if options.json:
         print_json(outcome.to_json() | {"damages": damages})

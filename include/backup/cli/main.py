@@ -218,7 +218,13 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
-    parser.add_argument("--read-data", action="store_true", help="read every stored byte")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--read-data", action="store_true", help="read every stored byte")
+    either.add_argument(
+        "--read-next",
+        action="store_true",
+        help="read a twelfth of each generation: what was not read for the longest time",
+    )
     _json(parser)
 
 

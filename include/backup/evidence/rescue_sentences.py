@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from include.backup.evidence.sentences import Subject
     from include.backup.policy.approval import Approval, Refusal
+    from include.backup.vault.coverage import Coverage
 
 _TIME: Final = ("4.2",)
 _TESTED: Final = ("3.4",)
@@ -167,12 +168,14 @@ def checked(
     points: int,
     bytes_read: int | None,
     damages: Sequence[str],
+    coverage: Coverage | None = None,
 ) -> str:
     """The repositories of a dataset were checked.
 
     Args:
         bytes_read: how much stored data was read; None when only the structure was looked at,
             which proves nothing about the bytes.
+        coverage: what was read again until now, if this check read only a share; else it read all.
         damages: one text each.
     """
     extent = f"{count(points, 'recovery point')} in {count(generations, 'generation')}"
@@ -192,6 +195,15 @@ def checked(
             f"the structure of {extent} is whole",
             "the stored bytes were not read",
         )
+    if coverage is not None:
+        return sentence(
+            Verdict.KEPT,
+            ("3.2",),
+            subject,
+            f"{extent}: {size(bytes_read)}, what was not read for the longest time, were read and "
+            "fit their ids; the structure is whole",
+            covered(coverage),
+        )
     return sentence(
         Verdict.KEPT,
         ("3.2",),
@@ -199,6 +211,16 @@ def checked(
         f"{extent} {'is' if points == 1 else 'are'} whole: all {size(bytes_read)} were read and "
         "fit their ids",
     )
+
+
+def covered(found: Coverage) -> str:
+    """What was read again of all that is stored, for people."""
+    if found.oldest_at is None:
+        return "nothing was read again yet"
+    told = f"{count(found.packs, 'pack')} with {size(found.size_bytes)}"
+    if not found.is_whole:
+        return f"read again so far: {found.read} of {found.shares} shares, {told}"
+    return f"all of it was read again since {moment(found.oldest_at)}: {told}"
 
 
 def check_failed(subject: Subject, *, reason: str, damaged: bool, hint: str = "") -> str:

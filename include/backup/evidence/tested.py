@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+    from include.backup.vault.coverage import Coverage
+
 _MOST_NAMED: Final = 3
-_HEADINGS = ("verdict", "dataset", "last tested", "level", "forecast", "RTO", "what is known")
+_HEADINGS = (
+    *("verdict", "dataset", "last tested", "level", "forecast", "RTO", "read again"),
+    "what is known",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,8 @@ class Tested:
     forecast: timedelta | None = None  # of a restore, from those that were measured
     limit: timedelta | None = None  # the RTO; None: nobody knows its class
     next_due_at: datetime | None = None
+    coverage: Coverage | None = None  # what was read again; None: nobody knows
+    now: datetime | None = None
     what: str
 
 
@@ -67,5 +74,20 @@ def _cells(row: Tested) -> tuple[str, ...]:
         row.level,
         "" if row.forecast is None else format_duration(row.forecast),
         "" if row.limit is None else format_duration(row.limit),
+        _read_again(row),
         one_line(row.what),
     )
+
+
+def _read_again(row: Tested) -> str:
+    """How much of what is stored was read again, and how long ago the oldest read is."""
+    found = row.coverage
+    if found is None or not found.shares:
+        return ""
+    if found.oldest_at is None or row.now is None:
+        return "never"
+    if found.damaged:
+        return count(found.damaged, "damaged generation")
+    share = "all" if found.is_whole else f"{found.read} of {found.shares} shares"
+    days = (row.now - found.oldest_at).days
+    return f"{share}, {count(days, 'day')} ago at most" if days else f"{share}, today"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MARGIN: Final = HOUR
 SPREAD_DAYS: Final = 7  # the fulls of many datasets are spread over a week
 VERIFICATION_HOURS: Final = 3  # after the backups
+CHECK_HOURS: Final = 5  # the same
+CHECK_INTERVAL: Final = 7 * DAY  # twelve of them are shorter than a quarter; see vault/coverage.py
 
 
 class Underivable(PolicyInvalid):
@@ -102,6 +104,13 @@ def verification_schedule(policy: Policy, data_class: DataClass, *, dataset: str
     start_at = data_class.start_at
     later = start_at.replace(hour=(start_at.hour + VERIFICATION_HOURS) % 24)
     return _spread(policy.restore_tests.interval, later, dataset)
+
+
+def check_schedule(data_class: DataClass, *, dataset: str = "") -> Schedule:
+    """When a share of what is stored is read again: weekly, some hours after the backups begin."""
+    start_at = data_class.start_at
+    later = start_at.replace(hour=(start_at.hour + CHECK_HOURS) % 24)
+    return _spread(CHECK_INTERVAL, later, dataset)
 
 
 def _spread(interval: timedelta, start_at: time, dataset: str) -> Schedule:

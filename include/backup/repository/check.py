@@ -28,7 +28,7 @@ from include.backup.format.pack import (
 from include.backup.repository.repository import Repository, data_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from include.backup.repository.blob_index import Location
     from include.backup.repository.progress import Progress
@@ -104,11 +104,21 @@ def check_trees(
                 waiting.append((f"{what}/{name}", node.subtree))
 
 
-def check_data(repository: Repository, *, progress: Progress) -> list[Damage]:
-    """Read every pack that the index names, and every blob in it."""
-    packs = repository.index.by_pack()
-    progress.entries_total = len(packs)
-    progress.bytes_total = sum(size for _, size in repository.index.pack_bytes())
+def check_data(
+    repository: Repository,
+    *,
+    progress: Progress,
+    wanted: Callable[[bytes], bool] = lambda _: True,
+) -> list[Damage]:
+    """Read every pack that the index names, and every blob in it.
+
+    Args:
+        wanted: which packs, by their ids.
+    """
+    packs = {pack: blobs for pack, blobs in repository.index.by_pack().items() if wanted(pack)}
+    progress.entries_total += len(packs)
+    sizes = repository.index.pack_bytes()
+    progress.bytes_total += sum(size for pack, size in sizes if pack in packs)
 
     def read(item: tuple[bytes, Sequence[tuple[BlobType, bytes, Location]]]) -> list[Damage]:
         pack_id, blobs = item

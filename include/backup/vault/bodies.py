@@ -11,13 +11,14 @@ from include.backup.format.times import text_of_datetime
 from include.backup.vault.verification import measured_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.wording import Several
     from include.backup.policy.model import Method
     from include.backup.policy.objectives import Verdict
+    from include.backup.vault.coverage import Share
     from include.backup.vault.verification import Level, Measured
 
 
@@ -109,8 +110,22 @@ def of_generation(generation: str) -> dict[str, object]:
 
 
 def damaged(generations: Sequence[str]) -> dict[str, object]:
-    """The body of `damaged` and of `checked`: the generations found broken, if any."""
+    """The body of `damaged`: the generations found broken."""
     return {"damaged": list(generations)}
+
+
+def checked(
+    *, damaged: Sequence[str], read: Mapping[str, Sequence[Share]] | None = None
+) -> dict[str, object]:
+    """The body of `checked`: the generations found broken, and what was read and is whole."""
+    body: dict[str, object] = {"damaged": list(damaged)}
+    if read:
+        body["read"] = [
+            {"generation": name, "share": one.share, "packs": one.packs, "bytes": one.size_bytes}
+            for name, shares in read.items()
+            for one in shares
+        ]
+    return body
 
 
 def verified(

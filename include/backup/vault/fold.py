@@ -13,7 +13,8 @@
     expiring        {generation}                                      it is completed or abandoned
     expired         {generation}                                      it is expiring
     damaged         {damaged: […]}                                    they exist
-    checked         {damaged?: […]}                                   they exist
+    checked         {damaged?: […], read?: [{generation, share,       they exist
+                     packs, bytes}, …]}
     verified        {proved: [snapshot, …], level, passed, slot?}     nothing
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
@@ -35,6 +36,7 @@ from include.backup.evidence.fields import Fields
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
+from include.backup.vault.coverage import SHARES, Read, with_reads
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
@@ -222,7 +224,7 @@ def _move(state: DatasetState, entry: _Entry) -> DatasetState:
     to = _MOVES[entry.kind]
     moved = _moved(_found(state, entry.fields.text("generation")), to)
     if to is GenerationState.EXPIRED:
-        moved = replace(moved, points=())
+        moved = replace(moved, points=(), reads=())
     return _with(state, moved)
 
 
@@ -237,6 +239,20 @@ def _moved(generation: Generation, to: GenerationState) -> Generation:
 def _mark_damaged(state: DatasetState, entry: _Entry) -> DatasetState:
     for name in entry.fields.texts("damaged"):
         state = _with(state, replace(_found(state, name), damaged=True))
+    return state
+
+
+def _check(state: DatasetState, entry: _Entry) -> DatasetState:
+    """What was found damaged is marked; what was read, and is whole, is dated."""
+    state = _mark_damaged(state, entry)
+    for row in entry.fields.rows("read"):
+        fields = Fields(row, what="a read share", error=RecordRefused)
+        share = fields.number("share")
+        if share >= SHARES:
+            fields.refuse("share", share)
+        read = Read(share, entry.draft.at, fields.number("packs"), fields.number("bytes"))
+        found = _found(state, fields.text("generation"))
+        state = _with(state, replace(found, reads=with_reads(found.reads, [read])))
     return state
 
 
@@ -308,7 +324,7 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, _Entry], DatasetState]]] = {
     Kind.EXPIRING: _move,
     Kind.EXPIRED: _move,
     Kind.DAMAGED: _mark_damaged,
-    Kind.CHECKED: _mark_damaged,
+    Kind.CHECKED: _check,
     Kind.VERIFIED: _verify,
     Kind.FAILED: _fail,
     Kind.INTERRUPTED: _fail,

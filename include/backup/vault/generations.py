@@ -18,6 +18,7 @@ from include.backup.errors import LedgerBroken
 from include.backup.evidence.fields import Fields, JsonObject
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
+from include.backup.vault.coverage import Read
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -130,6 +131,7 @@ class Generation:
     envelope_sha256: str
     damaged: bool = False  # nothing builds on it, and its points are no copies one can count on
     points: tuple[Point, ...] = ()
+    reads: tuple[Read, ...] = ()  # which shares of it were read again, and when
 
     @property
     def sound(self) -> bool:
@@ -150,6 +152,8 @@ class Generation:
             document["damaged"] = True
         if self.points:
             document["points"] = [point.to_json() for point in self.points]
+        if self.reads:
+            document["reads"] = [read.to_json() for read in self.reads]
         return document
 
     @classmethod
@@ -172,6 +176,10 @@ class Generation:
             points=tuple(
                 Point.of_json(row, generation=name, what=f"{what}: a point of generation {name}")
                 for row in fields.rows("points")
+            ),
+            reads=tuple(
+                Read.of_json(row, what=f"{what}: a read of generation {name}")
+                for row in fields.rows("reads")
             ),
         )
 

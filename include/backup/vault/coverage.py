@@ -1,0 +1,142 @@
+"""Which part of a generation was read again, and when: a twelfth at a time, each once a quarter.
+
+    share of a pack = the first 32 bits of its id, modulo 12      ids are SHA-256: shares are alike
+    reads           = [{share, at, packs, bytes}, …]              in the state of a generation
+
+One share a week is read, that which nobody has read for the longest time: after twelve weeks, less
+than the shortest quarter, all that a generation holds has been read again. A pack that is added to
+a share after that was read is read with it the next time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from include.backup.evidence.fields import Fields
+from include.backup.format.times import text_of_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from include.backup.vault.generations import Generation
+
+SHARES: Final = 12
+
+
+class Share(NamedTuple):
+    """What one share of a generation holds."""
+
+    share: int
+    packs: int
+    size_bytes: int
+
+
+class Read(NamedTuple):
+    """One share of a generation, as it was read."""
+
+    share: int
+    at: datetime
+    packs: int
+    size_bytes: int
+
+    def to_json(self) -> dict[str, object]:
+        """As in the state."""
+        return {
+            "share": self.share,
+            "at": text_of_datetime(self.at),
+            "packs": self.packs,
+            "bytes": self.size_bytes,
+        }
+
+    @classmethod
+    def of_json(cls, document: object, *, what: str) -> Read:
+        """Read that of a state.
+
+        Raises:
+            LedgerBroken: names `what` and the field.
+        """
+        fields = Fields(document, what=what)
+        share = fields.number("share")
+        if share >= SHARES:
+            fields.refuse("share", share)
+        return cls(share, fields.moment("at"), fields.number("packs"), fields.number("bytes"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What of the live generations of a dataset was read again."""
+
+    shares: int  # of all live generations
+    read: int  # how many of them ever were
+    packs: int  # in these
+    size_bytes: int
+    oldest_at: datetime | None  # of the read that is longest ago; None: none of them ever was
+    newest_at: datetime | None
+    damaged: int  # generations with recovery points that were found damaged
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every share was read at least once."""
+        return self.read == self.shares
+
+
+def share_of(pack_id: bytes) -> int:
+    """The share that a pack belongs to."""
+    return int.from_bytes(pack_id[:4], "big") % SHARES
+
+
+def next_shares(reads: Sequence[Read], held: Sequence[Share]) -> list[int]:
+    """The share that was never read, or not for the longest time; before it, those without packs.
+
+    Args:
+        held: what each share holds; see shares_of.
+    """
+    known = {read.share: read.at for read in reads}
+    waiting = [share for share in range(SHARES) if share not in known]
+    waiting += sorted(known, key=lambda share: (known[share], share))
+    packs = {one.share: one.packs for one in held}
+    for number, share in enumerate(waiting, start=1):
+        if packs[share]:
+            return waiting[:number]
+    return waiting
+
+
+def with_reads(reads: Sequence[Read], new: Iterable[Read]) -> tuple[Read, ...]:
+    """The reads after others, by share; the newer of one share stays."""
+    known = {read.share: read for read in reads}
+    for read in new:
+        if read.share not in known or known[read.share].at <= read.at:
+            known[read.share] = read
+    return tuple(known[share] for share in sorted(known))
+
+
+def coverage(generations: Iterable[Generation]) -> Coverage:
+    """Of the generations that hold recovery points."""
+    live = [one for one in generations if one.points]
+    reads = [read for one in live for read in one.reads]
+    times = [read.at for read in reads]
+    return Coverage(
+        shares=SHARES * len(live),
+        read=len(reads),
+        packs=sum(read.packs for read in reads),
+        size_bytes=sum(read.size_bytes for read in reads),
+        oldest_at=min(times, default=None),
+        newest_at=max(times, default=None),
+        damaged=sum(one.damaged for one in live),
+    )
+
+
+def shares_of(pack_bytes: Iterable[tuple[bytes, int]]) -> list[Share]:
+    """What each share holds.
+
+    Args:
+        pack_bytes: ids of packs, and their sizes.
+    """
+    packs, sizes = [0] * SHARES, [0] * SHARES
+    for pack_id, size in pack_bytes:
+        share = share_of(pack_id)
+        packs[share] += 1
+        sizes[share] += size
+    return [Share(share, packs[share], sizes[share]) for share in range(SHARES)]

@@ -1,0 +1,206 @@
+"""DAGs that control what backups have stored, made from the policy: one for each class and control.
+
+    verify   restores are tried each quarter (3.4, 4.2)
+    check    a share of all that is stored is read again each week (3.2)
+
+due → one task for each dataset → summary → watcher
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from include.backup.cli.airflow_pools import pool_of
+from include.backup.errors import ConfigurationInvalid
+from include.backup.policy.durations import format_duration
+from include.backup.policy.model import CLAUSES
+from include.backup.policy.schedule import check_schedule, verification_schedule
+from include.orchestration.alerts import ALERTS
+from include.orchestration.names import check_dag_id, verify_dag_id
+from include.orchestration.runs import Run, of_context, unit_name
+
+if TYPE_CHECKING:
+    from include.backup.policy.model import DataClass, Policy
+
+_RETRIES: Final = 2  # of what could not be looked at; what is wrong stays wrong
+_RETRY_DELAY: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What is looked at, and how it is called."""
+
+    dag_id: str
+    title: str
+    clauses: tuple[str, ...]
+    tick_cron: str
+    words: str  # what the DAG is for
+    task_id: str
+    module: str  # of its tasks, imported in them: find_due, work_on, unmet, summarize
+    unmet: str  # as in "crm did not pass"
+    red: str  # what the watcher says
+
+
+def verify_dag(policy: Policy, data_class: DataClass) -> DAG:
+    """The DAG that tries restores of one class."""
+    schedule = verification_schedule(policy, data_class)
+    control = Control(
+        dag_id=verify_dag_id(data_class.name),
+        title="Verify recovery",
+        clauses=("3.4", "4.2"),
+        tick_cron=schedule.tick_cron,
+        words=_words_of_verify(policy, data_class),
+        task_id="verify",
+        module="include.orchestration.verify_tasks",
+        unmet="did not pass",
+        red="not every restore passed; see the summary",
+    )
+    return _control_dag(data_class, control)
+
+
+def check_dag(policy: Policy, data_class: DataClass) -> DAG:
+    """The DAG that reads again what is stored of one class."""
+    control = Control(
+        dag_id=check_dag_id(data_class.name),
+        title="Check",
+        clauses=("3.2",),
+        tick_cron=check_schedule(data_class).tick_cron,
+        words=_words_of_check(policy, data_class),
+        task_id="check",
+        module="include.orchestration.check_tasks",
+        unmet="is damaged",
+        red="not everything is whole; see the summary",
+    )
+    return _control_dag(data_class, control)
+
+
+def _control_dag(data_class: DataClass, control: Control) -> DAG:
+    dag = DAG(
+        dag_id=control.dag_id,
+        dag_display_name=f"{control.title} · {data_class.name} ({', '.join(control.clauses)})",
+        schedule=CronTriggerTimetable(
+            control.tick_cron, timezone="UTC", run_immediately=timedelta()
+        ),
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=0,  # a control must never be switched off by failing
+        tags=[
+            "holdfast",
+            f"class:{data_class.name}",
+            *(f"clause:{one}" for one in control.clauses),
+        ],
+        doc_md=control.words,
+        params={
+            "datasets": Param(
+                [],
+                type="array",
+                items={"type": "string"},
+                title="Datasets",
+                description="Only these. Empty: all of the class when you start the run, "
+                "the due ones when the schedule does.",
+            )
+        },
+        default_args={
+            "owner": "holdfast",
+            "on_failure_callback": ALERTS,
+            "on_retry_callback": ALERTS,
+            "retries": _RETRIES,
+            "retry_delay": _RETRY_DELAY,
+        },
+        on_failure_callback=ALERTS,
+    )
+    with dag:
+        _wire(data_class.name, control)
+    return dag
+
+
+def _wire(data_class: str, control: Control) -> None:
+    def run() -> Run:
+        return Run(**of_context(data_class, get_current_context()))
+
+    @task(retry_delay=timedelta(minutes=1))
+    def due() -> list[list[dict[str, Any]]]:
+        """Which datasets are to be looked at now."""
+        try:
+            found: list[list[dict[str, Any]]] = import_module(control.module).find_due(run())
+        except ConfigurationInvalid as error:
+            raise AirflowFailException(str(error)) from error
+        return found
+
+    @task(task_id=control.task_id, pool=pool_of(data_class), map_index_template="{{ unit_name }}")
+    def work(unit: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Look at one dataset."""
+        tasks = import_module(control.module)
+        get_current_context()["unit_name"] = unit_name(unit)  # type: ignore[typeddict-unknown-key]
+        outcomes: list[dict[str, Any]]
+        outcomes, errors = tasks.work_on(run(), unit)
+        if unmet := tasks.unmet(outcomes):
+            raise AirflowFailException(
+                f"{', '.join(unmet)} {control.unmet}; the log above says why"
+            )
+        if errors:
+            told = "not everything could be looked at; the log above says why"
+            wrong = all(isinstance(error, ConfigurationInvalid) for error in errors)
+            # A person who started it sees at once; and no attempt mends a configuration.
+            raise (AirflowFailException if run().manual or wrong else AirflowException)(told)
+        return outcomes
+
+    @task(trigger_rule="all_done", retries=2)
+    def summary(chosen: Any, done: Any) -> bool:  # noqa: ANN401  XCom
+        """How every dataset of the run stands, in one table."""
+        del done  # the ledgers know
+        return bool(import_module(control.module).summarize(run(), chosen))
+
+    @task(trigger_rule="all_done", retries=0)
+    def watcher(ok: Any) -> None:  # noqa: ANN401  XCom
+        """Make the run red if anything is not as it should be."""
+        if not ok:
+            raise AirflowFailException(control.red)
+
+    chosen = due()
+    done = work.expand(unit=chosen)
+    watcher(summary(chosen, done))
+
+
+def _words_of_verify(policy: Policy, data_class: DataClass) -> str:
+    """What the DAG is for, with the clauses that it carries out."""
+    schedule = verification_schedule(policy, data_class)
+    return f"""\
+**{policy.name}**, class `{data_class.name}`
+
+* 3.4 {CLAUSES["3.4"]}: {policy.restore_tests.words}
+* 4.2 {CLAUSES["4.2"]}: {format_duration(data_class.rto)}
+
+This DAG **tries restores**: {schedule}, the datasets spread over a week. Of each dataset the newest
+recovery point, of each other generation the newest that was never verified, and one by lot are
+restored to a place of their own, compared with what was backed up, judged by what users expect of
+their data (`include/config/expectations/`), timed against the RTO, and removed again. What did not
+pass is tried again on the next day; a restore that takes longer than
+{format_duration(data_class.rto)} does not pass. `summary` tells how each dataset stands.
+
+Started by hand it tries every dataset of the class, or those named in *Datasets*.
+"""
+
+
+def _words_of_check(policy: Policy, data_class: DataClass) -> str:
+    """What the DAG is for, with the clause that it carries out."""
+    return f"""\
+**{policy.name}**, class `{data_class.name}`
+
+* 3.2 {CLAUSES["3.2"]}: {format_duration(data_class.retention)}
+
+This DAG **reads again what is stored**: {check_schedule(data_class)}, the datasets spread over a
+week, of each generation the twelfth that nobody has read for the longest time: each pack against
+its name, each block against its id. After twelve weeks, less than a quarter, all of it has been
+read. What is damaged is named and recorded, nothing builds on it any more, and the next backup is a
+full. `status` tells how much was read again, and when.
+
+Started by hand it looks at every dataset of the class, or those named in *Datasets*.
+"""
