@@ -17,6 +17,7 @@ from include.backup.errors import BackupError, DamageFound, RestoreRefused, Stor
 from include.backup.evidence.wording import Several
 from include.backup.quality.data import Files
 from include.backup.quality.expectations import judge
+from include.backup.quality.file_facts import facts_of
 from include.backup.quality.nowhere import Nowhere
 from include.backup.vault.verification import Level
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from include.backup.actions.put_back import Done, OpenPoint
     from include.backup.policy.expectations import Expectation
     from include.backup.quality.comparing import Restored
+    from include.backup.quality.file_facts import FileFacts
     from include.backup.quality.judged import Judged
     from include.backup.quality.scratch import Scratch, ScratchPlace
     from include.backup.repository.progress import Progress
@@ -49,6 +51,7 @@ class Proof:
     comparing: timedelta = field(default_factory=timedelta)
     judged: list[Judged] = field(default_factory=list)
     judging: timedelta = field(default_factory=timedelta)
+    tables: list[FileFacts] = field(default_factory=list)  # files that hold some
     obstacle: BackupError | None = None  # why it could not be looked at
 
     @property
@@ -140,8 +143,10 @@ def _judge(
 ) -> list[Judged]:
     """Judge what is expected of the data; of files nothing is, unless somebody has said so."""
     data = scratch.data(what)
-    if not wanted and isinstance(data, Files):
-        return []
+    if isinstance(data, Files):
+        proof.tables = facts_of(data, what.files)
+        if not wanted:
+            return []
     return judge(wanted, data, taken_at=proof.chosen.point.taken_at)
 
 

@@ -162,6 +162,7 @@ def _details(proof: Proof) -> dict[str, object]:
         "judge_seconds": round(proof.judging.total_seconds()),
         "expectations": [_expectation(one) for one in proof.judged[:_MOST_FAULTS]],
         "obstacle": proof.obstacle.message if proof.obstacle else "",
+        "tables": [one.to_json() for one in proof.tables],
         "faults": proof.faults.total,
         "faulty": list(proof.faults.texts[:_MOST_FAULTS]),
         **bodies.noted(proof.notes),

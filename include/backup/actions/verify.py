@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.actions.acts import VERIFY, Act
 from include.backup.actions.choosing import Order, find_point
@@ -20,7 +20,9 @@ from include.backup.actions.tested import forecast_of
 from include.backup.actions.verified import Found, record_verified
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import verify_sentences as sentences
+from include.backup.evidence.wording import Several
 from include.backup.quality.expectations import require_known
+from include.backup.quality.file_facts import drift
 from include.backup.repository.progress import Progress
 from include.backup.vault.verification import Chosen, choose
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
+    from include.backup.actions.proving import Proof
     from include.backup.actions.setting import Setting
     from include.backup.quality.scratch import ScratchPlace
     from include.backup.vault.state import DatasetState
@@ -70,6 +73,7 @@ def verify(
         swept = _sweep(act, scratch)
         progress = progress or Progress()
         proofs = [prove(act, one, scratch, wanted, progress) for one in chosen]
+        _note_drift(act, state, proofs)
     except BaseException as error:
         told = sentences.verification_failed(
             place.subject, reason=reason_of(error), hint=hint_of(error)
@@ -106,6 +110,16 @@ def _choose(act: Act, state: DatasetState, order: VerifyOrder, seed: int) -> lis
             hint="back it up; or name one: --recovery-point ID",
         )
     return chosen
+
+
+def _note_drift(act: Act, state: DatasetState, proofs: list[Proof]) -> None:
+    """Note what facts of files are not as they were at the last verification."""
+    if state.verification is None or not state.verification.sequence or not proofs:
+        return
+    record = next(act.place.ledger.read(state.verification.sequence))
+    points: Any = record.body.get("points") or [{}]
+    texts = [*drift(proofs[0].tables, points[0].get("tables") or ())]
+    proofs[0].notes = proofs[0].notes.and_more(Several.of(texts))
 
 
 def _sweep(act: Act, scratch: ScratchPlace | None) -> list[str]:

@@ -22,6 +22,11 @@ _MOST_BYTES: Final = 512 << 20  # of a file; in memory it takes several times as
 _LINES: Final = (".jsonl", ".ndjson")
 
 
+def is_tabular(path: str) -> bool:
+    """Whether a file holds a table, by its name."""
+    return path.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".parquet", *_LINES))
+
+
 class TabularFailed(Exception):
     """A file that cannot be read as a table; the message holds nothing of it."""
 

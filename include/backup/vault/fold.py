@@ -40,7 +40,13 @@ from include.backup.vault.coverage import SHARES, Read, with_reads
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
-from include.backup.vault.verification import MOST_MEASURED, Level, Verification, measured_of
+from include.backup.vault.verification import (
+    MOST_MEASURED,
+    Level,
+    Measured,
+    Verification,
+    measured_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,8 +272,11 @@ def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
             for point in generation.points
         )
         state = _with(state, replace(generation, points=points))
-    known = state.verification.restores if state.verification else ()
-    measured = measured_of(fields) if entry.act is not None else ()  # a second end is evidence
+    last = state.verification
+    known, sequence = (last.restores, last.sequence) if last else ((), 0)
+    measured: tuple[Measured, ...] = ()
+    if entry.act is not None:  # a second end is evidence
+        measured, sequence = measured_of(fields), entry.sequence
     verification = Verification(
         at=at,
         slot=fields.moment_or_none("slot"),
@@ -275,6 +284,7 @@ def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
         verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
         passed=fields.flag("passed"),
         restores=(*known, *measured)[-MOST_MEASURED:],
+        sequence=sequence,
     )
     return replace(state, verification=verification)
 

@@ -1,6 +1,6 @@
 """What a dataset's ledger knows of its verifications: the newest, and what is to be proved next.
 
-    verification = {at, slot?, level, verdict, passed, restores: [{bytes, seconds}, ...]}
+    verification = {at, slot?, level, verdict, passed, restores: [{bytes, seconds}, …], sequence?}
 
 A verification proves recovery points by restoring them (3.4). How deep it looked is its level:
 `bytes` (every block read and compared with its id), `facts` (restored, and compared with what the
@@ -61,6 +61,7 @@ class Verification:
     verdict: Verdict
     passed: bool  # nothing was wrong, and everything could be looked at
     restores: tuple[Measured, ...] = ()
+    sequence: int = 0  # of its record; 0: it is from before that was kept
 
     def to_json(self) -> dict[str, object]:
         """As in the state."""
@@ -73,6 +74,8 @@ class Verification:
         }
         if self.slot is not None:
             document["slot"] = text_of_datetime(self.slot)
+        if self.sequence:
+            document["sequence"] = self.sequence
         return document
 
     @classmethod
@@ -83,7 +86,7 @@ class Verification:
             LedgerBroken: names `what` and the field.
         """
         fields = Fields(document, what=what)
-        fields.only(("at", "level", "verdict", "passed", "restores"), ("slot",))
+        fields.only(("at", "level", "verdict", "passed", "restores"), ("slot", "sequence"))
         return cls(
             at=fields.moment("at"),
             slot=fields.moment_or_none("slot"),
@@ -91,6 +94,7 @@ class Verification:
             verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
             passed=fields.flag("passed"),
             restores=measured_of(fields),
+            sequence=fields.number("sequence", 0),
         )
 
 

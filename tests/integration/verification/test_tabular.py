@@ -120,3 +120,56 @@ def test_nothing_is_left_when_judging_fails(site: Trial, monkeypatch: pytest.Mon
     with pytest.raises(MemoryError):
         site.verify()
     assert site.left() == []
+
+
+def tables(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """The facts of files, by their paths."""
+    return {one["of"]: one for one in outcome.details["points"][0]["tables"]}
+
+
+def test_facts_of_files_are_recorded_without_a_value(site: Trial) -> None:
+    """Rows, columns by number, empty and unique values; names only where the format has some."""
+    site.write(odd__csv="not, a table\n1\n2,3,4,5\n")
+    site.wait(days=1)
+    site.back_up()
+    outcome, faults = site.verify()
+    assert faults == []
+    found = tables(outcome)
+    assert set(found) == {"lines.jsonl", "packed.tsv.gz", "sub/customers.csv"}
+    customers = found["sub/customers.csv"]
+    assert customers["rows"] == 3
+    assert customers["columns"] == [
+        {"column": "1", "empty": 0, "unique": True},
+        {"column": "2", "empty": 1, "unique": True},
+        {"column": "3", "empty": 0, "unique": True},
+    ]
+    assert [one["column"] for one in found["lines.jsonl"]["columns"]] == ["n"]
+    record = json.dumps(list(site.place().ledger.read())[-1].body)
+    for value in ("Ann", "Bob", "placed", "2026-11-23 10:00"):
+        assert value not in record.replace("column: placed", "").replace('"column: placed"', "")
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("id,name,placed\n1,Ann,2026-11-23 10:00\n", "1 rows, and 3 at the last verification"),
+        (CSV.replace("2,Bob", "1,Bob"), "column 1 was unique at the last verification"),
+        (CSV.replace("2,Bob", ",Bob"), "other columns than at the last verification"),
+        (CSV.replace("2026-11-19", ""), "column 3 had no empty value at the last verification"),
+        (CSV.replace("name", "nom"), "other columns than at the last verification"),
+    ],
+)
+def test_what_differs_from_the_last_verification_is_noted(
+    site: Trial, text: str, note: str
+) -> None:
+    """It may well be wanted: it is no fault."""
+    site.expectations = "expectations: []\n"
+    site.verify()
+    (site.data / "sub" / "customers.csv").write_text(text)
+    site.back_up()
+    outcome, faults = site.verify()
+    assert faults == []
+    newest = outcome.details["points"][0]
+    assert f"sub/customers.csv: {note}" in newest["noted"]
+    outcome, _ = site.verify()  # against what is known now
+    assert not any("last verification" in one for one in outcome.details["points"][0]["noted"])
