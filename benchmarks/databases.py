@@ -37,6 +37,8 @@ class OurSide:
     source: Mapping[str, str]
     connections: Mapping[str, str] = field(repr=False)
     settle: Callable[[], object] = field(default=lambda: None)
+    more: Mapping[str, object] = field(default_factory=dict)  # in datasets.yaml
+    expectations: str = ""  # of the dataset, as YAML
 
     def full(self) -> Cost:
         """A first full into an empty vault."""
@@ -83,6 +85,7 @@ class OurSide:
                 "key": {"provider": "local", "connection": "backup_master_key"},
                 "signing_key": {"connection": "backup_signing_key"},
                 "vaults": {"primary": {"url": f"file://{self.work}/vault"}},
+                **self.more,
                 "datasets": {
                     DATASET: {
                         "class": "critical",
@@ -92,6 +95,9 @@ class OurSide:
                 },
             }
             (config / "datasets.yaml").write_text(json.dumps(document))
+            if self.expectations:
+                (config / "expectations").mkdir()
+                (config / "expectations" / f"{DATASET}.yaml").write_text(self.expectations)
             (self.work / "keys").write_text(json.dumps([key_connection(), key_connection()]))
         return config
 

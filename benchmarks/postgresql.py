@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _NAME, _AGAIN = "bench", "again"
 _VACUUMDB: Final = "its vacuumdb --analyze-only -j2"
-_SERVER: Final = {
+SERVER: Final = {
     "fsync": "on",
     "shared_buffers": "512MB",
     "max_wal_size": "8GB",
@@ -68,7 +68,7 @@ def postgresql(work: Path, *, scale: float, rounds: int) -> Section:
     if (binaries := debian_binaries()) is None:
         raise BenchmarkFailedError("PostgreSQL is not on this machine")
     work.mkdir()
-    server = make_server(binaries, **_SERVER)
+    server = make_server(binaries, **SERVER)
     try:
         ours = OurSide(
             work=work,

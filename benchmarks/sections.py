@@ -16,6 +16,7 @@ from benchmarks.postgresql import postgresql
 from benchmarks.programs import Borg, Holdfast, on_path
 from benchmarks.report import MIB, OURS, Gate, Section, cost_table, figure_table, ratio
 from benchmarks.rounds import Costs, Plan, Step, play
+from benchmarks.verification import verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +126,11 @@ def maria(bench: Bench) -> Section:
     return mariadb(bench.work / "mariadb", scale=bench.scale, rounds=bench.rounds)
 
 
+def verified(bench: Bench) -> Section:
+    """A verification beside the restore that is in it."""
+    return verification(bench.work / "verification", scale=bench.scale, rounds=bench.rounds)
+
+
 def parse(bench: Bench) -> Section:
     """Parsing all DAG files beyond importing Airflow."""
     seconds = parsing.parse_seconds(bench.work)
@@ -171,6 +177,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Section]]] = {
     "huge": huge,
     "postgresql": postgres,
     "mariadb": maria,
+    "verification": verified,
 }
 USUAL: Final = ("mixed", "s3", "parse", "limit")
 

@@ -1,13 +1,14 @@
 """Proving one recovery point: restored into a scratch, compared, timed, and the scratch removed.
 
-    open → restore → compare → judge → remove    where a place for restores of this kind is there
-    open → read every block                      where there is none: the level is `bytes` then
+    open → restore → compare, and judge beside it → remove   where a place for restores is there
+    open → read every block                                  where none is: the level is `bytes`
 
 What could not be done says nothing about the data: it is told apart from what is wrong with it.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -124,12 +125,15 @@ def _restore(
         scratch.destination.prepare()
         _note(proof, put_back(point, scratch.destination, "", progress))
         restored_at = act.now()
-        with restored(point, proof.notes, progress, now=restored_at) as what:
+        with (
+            restored(point, proof.notes, progress, now=restored_at) as what,
+            ThreadPoolExecutor(1, thread_name_prefix="judge") as beside,
+        ):
+            judging = beside.submit(_judge, act, what, scratch, proof, wanted)
             compared = scratch.compare(what)
-            compared_at = act.now()
-            proof.judged = _judge(what, scratch, proof, wanted)
-    proof.restoring, proof.comparing = restored_at - began, compared_at - restored_at
-    proof.judging = act.now() - compared_at
+            proof.comparing = act.now() - restored_at
+            proof.judged = judging.result()
+    proof.restoring = restored_at - began
     unmet = Several.of([one.told for one in proof.judged if one.verdict.met is False])
     proof.faults = compared.faults.told(lost=True).and_more(unmet)
     proof.notes = proof.notes.and_more(compared.faults.told(lost=False))
@@ -139,15 +143,18 @@ def _restore(
 
 
 def _judge(
-    what: Restored, scratch: Scratch, proof: Proof, wanted: Sequence[Expectation]
+    act: Act, what: Restored, scratch: Scratch, proof: Proof, wanted: Sequence[Expectation]
 ) -> list[Judged]:
     """Judge what is expected of the data; of files nothing is, unless somebody has said so."""
+    began = act.now()
     data = scratch.data(what)
     if isinstance(data, Files):
         proof.tables = facts_of(data, what.files)
-        if not wanted:
-            return []
-    return judge(wanted, data, taken_at=proof.chosen.point.taken_at)
+    judged: list[Judged] = []
+    if wanted or not isinstance(data, Files):
+        judged = judge(wanted, data, taken_at=proof.chosen.point.taken_at)
+    proof.judging = act.now() - began
+    return judged
 
 
 def _note(proof: Proof, done: Done) -> None:

@@ -21,8 +21,8 @@ from include.backup.actions.verified import Found, record_verified
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import verify_sentences as sentences
 from include.backup.evidence.wording import Several
-from include.backup.quality.expectations import require_known
 from include.backup.quality.file_facts import drift
+from include.backup.quality.known import require_known
 from include.backup.repository.progress import Progress
 from include.backup.vault.verification import Chosen, choose
 
@@ -68,7 +68,7 @@ def verify(
         seed = secrets.randbelow(_SEEDS) if order.seed is None else order.seed
         chosen = _choose(act, state, order, seed)
         wanted = setting.expectations(name)
-        require_known(wanted)
+        require_known(wanted, setting.state_folder)
         scratch = open_scratch(place)
         swept = _sweep(act, scratch)
         progress = progress or Progress()

@@ -13,30 +13,17 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from include.backup.policy.expectations import NEWEST
-from include.backup.quality import gx
 from include.backup.quality.data import Databases
 from include.backup.quality.judged import Judged, Verdict
 from include.backup.quality.tables import Tables
 from include.backup.quality.tabular import judge_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from include.backup.policy.expectations import Expectation
     from include.backup.quality.data import Data
-
-
-def require_known(wanted: Iterable[Expectation]) -> None:
-    """Refuse what cannot be judged, before anything is restored for it.
-
-    Raises:
-        ConfigurationInvalid: there is no such expectation, or it takes other arguments.
-    """
-    for one in wanted:
-        if one.kind != NEWEST:
-            gx.make(one)
 
 
 def judge(wanted: Sequence[Expectation], data: Data, *, taken_at: datetime) -> list[Judged]:

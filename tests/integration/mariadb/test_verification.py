@@ -14,10 +14,10 @@ from include.backup.quality import scratch_mariadb
 from include.backup.quality.scratch_databases import PREFIX
 from include.backup.quality.scratch_mariadb import MariadbScratch
 from tests.integration.mariadb import nasty
+from tests.integration.verification.planting import plant_in
 
 if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
-    from include.backup.quality.comparing import Compared, Restored
     from tests.integration.mariadb.site import MariadbSite
     from tests.servers.mariadb import Mariadb
 
@@ -73,14 +73,12 @@ def test_a_nasty_database_is_whole(trial: MariadbSite, mariadb: Mariadb, databas
 
 def plant(monkeypatch: pytest.MonkeyPatch, server: Mariadb, *statements: str) -> None:
     """Change what was restored before it is looked at."""
-    original = MariadbScratch.compare
 
-    def compare(self: MariadbScratch, restored: Restored) -> Compared:
+    def fault(_: MariadbScratch) -> None:
         [name] = scratches(server)
         server.run(*statements, database=name)
-        return original(self, restored)
 
-    monkeypatch.setattr(MariadbScratch, "compare", compare)
+    plant_in(monkeypatch, MariadbScratch, fault)
 
 
 FAULTS = {

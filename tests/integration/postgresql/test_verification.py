@@ -14,12 +14,12 @@ from include.backup.quality import scratch_postgresql
 from include.backup.quality.scratch_databases import PREFIX
 from include.backup.quality.scratch_postgresql import PostgresScratch
 from tests.integration.postgresql.bed import DatabaseSite
+from tests.integration.verification.planting import plant_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.quality.comparing import Compared, Restored
     from tests.integration.postgresql.conftest import BackedUp
     from tests.servers.postgresql import Postgres
 
@@ -79,14 +79,12 @@ def shop(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def plant(monkeypatch: pytest.MonkeyPatch, server: Postgres, *statements: str) -> None:
     """Change what was restored before it is looked at."""
-    original = PostgresScratch.compare
 
-    def compare(self: PostgresScratch, restored: Restored) -> Compared:
+    def fault(_: PostgresScratch) -> None:
         [name] = scratches(server)
         server.run(*statements, database=name)
-        return original(self, restored)
 
-    monkeypatch.setattr(PostgresScratch, "compare", compare)
+    plant_in(monkeypatch, PostgresScratch, fault)
 
 
 FAULTS = {

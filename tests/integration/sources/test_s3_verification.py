@@ -13,12 +13,12 @@ from include.backup.actions.verify import VerifyOrder, verify
 from include.backup.quality.scratch_bucket import NAME, BucketScratch
 from include.backup.vault.owners import this_process
 from tests.integration.sources.buckets import NASTY, BucketSite
+from tests.integration.verification.planting import plant_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.quality.comparing import Compared, Restored
     from tests.servers.rgw import BucketKind
 
 pytestmark = pytest.mark.integration
@@ -78,14 +78,12 @@ def test_objects_of_every_name_are_whole(site: BucketSite, kind: BucketKind) -> 
 
 def plant(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any, str, str], object]) -> None:
     """Change what was restored before it is looked at."""
-    original = BucketScratch.compare
 
-    def compare(self: BucketScratch, restored: Restored) -> Compared:
-        target = self.destination
+    def fault(scratch: BucketScratch) -> None:
+        target = scratch.destination
         act(target.client, target.bucket, target.prefix)
-        return original(self, restored)
 
-    monkeypatch.setattr(BucketScratch, "compare", compare)
+    plant_in(monkeypatch, BucketScratch, fault)
 
 
 def replaced(key: str, body: bytes, **more: Any) -> Callable[[Any, str, str], object]:

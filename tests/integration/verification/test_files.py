@@ -19,13 +19,13 @@ from include.backup.quality import scratch_folder
 from include.backup.quality.scratch_folder import OWNER, PREFIX, FolderScratch
 from include.backup.vault.owners import this_process
 from tests.damage.site import Site
+from tests.integration.verification.planting import plant_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.quality.comparing import Compared, Restored
 
 
 class Trial(Site):
@@ -65,13 +65,7 @@ def site(tmp_path: Path) -> Trial:
 
 def plant(monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path], object]) -> None:
     """Change what was restored before it is looked at."""
-    original = FolderScratch.compare
-
-    def compare(self: FolderScratch, restored: Restored) -> Compared:
-        fault(self._path)
-        return original(self, restored)
-
-    monkeypatch.setattr(FolderScratch, "compare", compare)
+    plant_in(monkeypatch, FolderScratch, lambda scratch: fault(scratch._path))
 
 
 def test_what_is_whole_is_proved(site: Trial) -> None:
