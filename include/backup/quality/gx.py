@@ -13,7 +13,7 @@ import difflib
 import logging
 import re
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import ConfigurationInvalid
@@ -21,7 +21,7 @@ from include.backup.policy.expectations import NEWEST
 from include.backup.quality.judged import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from include.backup.policy.expectations import Expectation
     from include.backup.quality.data import Database
@@ -79,8 +79,10 @@ class Judge:
 
     def of_query(self, query: str, asked: Sequence[Expectation]) -> list[Verdict]:
         """Judge what a query gives, in the order of what was asked."""
-        asset = self._source.add_query_asset(self._name(), query=query)
-        return self._run(asset.add_batch_definition_whole_table("all"), asked, {})
+        escaped = query.replace(":", "\\:")  # in SQLAlchemy's texts it begins a parameter
+        asset = self._source.add_query_asset(self._name(), query=escaped)
+        with _no_rows_for(query):
+            return self._run(asset.add_batch_definition_whole_table("all"), asked, {})
 
     def of_frame(self, frame: Any, asked: Sequence[Expectation]) -> list[Verdict]:  # noqa: ANN401
         """Judge a table of pandas."""
@@ -107,6 +109,31 @@ class Judge:
     def _name(self) -> str:
         self._number += 1
         return f"restored {self._number}"
+
+
+@contextmanager
+def _no_rows_for(query: str) -> Iterator[None]:
+    """To learn the names of columns a query is run as it is: then without its rows.
+
+    All of them would be sent to this process, and held in memory, and nobody would look at one.
+    """
+    from sqlalchemy import Engine, event  # noqa: PLC0415  heavy
+
+    def shorten(
+        _connection: Any,  # noqa: ANN401
+        _cursor: Any,  # noqa: ANN401
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        _context: Any,  # noqa: ANN401
+        _many: bool,  # noqa: FBT001
+    ) -> tuple[str, Any]:
+        return (f"{statement} LIMIT 0" if statement == query else statement), parameters
+
+    event.listen(Engine, "before_cursor_execute", shorten, retval=True)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", shorten)
 
 
 def import_it() -> None:

@@ -122,8 +122,7 @@ class Tables:
         if "%" in query:
             yield from (Judged.of(one, Verdict(met=None, why=_PERCENT)) for one in asked)
             return
-        escaped = query.replace(":", "\\:")  # in SQLAlchemy's texts it begins a parameter
-        yield from map(Judged.of, asked, self._judge.of_query(escaped, asked))
+        yield from map(Judged.of, asked, self._judge.of_query(query, asked))
 
     def _newest(self, cursor: Any, sql: str, one: Expectation, oldest: str) -> Verdict:  # noqa: ANN401
         column = self._database.quote(str(one.arguments["column"]))
