@@ -16,6 +16,9 @@ _POLL_SECONDS: Final = 0.5
 _ENDED: Final = ("success", "failed")
 
 
+_ANSWER_TRIES: Final = 6
+
+
 class ApiError(Exception):
     """Airflow refused, or did not come to an end in time."""
 
@@ -170,10 +173,19 @@ class AirflowApi:
         raise ApiError(f"{dag}.{task} of {run} asks nothing")
 
     def answer(self, dag: str, run: str, task: str, option: str) -> None:
-        """Answer the question of a task (Airflow's human in the loop)."""
+        """Answer the question of a task (Airflow's human in the loop), as often as it takes.
+
+        SQLite may be locked when several tasks end at once: then people press the button again.
+        """
         body = {"chosen_options": [option], "params_input": {}}
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1/hitlDetails"
-        self.ask("PATCH", path, json=body)
+        for _ in range(_ANSWER_TRIES):
+            answer = self.client.patch(f"/api/v2/{path}", json=body)
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                break
+            time.sleep(1)
+        if answer.is_error and answer.status_code != httpx.codes.CONFLICT:  # it was taken before
+            raise ApiError(f"PATCH {path}: {answer.status_code} {answer.text[:300]}")
 
     def run_again(self, dag: str, run: str, task: str) -> None:
         """Clear a task, as a person does who does not want to wait for the next attempt."""

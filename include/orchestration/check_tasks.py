@@ -85,7 +85,7 @@ def summarize(run: Run, chosen: Sequence[Unit] | None) -> bool:
     return all(
         read is not None
         and not read.damaged
-        and (not read.shares or (read.newest_at is not None and read.newest_at >= run.tick))
+        and (not read.shares or (read.looked_at is not None and read.looked_at >= run.tick))
         for read in reads
     )
 

@@ -2,9 +2,10 @@
 
     plan → approve → gate → restore (one task for each dataset) → summary → watcher
 
-`plan` touches nothing. `approve` waits for an answer in the UI or by the API, on no worker. `gate`
-judges the answer and records it; what it lets through is restored, and compared. `summary` runs
-whatever happened, and tells of each restore as one document.
+`plan` touches nothing. `approve` waits for an answer in the UI or by the API, on no worker; the
+answer is judged and recorded as the scheduler hands it over, before it becomes a result that anyone
+may edit. `gate` lets through what has its approval in the ledger; that is restored, and compared.
+`summary` runs whatever happened, and tells of each restore as one document.
 """
 
 from __future__ import annotations
@@ -49,6 +50,16 @@ class Approval(HITLOperator):
         planned = context["ti"].xcom_pull(task_ids="plan")
         self.response_timeout = timedelta(seconds=planned["wait_seconds"])
         return super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Judge who answered what (4.3), and record it."""
+        from include.orchestration import restore_tasks  # noqa: PLC0415  heavy
+
+        answer = super().execute_complete(context, event)
+        planned = context["ti"].xcom_pull(task_ids="plan")
+        with _failing():
+            restore_tasks.judge(_run(), planned, event)
+        return answer
 
 
 def restore_dag(policy: Policy) -> DAG:
@@ -180,16 +191,17 @@ def _wire() -> None:
     )
 
     @task(trigger_rule="all_done")
-    def gate(planned: Any, decision: Any) -> list[dict[str, Any]]:  # noqa: ANN401  XCom
-        """Judge who answered what (4.3), and record it."""
+    def gate(planned: Any, answer: Any) -> list[dict[str, Any]]:  # noqa: ANN401  XCom
+        """Let through what was approved, by the ledger."""
         from include.orchestration import restore_tasks  # noqa: PLC0415  heavy
 
+        del answer  # anyone may write a result; the ledger is signed
         if not planned:
             raise AirflowFailException("nothing was planned; see the log of `plan`")
         with _failing():
-            approved, why = restore_tasks.decide(_run(), planned, decision)
+            approved = restore_tasks.let_through(_run(), planned)
         if not approved:
-            raise AirflowFailException(f"not approved: {why}")
+            raise AirflowFailException("not approved; see the log of `approve`, and the summary")
         return approved
 
     @task(map_index_template="{{ unit_name }}")
@@ -207,7 +219,7 @@ def _wire() -> None:
         from include.orchestration import restore_tasks  # noqa: PLC0415  heavy
 
         del done  # the ledgers know
-        return restore_tasks.summarize(_run(), planned)
+        return restore_tasks.summarize(_run(), planned, dict(get_current_context()["params"]))
 
     @task(trigger_rule="all_done")
     def watcher(ok: Any) -> None:  # noqa: ANN401  XCom

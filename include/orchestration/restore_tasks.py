@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.actions import approving
-from include.backup.actions.request import Form, Request
-from include.backup.actions.requesting import Asker, request_restores
+from include.backup.actions.request import Form, Request, request_id
+from include.backup.actions.requesting import Asker, names_of, request_restores
 from include.backup.actions.restores import restoration
 from include.backup.cli.environment import now
 from include.backup.cli.stopping import sigterm_stops
-from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid, RestoreRefused
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.restoration import as_text
 from include.backup.evidence.table import aligned
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.records import Record
 
 log = logging.getLogger("holdfast")
+_MARKDOWN: Final = frozenset("\\|*_`<>[]#~!&:")  # a colon makes an address a link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,27 +73,38 @@ def plan(run: RestoreRun, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def decide(
-    run: RestoreRun, planned: Mapping[str, Any], decision: Mapping[str, Any] | None
-) -> tuple[list[dict[str, Any]], str]:
-    """Judge the answer, and record it for each request.
-
-    Returns:
-        The requests that were approved; or none, and why.
-    """
+def judge(run: RestoreRun, planned: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    """Judge an answer as Airflow's scheduler hands it over, and record it for each request."""
     setting = task_setting(run.owner)
-    requests = [Request.of_json(one) for one in planned["requests"]]
+    requests = _requests(run, planned)
     judged = judge_answer(
-        _answer(decision),
+        _answer(event),
         requested_by=run.user,
         people=_people(setting),
         waited=timedelta(seconds=planned["wait_seconds"]),
     )
-    if isinstance(judged, Refusal):
-        for request in requests:
-            log.error("%s", approving.refuse(setting, request, judged))
-        return [], judged.why
-    return _approve(setting, requests, judged), ""
+    for request in requests:
+        try:
+            _record(setting, request, judged)
+        except BackupError as error:  # the others are not to suffer for it
+            log.error("%s: not approved: %s", request.dataset, error)  # noqa: TRY400  says it all
+
+
+def let_through(run: RestoreRun, planned: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The requests whose approval stands in the ledger; those that nobody answered are refused."""
+    setting = task_setting(run.owner)
+    approved = []
+    for request in _requests(run, planned):
+        if not approving.is_answered(setting, request):
+            ended = Refusal(
+                why="the question ended without an answer",
+                hint="ask again, and call somebody who may approve: `holdfast people`",
+                nobody=True,
+            )
+            log.error("%s", approving.refuse(setting, request, ended))
+        elif approving.is_approved(setting, request):
+            approved.append(request.to_json())
+    return approved
 
 
 def carry_out(run: RestoreRun, document: Mapping[str, Any]) -> Outcome:
@@ -101,7 +114,7 @@ def carry_out(run: RestoreRun, document: Mapping[str, Any]) -> Outcome:
         BackupError: it was not restored; that is recorded, and logged.
     """
     setting = task_setting(run.owner)
-    request = Request.of_json(document)
+    [request] = _requests(run, {"requests": [document]})
     try:
         with sigterm_stops(), told_progress(request.dataset) as progress:
             outcome = approving.carry_out(setting, request, progress)
@@ -119,36 +132,69 @@ def carry_out(run: RestoreRun, document: Mapping[str, Any]) -> Outcome:
     return outcome
 
 
-def summarize(run: RestoreRun, planned: Mapping[str, Any] | None) -> bool:
+def summarize(
+    run: RestoreRun, planned: Mapping[str, Any] | None, values: Mapping[str, Any]
+) -> bool:
     """Log the document about each restore; what ended without a word is ended now.
 
+    Args:
+        values: of the form, for a run whose plan came to nothing.
+
     Returns:
-        Whether everything that was asked for is restored.
+        Whether everything that was asked for is restored, within the RTO.
     """
+    setting = task_setting(run.owner)
     if planned is None:
         log.error("NOT TESTED 4.2 · nothing was restored: see the log of `plan`")
-        return False
-    setting = task_setting(run.owner)
+        planned = {"requests": _left_open(run, setting, values), "refused": 1}
     restored = 0
-    for document in planned["requests"]:
-        request = Request.of_json(document)
+    for request in _requests(run, planned):
         record, sentence = approving.end_of(setting, request)
-        restored += record is not None and record.kind == Kind.RESTORED
+        restored += record is not None and _in_time(record)
         log.info("%s", sentence)
         log.info("\n%s", as_text(restoration(setting, request.dataset, act=request.id)))
         log.info("as a page: holdfast restores %s --act %s --to FILE.html", request.dataset,
                  request.id)  # fmt: skip
     asked = len(planned["requests"]) + planned["refused"]
-    log.info("%d of %d restored", restored, asked)
+    log.info("%d of %d restored within the RTO", restored, asked)
     return restored == asked
 
 
-def _approve(
-    setting: Setting, requests: Sequence[Request], approval: Approval
+def _in_time(record: Record) -> bool:
+    body: Any = record.body
+    return record.kind == Kind.RESTORED and body["clock_seconds"] <= body["limit_seconds"]
+
+
+def _left_open(
+    run: RestoreRun, setting: Setting, values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
+    """The requests that a plan had recorded before it came to nothing."""
+    try:
+        names = names_of(setting, Form.of(values, now=now()))
+    except BackupError:
+        return []
+    found = (approving.find_request(setting, name, request_id(run.owner, name)) for name in names)
+    return [request.to_json() for request in found if request is not None]
+
+
+def _requests(run: RestoreRun, planned: Mapping[str, Any]) -> list[Request]:
+    """The requests of this very run.
+
+    Raises:
+        RestoreRefused: one is another run's.
+    """
+    requests = [Request.of_json(one) for one in planned["requests"]]
     for request in requests:
-        log.info("%s", approving.approve(setting, request, approval))
-    return [request.to_json() for request in requests]
+        if request.id != request_id(run.owner, request.dataset):
+            raise RestoreRefused(f"the request for {request.dataset} is not of this run")
+    return requests
+
+
+def _record(setting: Setting, request: Request, judged: Approval | Refusal) -> None:
+    if isinstance(judged, Refusal):
+        log.error("%s", approving.refuse(setting, request, judged))
+    else:
+        log.info("%s", approving.approve(setting, request, judged))
 
 
 def _people(setting: Setting) -> Mapping[str, Any]:
@@ -160,22 +206,25 @@ def _people(setting: Setting) -> Mapping[str, Any]:
         return {}
 
 
-def _answer(decision: Mapping[str, Any] | None) -> Answer:
-    """What Airflow says of the answer; without one nobody answered."""
-    if not decision:
-        return Answer(approved=False, by="", at=now())
-    who = decision.get("responded_by_user") or {}
+def _answer(event: Mapping[str, Any]) -> Answer:
+    """What Airflow says of the answer. Of a time-out it is nobody's.
+
+    Who asked is known by name alone (`triggering_user_name`), so the name of who answers counts:
+    the id is another thing with most of Airflow's auth managers.
+    """
+    who = event.get("responded_by_user") or {}
+    at = event.get("responded_at")
     return Answer(
-        approved=list(decision.get("chosen_options") or ()) == ["Approve"],
-        by=str(who.get("id") or ""),
-        at=now(),
+        approved=list(event.get("chosen_options") or ()) == ["Approve"],
+        by=str(who.get("name") or ""),
+        at=at if isinstance(at, datetime) and at.tzinfo else now(),
     )
 
 
 def _subject(requests: Sequence[Request]) -> str:
     first = requests[0]
     what = first.dataset if len(requests) == 1 else f"{len(requests)} datasets"
-    return f"Restore {what} for {first.requested_by or 'somebody unknown'}?"
+    return f"Restore {what} for {_plain(first.requested_by) or 'somebody unknown'}?"
 
 
 def _body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -> str:
@@ -188,18 +237,23 @@ def _body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) 
         f"{moment(first.requested_at)}"
         + (f"; the incident began {moment(first.incident_began)}" if first.incident_began else ""),
         "",
-        "| dataset | data of | to | size | forecast | RTO ends |",
-        "|---|---|---|---|---|---|",
+        "| dataset | data of | recovery point | to | size | forecast | RTO ends |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.data_class}/{one.dataset} | {moment(one.taken_at)} | {_plain(one.place.address)} "
-        f"| {size(one.size_bytes)} | {_forecast(one)} | {moment(one.due_at)} |"
+        f"| {one.data_class}/{one.dataset} | {moment(one.taken_at)} | {one.snapshot[:8]} "
+        f"| {_plain(one.place.address)} | {size(one.size_bytes)} | {_forecast(one)} "
+        f"| {moment(one.due_at)} |"
         for one in requests
     ]
     if only := first.place.path:
-        lines += ["", f"**Only** {_plain(only)}"]
+        lines += ["", f"**Only** {_plain(only)} (size and forecast are those of all of it)"]
     replaced = [_plain(told) for one in requests for told in one.replaces]
     lines += ["", "**Replaced is** " + ("; ".join(replaced) if replaced else "nothing.")]
+    if source := first.place.into_source:
+        lines += ["", f"**Into the source itself**, {_plain(source)}: live data."]
+    if not first.compare:
+        lines += ["", "What was restored is **not compared** before it is handed over."]
     if refused:
         lines += ["", "**Cannot be restored:**", *(f"* {_plain(told)}" for told in refused)]
     lines.append("")
@@ -216,7 +270,7 @@ def _forecast(one: Request) -> str:
 
 def _plain(text: str) -> str:
     """On one line of a Markdown table, and as nothing but text."""
-    return "".join(f"\\{char}" if char in "\\|*_`<>[]#" else char for char in one_line(text))
+    return "".join(f"\\{char}" if char in _MARKDOWN else char for char in one_line(text))
 
 
 def plan_table(documents: Sequence[Mapping[str, Any]]) -> str:

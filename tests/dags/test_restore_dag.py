@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.backup.actions.restores import restores
+from include.backup.cli.environment import now
+from include.backup.errors import RestoreRefused
+from include.orchestration import restore_tasks
 from include.orchestration.names import RESTORE_DAG
+from include.orchestration.restore_tasks import RestoreRun
+from include.orchestration.setting import task_setting
 from tests.dags.conftest import ROOT, entry, write_datasets
 from tests.dags.test_back_up_dags import _HEAVY, load, run
 
@@ -78,3 +85,74 @@ def test_a_form_that_says_nothing_ends_at_once(
     states = {one.task_id: str(one.state) for one in done.get_task_instances()}
     assert states["plan"] == states["gate"] == states["watcher"] == "failed"
     assert states["approve"] == states["restore"] == "upstream_failed"
+
+
+FORM = {"datasets": ["crm"], "reason": "the disk died"}
+
+
+@pytest.fixture
+def asked(site: Path, airflow_db: None) -> tuple[RestoreRun, dict[str, Any], dict[str, Any]]:
+    """A dataset with a recovery point, a run that asks for its restore, and its plan."""
+    write_datasets(site, {"crm": entry(site, "crm")})
+    (site / "config" / "people.yaml").write_text(
+        "people: {bob: {name: Bob, role: operations, trainings: [{course: Restore, "
+        "date: 2026-01-01, valid_for: 36500 days, certified_by: dora, evidence: x}]}}"
+    )
+    assert run("holdfast_back_up_critical_full")[0].state == "success"
+    one = RestoreRun(owner="airflow/holdfast_restore/1", asked_at=now(), user="anna")
+    form = {**FORM, "destination": str(site / "back")}
+    return one, form, restore_tasks.plan(one, form)
+
+
+def result() -> str:
+    [one], _ = restores(task_setting("tests"), ["crm"])
+    return one.result
+
+
+def test_a_plan_that_came_to_nothing_leaves_no_request_open(
+    asked: tuple[RestoreRun, dict[str, Any], dict[str, Any]],
+) -> None:
+    """Its task was killed after it had recorded the request."""
+    one, form, _ = asked
+    assert result() == "open"
+    assert not restore_tasks.summarize(one, None, form)
+    assert result() == "failed"
+    assert not restore_tasks.summarize(one, None, {"datasets": ["nosuch"]})
+
+
+def test_a_question_without_an_answer_is_a_refusal(
+    asked: tuple[RestoreRun, dict[str, Any], dict[str, Any]],
+) -> None:
+    """Its task was ended by hand, or killed: that nobody answered in time is not said."""
+    one, form, planned = asked
+    assert restore_tasks.let_through(one, planned) == []
+    [found], _ = restores(task_setting("tests"), ["crm"])
+    assert "the question ended without an answer" in found.sentence
+    assert not restore_tasks.summarize(one, planned, form)
+
+
+def test_a_user_is_known_by_name(
+    asked: tuple[RestoreRun, dict[str, Any], dict[str, Any]],
+) -> None:
+    """Ids are another thing with most of Airflow's auth managers."""
+    one, form, planned = asked
+    event = {"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "bob"}}
+    other = replace(one, owner="airflow/holdfast_restore/2")
+    with pytest.raises(RestoreRefused, match="is not of this run"):
+        restore_tasks.judge(other, planned, event)
+    restore_tasks.judge(one, planned, event)
+    [request] = restore_tasks.let_through(one, planned)
+    assert restore_tasks.carry_out(one, request).kind == "restored"
+    assert restore_tasks.summarize(one, planned, form)
+
+
+def test_the_one_who_asked_is_known_by_name_too(
+    asked: tuple[RestoreRun, dict[str, Any], dict[str, Any]],
+) -> None:
+    """Whatever the id is."""
+    one, _, planned = asked
+    event = {"chosen_options": ["Approve"], "responded_by_user": {"id": "3", "name": "anna"}}
+    restore_tasks.judge(one, planned, event)
+    assert restore_tasks.let_through(one, planned) == []
+    [found], _ = restores(task_setting("tests"), ["crm"])
+    assert "four eyes" in found.sentence

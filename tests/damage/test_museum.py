@@ -405,7 +405,7 @@ def test_a_rotating_check_reads_all_of_it_in_twelve_rounds(site: Site) -> None:
         outcome, damages = check(site.setting(), "crm", reading=Reading.NEXT)
         assert damages == []
     assert "all of it was read again since 2027-01-" in outcome.sentence
-    found = coverage(site.place().state().generations)
+    found = coverage(site.place().state().generations, now=site.now)
     packs = [info.name for info in site.memory.list() if "/data/" in info.name]
     assert (found.read, found.packs) == (SHARES, len(packs))
     spoil(site, Exhibit(kind="data pack", fault=flipped))
@@ -416,9 +416,16 @@ def test_a_rotating_check_reads_all_of_it_in_twelve_rounds(site: Site) -> None:
             break
     assert "does not match its name" in damages[0]
     assert site.place().state().generations[0].damaged
+    before = site.now
+    for _ in range(SHARES):  # what is damaged goes on being read: more may rot
+        site.wait(days=7)
+        check(site.setting(), "crm", reading=Reading.NEXT)
+    found = coverage(site.place().state().generations, now=site.now)
+    assert found.oldest_at is not None
+    assert found.oldest_at > before
 
 
 def test_a_check_of_everything_is_a_round_as_well(site: Site) -> None:
     """Nothing is read again that was just read."""
     check(site.setting(), "crm", reading=Reading.ALL)
-    assert coverage(site.place().state().generations).is_whole
+    assert coverage(site.place().state().generations, now=site.now).is_whole

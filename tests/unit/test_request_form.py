@@ -51,6 +51,8 @@ def test_a_recovery_point_is_named_in_three_ways(
         ({"datasets": []}, "datasets, data_class"),
         ({"data_class": "critical"}, "datasets, data_class"),
         ({"destination": " "}, "destination is empty"),
+        ({"destination": "relative/dir"}, "is relative to nothing"),
+        ({"destination": "~/back"}, "is relative to nothing"),
         ({"reason": None}, "reason is empty"),
         ({"recovery_point": "yesterday"}, "names none"),
         ({"recovery_point": "2026-13-01"}, "is no time"),

@@ -72,11 +72,10 @@ def check(
         read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
         for generation in checked:
-            damages, shares = _check_generation(place, generation, progress, reading)
+            damages, shares = _check_generation(act, generation, progress, reading)
+            read[generation.id] = shares  # damaged or not: the others are next
             if damages:
                 found[generation.id] = damages
-            else:
-                read[generation.id] = shares
     except BaseException as error:
         told = sentences.check_failed(
             place.subject,
@@ -87,12 +86,14 @@ def check(
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
     damages = [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
+    covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(
         place.subject,
         generations=len(checked),
         points=sum(len(generation.points) for generation in checked),
         bytes_read=None if reading is Reading.NOTHING else progress.bytes_done,
-        coverage=_covered(checked, read, act.now()) if reading is Reading.NEXT else None,
+        coverage=covered,
+        late=covered is not None and covered.is_late(act.now()),
         damages=damages,
     )
     body = bodies.checked(damaged=sorted(found), read=read) | {
@@ -118,15 +119,15 @@ def _covered(
         )
         for one in checked
     )  # fmt: skip
-    return coverage(after)
+    return coverage(after, now=now)
 
 
 def _check_generation(
-    place: DatasetVault, generation: Generation, progress: Progress, reading: Reading
+    act: Act, generation: Generation, progress: Progress, reading: Reading
 ) -> tuple[list[str], list[Share]]:
     """One text for each damage in one generation; and the shares of it that were read."""
     try:
-        repository = place.repository(generation)
+        repository = act.place.repository(generation)
     except DamageFound as error:
         return [error.message], []
     spoilt: list[DamageFound] = []
@@ -147,7 +148,7 @@ def _check_generation(
             continue
         damages += [str(damage) for damage in check_trees(repository, [(what, tree)], seen=seen)]
     held = shares_of(repository.index.pack_bytes())
-    wanted = _wanted(generation, reading, held)
+    wanted = _wanted(generation, reading, held, act.now())
     if wanted:
         found = check_data(
             repository, progress=progress, wanted=lambda pack: share_of(pack) in wanted
@@ -157,8 +158,13 @@ def _check_generation(
     return list(dict.fromkeys(damages)), read  # a pack that is gone is met twice
 
 
-def _wanted(generation: Generation, reading: Reading, held: Sequence[Share]) -> frozenset[int]:
+def _wanted(
+    generation: Generation, reading: Reading, held: Sequence[Share], now: datetime
+) -> frozenset[int]:
     """The shares that are read."""
     if reading is Reading.ALL:
         return frozenset(range(SHARES))
-    return frozenset(next_shares(generation.reads, held) if reading is Reading.NEXT else ())
+    if reading is Reading.NOTHING:
+        return frozenset()
+    opened_at = generation.opened_at
+    return frozenset(next_shares(generation.reads, held, opened_at=opened_at, now=now))

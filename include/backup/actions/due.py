@@ -103,16 +103,16 @@ def _judge_check(setting: Setting, name: str, tick: datetime) -> DueDataset:
     try:
         place = DatasetVault.open(setting, name)
         place.require_history()
-        found = coverage(place.state().generations)
+        found = coverage(place.state().generations, now=now)
     except BackupError as error:
         trouble = f"its ledger cannot be read: {error}"
     else:
         if not found.shares:
             return DueDataset(name=name, due=False, reason="nothing of it is stored yet")
-        if found.newest_at is not None:
-            last_slot = schedule.newest_slot(found.newest_at)
+        if found.looked_at is not None:
+            last_slot = schedule.newest_slot(found.looked_at)
         else:
-            trouble = "nothing of it was ever read again"
+            trouble = "nothing of one of its generations was ever read again"
     return _due_dataset(name, schedule, last_slot, tick, now, within=own.rto, trouble=trouble)
 
 

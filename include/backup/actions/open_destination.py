@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ class Place:
     @property
     def address(self) -> str:
         """For people, and for records."""
-        return self.to if self.is_server else str(Path(self.to).absolute())
+        return self.to if self.is_server else os.path.abspath(self.to)  # noqa: PTH100  without ..
 
     @property
     def is_server(self) -> bool:

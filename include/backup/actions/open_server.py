@@ -62,6 +62,11 @@ def open_server(place: DatasetVault, order: ServerOrder) -> Server:
             hint="restore through another connection, or name it twice: "
             f"--into-source {order.connection}",
         )
+    if order.into_source not in {"", place.dataset.connection}:
+        raise ConfigurationInvalid(
+            f"{place.dataset.name} is not backed up from {order.into_source}",
+            hint=f"--into-source {place.dataset.connection}, if that is what is to be overwritten",
+        )
     connection = place.setting.connection(order.connection)
     if connection.conn_type in _POSTGRESQL:
         return _postgresql(place, connection, order)

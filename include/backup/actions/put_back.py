@@ -10,7 +10,7 @@ from include.backup.actions.about import ParentPoint
 from include.backup.actions.restoring import Restoring
 from include.backup.errors import DamageFound, FileAbsent, RestoreRefused
 from include.backup.evidence.wording import Several, count
-from include.backup.quality.comparing import Restored, everything
+from include.backup.quality.comparing import Everything, Restored, everything
 from include.backup.repository.streaming import SnapshotFiles
 from include.backup.sources.base import Server
 
@@ -193,7 +193,7 @@ def restored(
             repository=point.repository,
             tree=tree,
             files=files,
-            excused=set(_named_in(notes.texts)),
+            excused=Everything() if len(notes.texts) < notes.total else set(_named_in(notes.texts)),
             progress=progress,
             now=now,
             wanted=wanted,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.actions.choosing import Order, checked_pattern, end_of, time_of
 from include.backup.actions.open_destination import Place
+from include.backup.actions.open_server import PREFIX
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.fields import Fields, canonical
-from include.backup.evidence.wording import moment
+from include.backup.evidence.wording import moment, one_line
 from include.backup.format.times import text_of_datetime
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Form:
         Raises:
             ConfigurationInvalid: names the field.
         """
-        text = {key: str(value).strip() for key, value in values.items() if value is not None}
+        text = {key: one_line(str(value)) for key, value in values.items() if value is not None}
         names = tuple(dict.fromkeys(str(name).strip() for name in values.get("datasets") or ()))
         data_class = text.get("data_class", "")
         if bool(names) == bool(data_class):
@@ -67,6 +68,11 @@ class Form:
         for field in ("destination", "reason"):
             if not text.get(field):
                 raise ConfigurationInvalid(f"{field} is empty", hint=_WANTED[field])
+        destination = text["destination"]
+        if not destination.startswith((PREFIX, "/")):
+            raise ConfigurationInvalid(
+                f"destination: {destination!r} is relative to nothing", hint=_WANTED["destination"]
+            )
         began = text.get("incident_began", "")
         at, recovery_point = _point(text.get("recovery_point", NEWEST))
         return cls(
@@ -75,7 +81,7 @@ class Form:
             at=at,
             recovery_point=recovery_point,
             path=checked_pattern(text.get("path", "")),
-            destination=text["destination"],
+            destination=destination,
             overwrite=values.get("overwrite") is True,
             into_source=text.get("into_source", ""),
             compare=values.get("compare") is not False,

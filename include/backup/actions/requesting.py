@@ -6,6 +6,7 @@ or refused
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.choosing import Order, find_point
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_destination import open_destination
+from include.backup.actions.open_server import PREFIX
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.put_back import open_point, opened_files
 from include.backup.actions.request import Request, request_id
@@ -20,7 +22,7 @@ from include.backup.actions.tested import forecast_of
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.sentences import with_evidence
+from include.backup.evidence.sentences import Subject, with_evidence
 from include.backup.evidence.wording import one_line
 from include.backup.format.times import text_of_datetime
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from include.backup.actions.open_destination import Place
     from include.backup.actions.request import Form
     from include.backup.actions.setting import Setting
+    from include.backup.errors import DatasetInvalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +59,43 @@ def request_restores(setting: Setting, form: Form, asker: Asker) -> Requested:
     Raises:
         ConfigurationInvalid: there is no such dataset or class, or no place for several.
     """
-    names = _names(setting, form)
+    names = names_of(setting, form)
     places = {name: form.place(name, several=len(names) > 1) for name in names}
+    if twice := [one for one, number in Counter(p.address for p in places.values()).items()
+                 if number > 1 and not one.startswith(PREFIX)]:  # fmt: skip
+        raise ConfigurationInvalid(f"several datasets cannot all be restored to {twice[0]}")
     found = Requested()
     for name, place in places.items():
         _request(setting, form, asker, name, place, found)
+    for name, error in _bad(setting, form).items():
+        subject = Subject(data_class=form.data_class, dataset=name)
+        found.refused.append(
+            sentences.restore_refused(
+                subject,
+                destination=form.destination,
+                reason=error.message,
+                by=asker.user or "somebody unknown",
+                hint=error.hint,
+            )
+        )
     return found
 
 
-def _names(setting: Setting, form: Form) -> list[str]:
+def _bad(setting: Setting, form: Form) -> dict[str, DatasetInvalid]:
+    """Entries that cannot be used, of a class that is wanted whole; or of one nobody can read."""
+    return {
+        name: error
+        for name, error in setting.datasets.bad.items()
+        if form.data_class and error.data_class in {"", form.data_class}
+    }
+
+
+def names_of(setting: Setting, form: Form) -> list[str]:
+    """The datasets that are asked for, those left out that have no valid entry.
+
+    Raises:
+        ConfigurationInvalid: there is no such dataset or class.
+    """
     if form.datasets:
         for name in form.datasets:
             DatasetVault.open_for_reading(setting, name)  # raises if there is none
@@ -74,7 +105,7 @@ def _names(setting: Setting, form: Form) -> list[str]:
     names = sorted(
         one.name for one in datasets if one.data_class == form.data_class and one.retired is None
     )
-    if not names:
+    if not names and not _bad(setting, form):
         raise ConfigurationInvalid(f"no dataset has the class {form.data_class}")
     return names
 
@@ -149,7 +180,7 @@ def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
         data_class=vault.data_class.name,
         snapshot=point.snapshot,
         taken_at=point.taken_at,
-        size_bytes=opened.size_bytes,
+        size_bytes=opened.size_bytes,  # of all of it, also if only a part is wanted
         forecast=forecast_of(measured, size_bytes=opened.size_bytes),
         limit=vault.data_class.rto,
         place=place,

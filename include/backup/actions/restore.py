@@ -6,13 +6,14 @@ choose the point → look at the destination → begun → put back → compare,
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.put_back import open_point, put_back, restored
+from include.backup.actions.put_back import open_point, opened_files, put_back, restored
 from include.backup.errors import ConfigurationInvalid, DestinationRefused, RestoreRefused
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
@@ -23,7 +24,7 @@ from include.backup.repository.progress import Progress
 from include.backup.vault import bodies
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Sequence
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.put_back import Done, OpenPoint
@@ -40,8 +41,14 @@ def restore(
     order: Order,
     *,
     progress: Progress | None = None,
+    id: str = "",  # noqa: A002  of the act
+    replaces: Sequence[str] | None = None,
 ) -> Outcome:
     """Restore a dataset to a destination.
+
+    Args:
+        id: of the act; empty: a new one.
+        replaces: what may stand there, as `standing` told it when it was approved; None: anything.
 
     Raises:
         ConfigurationInvalid: there is no such recovery point.
@@ -50,12 +57,14 @@ def restore(
         KeyUnusable, StorageError.
     """
     place = DatasetVault.open_for_reading(setting, name)
-    act = Act(place, RESTORE, about=order.evidence())
+    act = Act(place, RESTORE, id=id, about=order.evidence())
     progress = progress or Progress()
     try:
         begun = act.now()
         point = find_point(place.state(), order, now=begun)
         pattern = checked_pattern(order.path)
+        if replaces is not None:
+            _require_as_planned(act, point, destination, replaces)
         destination.prepare()
         act.begin()
         with act.noting_damage(point.generation):
@@ -84,6 +93,24 @@ def restore(
     if pattern and not done.matched:
         raise _nothing_matches(act, point, order)
     return _end(act, point, order, done, took=restored_at - begun, compared=compared)
+
+
+def _require_as_planned(
+    act: Act, point: Point, destination: Destination | Server, replaces: Sequence[str]
+) -> None:
+    """Refuse a destination that is not as it was when somebody approved it.
+
+    Raises:
+        RestoreRefused, DamageFound, StorageError.
+    """
+    with opened_files(open_point(act, point)) as files:
+        standing = destination.standing(files)
+    if list(standing) != list(replaces):
+        raise RestoreRefused(
+            "the destination is not as it was when this was asked for: "
+            + ("; ".join(standing) or "nothing stands there"),
+            hint="somebody has to approve what is replaced now: start the DAG again",
+        )
 
 
 def _compare(
@@ -120,6 +147,8 @@ def _end(
 ) -> Outcome:
     """Record what was restored, for whom, and how long it took."""
     now, began = act.now(), order.clock_began
+    set_back = took < timedelta() or (began is not None and now < began)
+    took = max(took, timedelta())
     handed_over = None if began is None else max(now - began, took)
     limit = act.place.data_class.rto
     told = sentences.restored(
@@ -137,6 +166,8 @@ def _end(
             since="the incident began" if order.incident_began else "it was asked for",
             handed_over=handed_over,
             compared=compared,
+            only=order.path,
+            set_back=set_back,
         ),
         notes=done.notes,
     )
@@ -147,8 +178,8 @@ def _end(
         "taken_at": text_of_datetime(point.taken_at),
         "files": done.files,
         "bytes": done.bytes_written,
-        "seconds": round(took.total_seconds()),
-        "clock_seconds": round((handed_over or took).total_seconds()),
+        "seconds": max(1, round(took.total_seconds())),
+        "clock_seconds": max(1, round((handed_over or took).total_seconds())),
         "limit_seconds": round(limit.total_seconds()),
         "contents": done.contents,
         "compared": compared,

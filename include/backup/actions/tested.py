@@ -42,7 +42,7 @@ def tested(place: DatasetVault, state: DatasetState, now: datetime) -> Tested:
         forecast=forecast,
         limit=data_class.rto,
         next_due_at=waits,
-        coverage=coverage(state.generations),
+        coverage=coverage(state.generations, now=now),
         now=now,
         what=what,
     )

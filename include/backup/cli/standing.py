@@ -94,11 +94,16 @@ def restores(options: argparse.Namespace) -> int:
             return 0
         what = f"the restore that was asked for {moment(one.asked_at)} ({one.id})"
         return _write(as_page(one).encode(), options.to, what=what)
-    names = [options.dataset] if options.dataset else sorted(setting.datasets.good)
-    found = restores_action.restores(setting, names)
+    if options.to is not None:
+        raise ConfigurationInvalid("--to writes the record of one", hint="--act ID names it")
+    names, silent = restores_action.every_dataset(setting, only=options.dataset or "")
+    found, unread = restores_action.restores(setting, names)
+    silent |= unread
+    for name, why in silent.items():
+        print(f"{name}: {why}", file=sys.stderr)
     if options.json:
         print_json([one.to_json() for one in found])
-        return 0
+        return 1 if silent else 0
     rows = [("id", "dataset", "asked for", "by", "approved by", "result", "RTO clock", "why")]
     rows += [
         (
@@ -113,8 +118,9 @@ def restores(options: argparse.Namespace) -> int:
         )
         for one in found
     ]
-    print("\n".join(aligned(rows)) if found else "nothing was ever restored")
-    return 0
+    nothing = "nothing is known of any restore" if silent else "nothing was ever restored"
+    print("\n".join(aligned(rows)) if found else nothing)
+    return 1 if silent else 0
 
 
 def people(options: argparse.Namespace) -> int:

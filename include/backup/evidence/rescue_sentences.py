@@ -47,6 +47,8 @@ class Restored:
     since: str = ""  # what the RTO runs from; empty: the restore itself
     handed_over: timedelta | None = None  # how long after that
     compared: str = ""  # what was read again and compared, for people; empty: nothing was
+    only: str = ""  # the pattern of what was restored; empty: all of it
+    set_back: bool = False  # a clock was, meanwhile: nobody knows how long it took
 
 
 def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str:
@@ -62,13 +64,17 @@ def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str
     time = f"it took {format_duration(done.took)}"
     if done.handed_over is not None:
         time += f", and was handed over {format_duration(clock)} after {done.since}"
-    in_time = clock <= done.limit
+    in_time = clock <= done.limit and not done.set_back
+    late = Verdict.NOT_TESTED if done.set_back else Verdict.BROKEN
+    if done.set_back:
+        time = "a clock was set back meanwhile: nobody knows how long it took"
+    only = f" (only {done.only})" if done.only else ""
     return sentence(
-        Verdict.KEPT if in_time else Verdict.BROKEN,
+        Verdict.KEPT if in_time else late,
         (*_TIME, *_PEOPLE) if in_time and done.approval is not None else _TIME,
         subject,
-        f"recovery point {moment(done.taken_at)} restored to {done.destination}: {done.contents}, "
-        f"{size(done.bytes_written)}",
+        f"recovery point {moment(done.taken_at)}{only} restored to {done.destination}: "
+        f"{done.contents}, {size(done.bytes_written)}",
         compared,
         f"{time} {limit}",
         noted,
@@ -169,6 +175,7 @@ def checked(
     bytes_read: int | None,
     damages: Sequence[str],
     coverage: Coverage | None = None,
+    late: bool = False,
 ) -> str:
     """The repositories of a dataset were checked.
 
@@ -176,6 +183,7 @@ def checked(
         bytes_read: how much stored data was read; None when only the structure was looked at,
             which proves nothing about the bytes.
         coverage: what was read again until now, if this check read only a share; else it read all.
+        late: something of it was not read for a quarter.
         damages: one text each.
     """
     extent = f"{count(points, 'recovery point')} in {count(generations, 'generation')}"
@@ -197,12 +205,12 @@ def checked(
         )
     if coverage is not None:
         return sentence(
-            Verdict.KEPT,
+            Verdict.AT_RISK if late else Verdict.KEPT,
             ("3.2",),
             subject,
             f"{extent}: {size(bytes_read)}, what was not read for the longest time, were read and "
             "fit their ids; the structure is whole",
-            covered(coverage),
+            covered(coverage) + ("; a part was not read for more than a quarter" if late else ""),
         )
     return sentence(
         Verdict.KEPT,

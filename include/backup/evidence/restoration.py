@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.evidence.page import heading, page
-from include.backup.evidence.wording import moment, size
+from include.backup.evidence.wording import moment, one_line, size
 from include.backup.format.times import datetime_of_text, text_of_datetime
 from include.backup.policy.durations import format_duration
 
@@ -51,8 +51,11 @@ class Restoration:
 
     @property
     def end(self) -> Record | None:
-        """What ended it; None: nothing yet."""
-        return next((one for one in reversed(self.records) if one.kind in CLOSING), None)
+        """What ended it; None: nothing yet. What was restored stays so, whatever is tried later."""
+        ends = [one for one in self.records if one.kind in CLOSING]
+        done = [one for one in ends if one.kind == Kind.RESTORED]
+        last = done or ends
+        return last[-1] if last else None
 
     @property
     def result(self) -> str:
@@ -75,8 +78,10 @@ class Restoration:
     @property
     def clock(self) -> timedelta | None:
         """From the incident, or the request, to the hand-over; None: it was not handed over."""
-        seconds = self.said("clock_seconds") or self.said("seconds")
-        return timedelta(seconds=seconds) if self.result == Kind.RESTORED and seconds else None
+        if self.end is None or self.end.kind != Kind.RESTORED:
+            return None
+        body: Any = self.end.body
+        return timedelta(seconds=body.get("clock_seconds", body.get("seconds", 0)))
 
     @property
     def verdict(self) -> str:
@@ -87,8 +92,9 @@ class Restoration:
 
     @property
     def sentence(self) -> str:
-        """The newest."""
-        return next((one.sentence for one in reversed(self.records) if one.sentence), "")
+        """That of its end; until then the newest."""
+        told = [one.sentence for one in self.records if one.sentence]
+        return self.end.sentence if self.end and self.end.sentence else (told or [""])[-1]
 
     def to_json(self) -> dict[str, Any]:
         """As `restores --json` prints it: see JSON.md."""
@@ -140,11 +146,11 @@ def document(one: Restoration) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def as_text(one: Restoration) -> str:
     """The document for logs and terminals."""
-    lines = [_title(one), one.sentence]
+    lines = [_title(one), one_line(one.sentence)]
     for title, rows in document(one):
         lines += ["", title]
         width = max((len(name) for name, _ in rows), default=0)
-        lines += [f"  {name:<{width}}  {value}" for name, value in rows]
+        lines += [f"  {name:<{width}}  {one_line(value)}" for name, value in rows]
     return "\n".join(lines)
 
 
@@ -187,7 +193,9 @@ def _who(one: Restoration) -> Iterator[tuple[str, str]]:
     yield "Requested by", str(one.said("requested_by"))
     yield "Because", str(one.said("requested_because"))
     yield "Ticket", str(one.said("ticket"))
-    yield "Approved by", one.approved_by or "nobody"
+    name = str(one.said("approved_by_name"))
+    by = one.approved_by or "nobody"
+    yield "Approved by", by if name in {"", by} else f"{name} ({by})"
     if course := one.said("course"):
         yield "Trained in", f"{course}, until {one.said('trained_until')}"
 
@@ -202,8 +210,8 @@ def _when(one: Restoration) -> Iterator[tuple[str, str]]:
     if one.end is not None:
         ended = "Handed over" if one.result == Kind.RESTORED else "Ended"
         yield ended, moment(one.end.happened_at)
-    if seconds := one.said("seconds"):
-        yield "The restore took", format_duration(timedelta(seconds=seconds))
+    if (seconds := one.said("seconds")) != "":
+        yield "The restore took", format_duration(timedelta(seconds=seconds)) or "under 1 s"
     if one.clock is not None:
         yield "RTO clock", format_duration(one.clock)
     if limit := one.said("limit_seconds"):

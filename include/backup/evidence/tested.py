@@ -85,9 +85,11 @@ def _read_again(row: Tested) -> str:
     if found is None or not found.shares:
         return ""
     if found.oldest_at is None or row.now is None:
-        return "never"
+        return "LATE: never" if row.now and found.is_late(row.now) else "never"
     if found.damaged:
         return count(found.damaged, "damaged generation")
     share = "all" if found.is_whole else f"{found.read} of {found.shares} shares"
+    if found.is_late(row.now):
+        share = f"LATE: {share}"
     days = (row.now - found.oldest_at).days
     return f"{share}, {count(days, 'day')} ago at most" if days else f"{share}, today"

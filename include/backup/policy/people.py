@@ -14,6 +14,7 @@ A training counts from its day on, as long as it is valid, and only if somebody 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -24,7 +25,7 @@ from include.backup.policy.fields import DATE, DURATION, TEXT, Each, Field, Sect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, timedelta
+    from datetime import timedelta
     from pathlib import Path
 
 FILE: Final = "people.yaml"
@@ -43,7 +44,10 @@ class Training:
     @property
     def ends(self) -> date:
         """The first day on which it does not count any more."""
-        return self.on + self.valid_for
+        try:
+            return self.on + self.valid_for
+        except OverflowError:
+            return date.max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +64,20 @@ class Person:
         counting = [
             one
             for one in self.trainings
-            if one.certified_by != self.user and one.on <= today < one.ends
+            if not self._is(one.certified_by) and one.on <= today < one.ends
         ]
         return max(counting, key=lambda one: one.ends, default=None)
+
+    def _is(self, who: str) -> bool:
+        """Whether it is this person, by user, by name, or by a part of the name."""
+        said = who.strip().casefold()
+        return said in {self.user.casefold(), self.name.casefold(), *self.name.casefold().split()}
 
     def why_untrained(self, today: date) -> str:
         """Why this person may not approve a restore on a day; empty: he or she may."""
         if not self.trainings:
             return f"{self.name} ({self.user}) has no training"
-        own = [one for one in self.trainings if one.certified_by == self.user]
+        own = [one for one in self.trainings if self._is(one.certified_by)]
         counting = [one for one in self.trainings if one not in own]
         if not counting:
             return f"{self.name} ({self.user}) certified the training himself or herself"

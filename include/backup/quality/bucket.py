@@ -53,7 +53,7 @@ class _Comparing:
     def __init__(self, restored: Restored, reading: S3Reading) -> None:
         self._restored = restored
         self._reading = reading
-        self._excused = frozenset(restored.excused)
+        self._excused = restored.excused
         self._lock = threading.Lock()
         self.found = Compared()
         self.objects = 0

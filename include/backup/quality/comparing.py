@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Container
     from datetime import datetime
 
     from include.backup.repository.progress import Progress
@@ -24,6 +24,13 @@ def everything(path: bytes) -> bool:
     return True
 
 
+class Everything:
+    """A set of all entries: where so many were noted that not all notes were kept."""
+
+    def __contains__(self, one: object) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """A recovery point that was put back, as it lies in the vault."""
@@ -31,7 +38,7 @@ class Restored:
     repository: Repository  # its index loaded
     tree: bytes  # of the dataset's own directory
     files: StoredFiles
-    excused: Collection[str]  # entries that the restore noted as not quite as they were
+    excused: Container[str]  # entries that the restore noted as not quite as they were
     progress: Progress
     now: datetime  # when it had been put back
     wanted: Callable[[bytes], bool] = everything  # paths in the dataset that were put back

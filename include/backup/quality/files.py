@@ -51,7 +51,7 @@ class _Comparing:
         self._folder = folder
         self._wanted = restored.wanted
         self._alone = restored.alone
-        self._excused = frozenset(restored.excused)
+        self._excused = restored.excused
         self._progress = restored.progress
         self._owners = os.geteuid() == 0  # only root may have given files away
         self.found = Compared()
@@ -89,7 +89,7 @@ class _Comparing:
                     yield path, node
                     if node.subtree is not None:
                         waiting.append((path, node.subtree))
-                elif node.type != NodeType.SOCKET:  # only its program can make it again
+                elif not self._is_excused(path, node):
                     self._note(path, "missing")
 
     def _names(self, folder: bytes) -> set[bytes]:
@@ -112,6 +112,8 @@ class _Comparing:
             self._note(path, f"cannot be read: {error.strerror}")
             return False
         here = node_of(node.name, status, linktarget=target)
+        if here.type != node.type and self._is_excused(path, node):
+            return False
         if here.type != node.type:
             self._note(path, f"is a {here.type}, and was a {node.type}")
             return False
@@ -124,6 +126,12 @@ class _Comparing:
             for what in self._differences(here._replace(extended_attributes=attributes), node):
                 self._note(path, what)
         return True
+
+    def _is_excused(self, path: bytes, node: Node) -> bool:
+        """Whether an entry need not be there: a socket, and what the restore could not make."""
+        if node.type == NodeType.FILE:
+            return False
+        return node.type == NodeType.SOCKET or shown(path) in self._excused
 
     def _differences(self, here: Node, node: Node) -> Iterator[str]:
         is_link = node.type == NodeType.SYMLINK
@@ -145,6 +153,9 @@ class _Comparing:
                 offset = first_difference(
                     self._repository, node.content or (), file.readinto, progress=self._count
                 )
+        except PermissionError as error:  # of its own mode, as it was backed up
+            self.found.faults.add(path, f"not compared: {error.strerror}")
+            return
         except OSError as error:
             self._note(path, f"cannot be read: {error.strerror}")
             return

@@ -4,13 +4,15 @@
     reads           = [{share, at, packs, bytes}, …]              in the state of a generation
 
 One share a week is read, that which nobody has read for the longest time: after twelve weeks, less
-than the shortest quarter, all that a generation holds has been read again. A pack that is added to
-a share after that was read is read with it the next time.
+than the shortest quarter, all that a generation holds has been read again. What is older than
+eleven weeks is read as well, so that a week may be lost. A pack that is added to a share after that
+was read is read with it the next time. What a clock of the future has dated counts as never read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from include.backup.evidence.fields import Fields
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from include.backup.vault.generations import Generation
 
 SHARES: Final = 12
+OVERDUE: Final = timedelta(weeks=11)
+LONGEST: Final = timedelta(days=92)  # a quarter
 
 
 class Share(NamedTuple):
@@ -73,7 +77,8 @@ class Coverage:
     packs: int  # in these
     size_bytes: int
     oldest_at: datetime | None  # of the read that is longest ago; None: none of them ever was
-    newest_at: datetime | None
+    looked_at: datetime | None  # since then each generation was; None: one of them never was
+    since: datetime | None  # when the oldest of the generations was opened
     damaged: int  # generations with recovery points that were found damaged
 
     @property
@@ -81,41 +86,52 @@ class Coverage:
         """Whether every share was read at least once."""
         return self.read == self.shares
 
+    def is_late(self, now: datetime) -> bool:
+        """Whether something was not read for a quarter."""
+        oldest = self.oldest_at if self.is_whole else self.since
+        return oldest is not None and now - oldest > LONGEST
+
 
 def share_of(pack_id: bytes) -> int:
     """The share that a pack belongs to."""
     return int.from_bytes(pack_id[:4], "big") % SHARES
 
 
-def next_shares(reads: Sequence[Read], held: Sequence[Share]) -> list[int]:
-    """The share that was never read, or not for the longest time; before it, those without packs.
+def next_shares(
+    reads: Sequence[Read], held: Sequence[Share], *, opened_at: datetime, now: datetime
+) -> list[int]:
+    """The share that was never read, or not for the longest time, and all that is overdue.
+
+    Before it come those without packs, which cost nothing.
 
     Args:
         held: what each share holds; see shares_of.
+        opened_at: the generation; what was never read is as old as that.
     """
-    known = {read.share: read.at for read in reads}
+    known = {read.share: read.at for read in reads if read.at <= now}
     waiting = [share for share in range(SHARES) if share not in known]
     waiting += sorted(known, key=lambda share: (known[share], share))
     packs = {one.share: one.packs for one in held}
-    for number, share in enumerate(waiting, start=1):
-        if packs[share]:
-            return waiting[:number]
-    return waiting
+    chosen: list[int] = []
+    for share in waiting:
+        overdue = now - known.get(share, opened_at) > OVERDUE
+        if overdue or not any(packs[one] for one in chosen):
+            chosen.append(share)
+    return chosen
 
 
 def with_reads(reads: Sequence[Read], new: Iterable[Read]) -> tuple[Read, ...]:
-    """The reads after others, by share; the newer of one share stays."""
-    known = {read.share: read for read in reads}
-    for read in new:
-        if read.share not in known or known[read.share].at <= read.at:
-            known[read.share] = read
+    """The reads after others, by share; what was recorded later stays, whatever its clock said."""
+    known = {read.share: read for read in (*reads, *new)}
     return tuple(known[share] for share in sorted(known))
 
 
-def coverage(generations: Iterable[Generation]) -> Coverage:
+def coverage(generations: Iterable[Generation], *, now: datetime) -> Coverage:
     """Of the generations that hold recovery points."""
     live = [one for one in generations if one.points]
-    reads = [read for one in live for read in one.reads]
+    each = [[read for read in one.reads if read.at <= now] for one in live]
+    reads = [read for own in each for read in own]
+    looked = [max((read.at for read in own), default=None) for own in each]
     times = [read.at for read in reads]
     return Coverage(
         shares=SHARES * len(live),
@@ -123,7 +139,8 @@ def coverage(generations: Iterable[Generation]) -> Coverage:
         packs=sum(read.packs for read in reads),
         size_bytes=sum(read.size_bytes for read in reads),
         oldest_at=min(times, default=None),
-        newest_at=max(times, default=None),
+        looked_at=None if None in looked else min(filter(None, looked), default=None),
+        since=min((one.opened_at for one in live), default=None),
         damaged=sum(one.damaged for one in live),
     )
 

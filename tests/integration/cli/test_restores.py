@@ -87,3 +87,16 @@ def test_who_may_approve(shell: Shell) -> None:
     assert "1 may approve restores today" in shell("doctor", code=None)
     (shell.site / "config" / "people.yaml").write_text("people: {anna: {}}")
     assert "FAIL  people:" in shell("doctor", code=1)
+
+
+def test_what_is_listed_no_more_is_told_as_well(shell: Shell) -> None:
+    """Whatever has become of its entry; what cannot be read is told, and the code is 1."""
+    shell("back-up", "crm")
+    shell("restore", "crm", "--to", "out")
+    shell.datasets("\n  crm: {{class: critcal}}\n")
+    assert "outside approval" in shell("restores")
+    shell.datasets(" {{}}\n")
+    assert "outside approval" in shell("restores")
+    shell.newest_record("crm").write_text("{}")
+    assert "crm: " in shell("restores", code=1)
+    assert "--act ID names it" in shell("restores", "--to", "page.html", code=2)

@@ -150,7 +150,8 @@ def test_what_was_not_approved_is_not_restored(
     assert "nothing was touched" in told
     with pytest.raises(RestoreRefused, match="was refused"):
         desk.carry_out(request)
-    desk.judge(request)  # an approval that comes afterwards is none
+    with pytest.raises(RestoreRefused, match="was answered before"):
+        desk.judge(request)  # an approval that comes afterwards is none
     with pytest.raises(RestoreRefused, match="was refused"):
         desk.carry_out(request)
     assert not desk.target.exists()
@@ -165,7 +166,9 @@ def test_a_task_that_somebody_marked_as_successful_has_approved_nothing(desk: De
     with pytest.raises(RestoreRefused, match="no approval of this very request"):
         desk.carry_out(request)
     assert not desk.target.exists()
-    assert desk.kinds() == ["requested", "refused"]
+    assert desk.kinds() == ["requested", "failed"]
+    desk.judge(request)  # and it may still be approved
+    desk.carry_out(request)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +178,11 @@ def test_what_was_approved_is_what_is_restored(desk: Desk, change: dict[str, Any
     """An approval counts for the very request, to the last field."""
     request = desk.ask()
     desk.judge(request)
-    with pytest.raises(RestoreRefused, match="no approval of this very request"):
+    with pytest.raises(RestoreRefused, match="the ledger has no such request"):
         desk.carry_out(replace(request, **change))
+    for sequence in (0, 1, request.sequence + 1, 99):
+        with pytest.raises(RestoreRefused, match="the ledger has no such request"):
+            desk.carry_out(replace(request, sequence=sequence))
     other = replace(request, place=replace(request.place, to=str(desk.folder / "elsewhere")))
     with pytest.raises(RestoreRefused):
         desk.carry_out(other)
@@ -318,7 +324,8 @@ def test_all_of_them_are_listed_those_by_command_too(desk: Desk) -> None:
     desk.judge(request, by="carl")
     desk.restored()
     waiting = desk.ask()
-    found = restores(desk.setting(), ["crm"])
+    found, silent = restores(desk.setting(), ["crm"])
+    assert not silent
     assert [(one.result, one.approved_by) for one in found] == [
         ("open", ""),
         ("restored", "outside approval"),
@@ -332,7 +339,7 @@ def test_all_of_them_are_listed_those_by_command_too(desk: Desk) -> None:
 def test_names_are_only_text_on_the_page(desk: Desk) -> None:
     """Whatever somebody types as a reason."""
     desk.ask(reason="<script>alert(1)</script>")
-    [one] = restores(desk.setting(), ["crm"])
+    [one], _ = restores(desk.setting(), ["crm"])
     assert "<script>" not in as_page(one)
     assert "&lt;script&gt;" in as_page(one)
 
@@ -359,5 +366,121 @@ def test_one_that_cannot_be_restored_does_not_stop_the_others(desk: Desk) -> Non
     [told] = found.refused
     assert told.startswith("NOT TESTED 4.2 · critical/empty · restore to ")
     assert "this dataset has no recovery point" in told
-    [one] = restores(desk.setting(), ["empty"])
+    [one], _ = restores(desk.setting(), ["empty"])
     assert one.result == "refused"
+
+
+def test_only_what_was_asked_for_can_be_approved(desk: Desk) -> None:
+    """Not what somebody wrote into the results of the plan."""
+    request = desk.ask()
+    for forged in (
+        replace(request, id="f" * 16),
+        replace(request, place=replace(request.place, to="/stolen")),
+        replace(request, requested_by="carla"),
+        replace(request, sequence=0),
+    ):
+        with pytest.raises(RestoreRefused, match="the ledger has no such request"):
+            desk.judge(forged)
+    assert desk.kinds() == ["requested"]
+
+
+def test_it_is_carried_out_by_one_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second task of the same request finds the first at work."""
+    request = desk.ask(overwrite=True)
+    desk.judge(request)
+    compare = handed_over.compare_folder
+    told: list[str] = []
+
+    def meanwhile(*arguments: Any) -> Any:
+        with pytest.raises(RestoreRefused) as refused:
+            desk.carry_out(replace(request))
+        told.append(refused.value.message)
+        return compare(*arguments)
+
+    monkeypatch.setattr(handed_over, "compare_folder", meanwhile)
+    desk.target.mkdir()
+    desk.carry_out(request)
+    assert len(told) == 1
+    assert restoration(desk.setting(), "crm", act=request.id).result == "restored"
+
+
+def test_a_destination_that_has_changed_meanwhile_is_not_overwritten(desk: Desk) -> None:
+    """Somebody approved that nothing is replaced; once it is as it was, it goes on."""
+    request = desk.ask(overwrite=True)
+    desk.judge(request)
+    desk.target.mkdir()
+    (desk.target / "mine").write_text("mine")
+    with pytest.raises(RestoreRefused, match="is not as it was when this was asked for"):
+        desk.carry_out(request)
+    assert desk.content(desk.target) == {"mine": b"mine"}
+    (desk.target / "mine").unlink()
+    desk.carry_out(request)
+    assert desk.content(desk.target) == desk.content()
+
+
+def test_a_record_stays_that_of_a_restore(desk: Desk) -> None:
+    """Whatever somebody tries with the same request afterwards."""
+    request = desk.ask()
+    desk.judge(request)
+    done = desk.carry_out(request)
+    with pytest.raises(RestoreRefused):
+        desk.carry_out(request)
+    approving.refuse(desk.setting(), request, Refusal(why="too late"))
+    one = restoration(desk.setting(), "crm", act=request.id)
+    assert (one.result, one.sentence) == ("restored", done.sentence.partition(" · evidence")[0])
+    assert one.clock is not None
+    record, _ = approving.end_of(desk.setting(), request)
+    assert record is not None
+    assert record.kind == "restored"
+
+
+@pytest.mark.parametrize("hours", [-7000, -1])
+def test_a_clock_that_is_set_back(desk: Desk, hours: int) -> None:
+    """An approval of the future is none; nothing is called kept by such a clock."""
+    request = desk.ask()
+    desk.judge(request)
+    desk.wait(hours=hours)
+    with pytest.raises(RestoreRefused, match="a clock was set back"):
+        desk.carry_out(request)
+
+
+def test_a_clock_that_is_set_back_while_it_is_restored(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows how long it took: it is not called kept, and no time is negative."""
+    compare = handed_over.compare_folder
+
+    def meanwhile(*arguments: Any) -> Any:
+        desk.wait(days=-3)
+        return compare(*arguments)
+
+    monkeypatch.setattr(handed_over, "compare_folder", meanwhile)
+    request = desk.ask()
+    desk.judge(request)
+    outcome = desk.carry_out(request)
+    assert outcome.sentence.startswith("NOT TESTED 4.2 · ")
+    assert "a clock was set back meanwhile" in outcome.sentence
+    assert outcome.details["seconds"] >= 1
+    assert outcome.details["clock_seconds"] >= 1
+
+
+def test_an_entry_that_is_wrong_is_not_left_out_in_silence(desk: Desk) -> None:
+    """Of a class that is wanted whole."""
+    desk.entry_options = "  odd: {class: critical, owner: a@example.com, source: {type: x}}\n"
+    found = desk.asked(
+        datasets=[], data_class="critical", destination=f"{desk.folder}/all/{{dataset}}"
+    )
+    assert [one.dataset for one in found.requests] == ["crm"]
+    [told] = found.refused
+    assert "critical/odd" in told
+    assert "not done" in told
+
+
+def test_no_line_of_the_document_is_forged(desk: Desk) -> None:
+    """A reason is one line, whatever it holds."""
+    request = desk.ask(reason="disk\n\nWho\n  Approved by   Carla\x1b[31m")
+    text = as_text(restoration(desk.setting(), "crm", act=request.id))
+    assert [line for line in text.splitlines() if line.startswith("  Approved by")] == [
+        "  Approved by   nobody"
+    ]
+    assert "\x1b" not in text

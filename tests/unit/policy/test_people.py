@@ -90,3 +90,22 @@ def test_each_slip_is_told(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "people.yaml").write_text(text)
     with pytest.raises(ConfigurationInvalid, match=told):
         load_people(tmp_path)
+
+
+@pytest.mark.parametrize("who", ["anna", "ANNA ", "Anna", "anna example", "Example"])
+def test_nobody_certifies_himself_by_another_spelling(who: str) -> None:
+    """By user, by name, or by a part of it."""
+    one = Person(
+        user="anna",
+        name="Anna Example",
+        role="operations",
+        trainings=(training(certified_by=who),),
+    )
+    assert one.training(TODAY) is None
+    assert "certified the training" in one.why_untrained(TODAY)
+
+
+def test_a_training_may_last_for_ever() -> None:
+    """Or longer than the calendar."""
+    one = training(on=date(9999, 1, 1), valid_for=36_000 * DAY)
+    assert one.ends == date.max

@@ -12,6 +12,7 @@ from include.backup.errors import LedgerBroken, RecordRefused
 from include.backup.evidence.kinds import Kind
 from include.backup.vault import bodies
 from include.backup.vault.coverage import (
+    LONGEST,
     SHARES,
     Read,
     Share,
@@ -38,32 +39,53 @@ READS = st.lists(
 
 
 @given(reads=READS, more=READS)
-def test_the_newest_read_of_a_share_stays(reads: list[Read], more: list[Read]) -> None:
-    """Whatever comes in whatever order."""
+def test_the_latest_record_of_a_share_stays(reads: list[Read], more: list[Read]) -> None:
+    """Whatever its clock said."""
     found = with_reads(with_reads([], reads), more)
     assert len({read.share for read in found}) == len(found)
     for read in found:
-        times = [one.at for one in (*reads, *more) if one.share == read.share]
-        assert read.at == max(times)
+        assert read == [one for one in (*reads, *more) if one.share == read.share][-1]
     assert [Read.of_json(read.to_json(), what="x") for read in found] == list(found)
 
 
-@given(reads=READS, packs=st.lists(st.integers(0, 2), min_size=SHARES, max_size=SHARES))
-def test_after_a_round_all_of_it_was_read_within_a_quarter(
-    reads: list[Read], packs: list[int]
+@given(
+    reads=READS,
+    packs=st.lists(st.integers(0, 2), min_size=SHARES, max_size=SHARES),
+    lost=st.lists(st.booleans(), min_size=60, max_size=60),
+)
+def test_nothing_stays_unread_for_a_quarter(
+    reads: list[Read], packs: list[int], lost: list[bool]
 ) -> None:
-    """Whatever was read before: twelve weeks later every share is at most twelve weeks old."""
+    """Whatever was read before, clocks of the future included, and though weeks are lost."""
+    held = [Share(share, packs[share], 10) for share in range(SHARES)]
     known = with_reads([], reads)
-    start = max([NOW, *(read.at for read in known)])
-    for week in range(1, SHARES + 1):
+    start = NOW + timedelta(days=200)
+    missed = False
+    for week in range(60):
         at = start + week * WEEK
-        held = [Share(share, packs[share], 10) for share in range(SHARES)]
-        shares = next_shares(known, held)
-        assert sum(packs[share] > 0 for share in shares) == (1 if any(packs) else 0)
+        if lost[week] and not missed:
+            missed = True  # but never two in a row
+            continue
+        missed = False
+        shares = next_shares(known, held, opened_at=start, now=at)
+        assert len(set(shares)) == len(shares)
+        assert any(packs[share] for share in shares) == any(packs)
         known = with_reads(known, [Read(share, at, packs[share], 1) for share in shares])
-    assert {read.share for read in known} == set(range(SHARES))
-    assert all(at - read.at <= SHARES * WEEK for read in known)
-    assert timedelta(days=90) > SHARES * WEEK
+        if week > SHARES:
+            oldest = {read.share: at - read.at for read in known}
+            assert set(oldest) == set(range(SHARES))
+            assert max(oldest.values()) + 2 * WEEK <= LONGEST + WEEK
+            assert min(oldest.values()) >= timedelta()
+
+
+def test_a_week_reads_one_share_when_none_was_lost() -> None:
+    """Twelve weeks, twelve shares, each once."""
+    held = [Share(share, 1, 10) for share in range(SHARES)]
+    known: tuple[Read, ...] = ()
+    for week in range(1, 3 * SHARES):
+        shares = next_shares(known, held, opened_at=NOW, now=NOW + week * WEEK)
+        assert shares == [(week - 1) % SHARES]
+        known = with_reads(known, [Read(shares[0], NOW + week * WEEK, 1, 10)])
 
 
 @given(ids=st.lists(st.binary(min_size=32, max_size=32), unique=True, max_size=50))
@@ -86,7 +108,7 @@ def test_what_a_check_has_read_is_in_the_state() -> None:
     [generation] = life.state.generations
     [read] = generation.reads
     assert (read.share, read.packs, read.size_bytes) == (3, 7, 700)
-    found = coverage(life.state.generations)
+    found = coverage(life.state.generations, now=NOW + 9 * DAY)
     assert (found.shares, found.read, found.packs) == (SHARES, 1, 7)
     assert not found.is_whole
     for bad in ({name: [Share(SHARES, 1, 1)]}, {"20990101T000000Z": [Share(0, 1, 1)]}):
@@ -101,8 +123,8 @@ def test_what_has_expired_is_not_missed() -> None:
     life = Life()
     first = life.full(at=NOW)
     life.full(at=NOW + DAY)
-    assert coverage(life.state.generations).shares == 2 * SHARES
+    assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == 2 * SHARES
     life.record(Kind.BEGUN, "e", bodies.begun(action="expire"))
     life.record(Kind.EXPIRING, "e", bodies.of_generation(first))
     life.record(Kind.EXPIRED, "e", bodies.of_generation(first))
-    assert coverage(life.state.generations).shares == SHARES
+    assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == SHARES
