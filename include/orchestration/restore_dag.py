@@ -178,9 +178,7 @@ def _wire() -> None:
         from include.orchestration import restore_tasks  # noqa: PLC0415  heavy
 
         with _failing():
-            planned = restore_tasks.plan(_run(), dict(get_current_context()["params"]))
-        restore_tasks.log.info("\n%s", restore_tasks.plan_table(planned["requests"]))
-        return planned
+            return restore_tasks.plan(_run(), dict(get_current_context()["params"]))
 
     approve = Approval(
         task_id="approve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import approving
 from include.backup.actions.request import Form, Request, request_id
@@ -16,22 +16,20 @@ from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError, ConfigurationInvalid, RestoreRefused
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.restoration import as_text
-from include.backup.evidence.table import aligned
-from include.backup.evidence.wording import moment, one_line, size
+from include.backup.evidence.wording import one_line
 from include.backup.policy.approval import Answer, Approval, Refusal, judge_answer
-from include.backup.policy.durations import format_duration
+from include.orchestration.restore_words import body, plan_table, subject
 from include.orchestration.setting import task_setting
 from include.orchestration.watching import told_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
     from include.backup.evidence.records import Record
 
 log = logging.getLogger("holdfast")
-_MARKDOWN: Final = frozenset("\\|*_`<>[]#~!&:")  # a colon makes an address a link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +61,13 @@ def plan(run: RestoreRun, values: Mapping[str, Any]) -> dict[str, Any]:
         log.error("%s", sentence)
     if not found.requests:
         raise ConfigurationInvalid("nothing of it can be restored; the log above says why")
+    log.info("\n%s", plan_table(found.requests))
     wait = setting.datasets.recovery.approve_within
     return {
         "requests": [one.to_json() for one in found.requests],
         "refused": len(found.refused),
-        "subject": _subject(found.requests),
-        "body": _body(found.requests, found.refused, wait),
+        "subject": subject(found.requests),
+        "body": body(found.requests, found.refused, wait),
         "wait_seconds": wait.total_seconds(),
     }
 
@@ -219,73 +218,3 @@ def _answer(event: Mapping[str, Any]) -> Answer:
         by=str(who.get("name") or ""),
         at=at if isinstance(at, datetime) and at.tzinfo else now(),
     )
-
-
-def _subject(requests: Sequence[Request]) -> str:
-    first = requests[0]
-    what = first.dataset if len(requests) == 1 else f"{len(requests)} datasets"
-    return f"Restore {what} for {_plain(first.requested_by) or 'somebody unknown'}?"
-
-
-def _body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -> str:
-    """What the person who approves has to know, in Markdown."""
-    first = requests[0]
-    lines = [
-        f"**Why:** {_plain(first.reason)}" + (f" ({_plain(first.ticket)})" if first.ticket else ""),
-        "",
-        f"**Asked for by** {_plain(first.requested_by) or 'somebody unknown'} at "
-        f"{moment(first.requested_at)}"
-        + (f"; the incident began {moment(first.incident_began)}" if first.incident_began else ""),
-        "",
-        "| dataset | data of | recovery point | to | size | forecast | RTO ends |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {one.data_class}/{one.dataset} | {moment(one.taken_at)} | {one.snapshot[:8]} "
-        f"| {_plain(one.place.address)} | {size(one.size_bytes)} | {_forecast(one)} "
-        f"| {moment(one.due_at)} |"
-        for one in requests
-    ]
-    if only := first.place.path:
-        lines += ["", f"**Only** {_plain(only)} (size and forecast are those of all of it)"]
-    replaced = [_plain(told) for one in requests for told in one.replaces]
-    lines += ["", "**Replaced is** " + ("; ".join(replaced) if replaced else "nothing.")]
-    if source := first.place.into_source:
-        lines += ["", f"**Into the source itself**, {_plain(source)}: live data."]
-    if not first.compare:
-        lines += ["", "What was restored is **not compared** before it is handed over."]
-    if refused:
-        lines += ["", "**Cannot be restored:**", *(f"* {_plain(told)}" for told in refused)]
-    lines.append("")
-    lines.append(
-        "Approve only if you are trained and did not ask for it yourself. "
-        f"Without an answer within {format_duration(wait)} it is refused."
-    )
-    return "\n".join(lines)
-
-
-def _forecast(one: Request) -> str:
-    return "never measured" if one.forecast is None else format_duration(one.forecast)
-
-
-def _plain(text: str) -> str:
-    """On one line of a Markdown table, and as nothing but text."""
-    return "".join(f"\\{char}" if char in _MARKDOWN else char for char in one_line(text))
-
-
-def plan_table(documents: Sequence[Mapping[str, Any]]) -> str:
-    """What was planned, for the log."""
-    rows = [("dataset", "data of", "to", "size", "forecast", "RTO ends", "replaces")]
-    rows += [
-        (
-            f"{one.data_class}/{one.dataset}",
-            moment(one.taken_at),
-            one_line(one.place.address),
-            size(one.size_bytes),
-            _forecast(one),
-            moment(one.due_at),
-            one_line("; ".join(one.replaces)) or "nothing",
-        )
-        for one in map(Request.of_json, documents)
-    ]
-    return "\n".join(aligned(rows))

@@ -155,7 +155,7 @@ def _policy(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group()
     _json(either)
     either.add_argument(
-        "--schemas", metavar="DIR", help="write the JSON schemas of both files for editors"
+        "--schemas", metavar="DIR", help="write the JSON schemas of these files for editors"
     )
     usage = "[--json | --schemas DIR] [review --by WHO --note TEXT]"
     inner = _subcommands(parser, usage, required=False)

@@ -77,11 +77,14 @@ class RestoredDatabase:
         self._compare_tables(found)
         if not self.one.whole:
             return  # what else is there was there before
-        with self.address.connect() as session:
-            self._compare_sequences(session, found)
-            self._compare_views(session, found)
-            for (index,) in session.execute(_INVALID):
-                self._fault(found, index, "an index that is not valid")
+        try:
+            with self.address.connect() as session:
+                self._compare_sequences(session, found)
+                self._compare_views(session, found)
+                for (index,) in session.execute(_INVALID):
+                    self._fault(found, index, "an index that is not valid")
+        except psycopg.Error as error:  # it answers no more: that says nothing about the data
+            raise refused(error, self.address) from None
         self._compare_objects(found)
         self._compare_definitions(found)
 
