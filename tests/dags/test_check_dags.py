@@ -48,7 +48,7 @@ def test_a_share_of_each_is_read_and_damage_is_red(backed_up: Path) -> None:
     done, told = run(DAG, datasets=["crm", "mail"])
     assert done.state == "success", told
     # Shares without a pack are read with the first that has one.
-    assert len(re.findall(r"read again (so far: \d+ of 12 shares|since)", told)) == 2
+    assert len(re.findall(r"read again (so far: \d+ of 12 shares|since)", told)) == 4
     assert len(re.findall(r"(\d+ of 12 shares|all), today", told)) == 2
     for pack in (backed_up / "vault" / "datasets" / "crm").rglob("data/*/*"):
         pack.chmod(0o600)
