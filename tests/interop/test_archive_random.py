@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.interop
 
 # Each example runs stock restic three times. Under the torture profile there are more of them.
-EXAMPLES = 12
+EXAMPLES = 8
 TORTURE_EXAMPLES = 100
 TORTURE = settings.get_current_profile_name() == "torture"
 

@@ -19,6 +19,7 @@ from include.backup.evidence.wording import Several
 from include.backup.quality.data import Files
 from include.backup.quality.expectations import judge
 from include.backup.quality.file_facts import facts_of
+from include.backup.quality.judged import Judged
 from include.backup.quality.nowhere import Nowhere
 from include.backup.vault.verification import Level
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from include.backup.policy.expectations import Expectation
     from include.backup.quality.comparing import Restored
     from include.backup.quality.file_facts import FileFacts
-    from include.backup.quality.judged import Judged
     from include.backup.quality.scratch import Scratch, ScratchPlace
     from include.backup.repository.progress import Progress
     from include.backup.vault.verification import Chosen
@@ -132,7 +132,7 @@ def _restore(
             judging = beside.submit(_judge, act, what, scratch, proof, wanted)
             compared = scratch.compare(what)
             proof.comparing = act.now() - restored_at
-            proof.judged = judging.result()
+            proof.judged = [*map(Judged.of_count, compared.counted), *judging.result()]
     proof.restoring = restored_at - began
     unmet = Several.of([one.told for one in proof.judged if one.verdict.met is False])
     proof.faults = compared.faults.told(lost=True).and_more(unmet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from include.backup.sources.noting import Notes
 
@@ -45,6 +45,14 @@ class Restored:
     alone: bool = True  # nothing else was there before
 
 
+class Counted(NamedTuple):
+    """The rows of a table, as they were read again."""
+
+    table: str  # for people
+    rows: int
+    wanted: int  # how many the recovery point counted
+
+
 @dataclass(slots=True, kw_only=True)
 class Compared:
     """What was looked at, and what is not as it should be."""
@@ -52,6 +60,7 @@ class Compared:
     contents: str = ""  # what was compared, for people
     size_bytes: int = 0  # of content
     faults: Notes = field(default_factory=Notes)
+    counted: list[Counted] = field(default_factory=list)  # of databases
 
     def fault(self, where: bytes | str, what: str) -> None:
         """Note something that is not as it was."""

@@ -20,9 +20,6 @@ class Database:
         dialect: as SQLAlchemy calls it, as in ``postgresql+psycopg``.
         connect: opens a connection of that dialect's driver.
         relations: tables and views in SQL, by the names that users write.
-        rows: how many rows tables had, by the same names.
-        own: what has a table's own rows in SQL, by the same names: without those of tables that
-            inherit from it, with those of its history.
         quote: an identifier in SQL.
         errors: of the driver.
     """
@@ -30,8 +27,6 @@ class Database:
     dialect: str
     connect: Callable[[], Any] = field(repr=False)
     relations: Mapping[str, str]
-    rows: Mapping[str, int]
-    own: Mapping[str, str]
     quote: Callable[[str], str]
     errors: type[Exception]
 

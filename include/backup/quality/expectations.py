@@ -1,7 +1,7 @@
-"""What users expect of restored data, and what facts tell of it: met, not met, or not to be judged.
+"""What users expect of restored data: met, not met, or not to be judged.
 
     what users wrote    policy/expectations.py
-      → by table        tables.py: facts, freshness, Great Expectations
+      → by table        tables.py: freshness, Great Expectations
       → by file         tabular.py: pandas, freshness, Great Expectations
 
 What could not be judged (a column that is not there, a type that cannot be compared) says nothing
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def judge(wanted: Sequence[Expectation], data: Data, *, taken_at: datetime) -> list[Judged]:
-    """Judge what users expect, and what facts tell.
+    """Judge what users expect.
 
     Args:
         taken_at: of the recovery point: how old data may be counts from there.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from include.backup.policy.expectations import Expectation
+    from include.backup.quality.comparing import Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,17 @@ class Judged:
     def of(cls, one: Expectation, verdict: Verdict) -> Judged:
         """Of one that a user wrote."""
         return cls(subject=one.subject, text=one.text, by_user=True, verdict=verdict)
+
+    @classmethod
+    def of_count(cls, one: Counted) -> Judged:
+        """The fact that a table has as many rows as the recovery point counted."""
+        met = one.rows == one.wanted
+        return cls(
+            subject=one.table,
+            text=f"expect_table_row_count_to_equal (value: {one.wanted})",
+            by_user=False,
+            verdict=Verdict(met=met, why="" if met else f"there are {one.rows:,}"),
+        )
 
     @property
     def told(self) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import RestoreRefused, SourceError
 from include.backup.quality.blocks import first_difference
-from include.backup.quality.comparing import beginning_of
+from include.backup.quality.comparing import Counted, beginning_of
 from include.backup.sources.mariadb import dumping
 from include.backup.sources.mariadb.catalog import read_catalog
 from include.backup.sources.mariadb.dumping import Figures, Reader
@@ -54,6 +54,7 @@ class RestoredDatabase:
     name: str
     address: Address
     jobs: int
+    shown: str = ""  # what stands before the names of tables, for people
 
     def compare(self, found: Compared, *, definitions: bool) -> None:
         """Compare all of it.
@@ -82,16 +83,18 @@ class RestoredDatabase:
         wanted.sort(key=lambda pair: int(pair[0]["bytes"]), reverse=True)
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool:
             told = pool.map(lambda pair: self._compare_rows(*pair), wanted)
-            for (one, _), what in zip(wanted, told, strict=True):
+            for (one, _), (what, rows) in zip(wanted, told, strict=True):
                 if what:
                     self._fault(found, one["name"], what)
+                if rows is not None and one["rows"] is not None:
+                    found.counted.append(Counted(f"{self.shown}{one['name']}", rows, one["rows"]))
         found.size_bytes += sum(int(one["bytes"]) for one, _ in wanted)
 
-    def _compare_rows(self, one: dict[str, Any], table: Table) -> str:
-        """What is wrong with the rows of a table; empty: nothing."""
+    def _compare_rows(self, one: dict[str, Any], table: Table) -> tuple[str, int | None]:
+        """What is wrong with the rows of a table, empty: nothing; and how many there are."""
         node = self.restored.files.find(str(one["file"]).encode())
         if node is None:
-            return "its rows are not in the recovery point"
+            return "its rows are not in the recovery point", None
         with closing(Session(self.address)) as session:
             program, _ = dumping.rows_program(session, [table])
             counted = _Counted(program)
@@ -103,13 +106,14 @@ class RestoredDatabase:
                     progress=lambda size: self.restored.progress.add(bytes_done=size),
                 )
                 if differs is None:
-                    return ""
+                    return "", counted.figures.rows
                 counted.drain()
             finally:
                 program.close()
-        if one["rows"] is not None and counted.figures.rows != one["rows"]:
-            return f"has {counted.figures.rows:,} rows, and had {one['rows']:,}"
-        return f"other rows: they differ from byte {differs:,} on"
+        rows = counted.figures.rows
+        if one["rows"] is not None and rows != one["rows"]:
+            return f"has {rows:,} rows, and had {one['rows']:,}", rows
+        return f"other rows: they differ from byte {differs:,} on", rows
 
     def _compare_definitions(self, session: Session, catalog: Catalog, found: Compared) -> None:
         """Compare what mariadb-dump says of both, statement by statement."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from include.backup.quality.blocks import first_difference
-from include.backup.quality.comparing import beginning_of
+from include.backup.quality.comparing import Counted, beginning_of
 from include.backup.sources.pipes import count_lines, writing_much
 from include.backup.sources.postgresql import making, memory_file
 from include.backup.sources.postgresql.address import as_argument, refused
@@ -66,6 +66,7 @@ class RestoredDatabase:
     address: Address
     version: int  # the major one of the server that it was restored to
     jobs: int
+    shown: str = ""  # what stands before the names of tables, for people
 
     def compare(self, found: Compared) -> None:
         """Compare all of it.
@@ -98,16 +99,19 @@ class RestoredDatabase:
                 self._fault(found, table.label, "the table is missing")
         tables.sort(key=lambda table: table.size_bytes, reverse=True)
         with ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool:
-            for table, what in zip(tables, pool.map(self._compare_rows, tables), strict=True):
+            told = pool.map(self._compare_rows, tables)
+            for table, (what, rows) in zip(tables, told, strict=True):
                 if what:
                     self._fault(found, table.label, what)
+                if rows is not None and not table.shared:
+                    found.counted.append(Counted(f"{self.shown}{table.label}", rows, table.rows))
         found.size_bytes += sum(table.size_bytes for table in tables)
 
-    def _compare_rows(self, table: Table) -> str:
-        """What is wrong with the rows of a table; empty: nothing."""
+    def _compare_rows(self, table: Table) -> tuple[str, int | None]:
+        """What is wrong with the rows of a table, empty: nothing; and how many there are."""
         node = self.restored.files.find(table.path)
         if node is None:
-            return "its rows are not in the recovery point"
+            return "its rows are not in the recovery point", None
         psql = find_tool("psql", at_least=min(self.version, 10))
         with memory_file.made(self._reading(table)) as script:
             program = Rows(
@@ -127,12 +131,13 @@ class RestoredDatabase:
                 if differs is not None:
                     program.drain()
         if table.shared:  # with rows that its extension has made, in any order
-            return "" if program.rows >= table.rows else self._counted(program.rows, table)
+            few = program.rows < table.rows
+            return self._counted(program.rows, table) if few else "", program.rows
         if differs is None:
-            return ""
+            return "", program.rows
         if program.rows != table.rows:
-            return self._counted(program.rows, table)
-        return f"other rows: they differ from byte {differs:,} on"
+            return self._counted(program.rows, table), program.rows
+        return f"other rows: they differ from byte {differs:,} on", program.rows
 
     @staticmethod
     def _counted(rows: int, table: Table) -> str:

@@ -71,12 +71,6 @@ class MariadbScratch:
             dialect="mysql+pymysql",
             connect=lambda: Session(self._address, database=name).driver,
             relations={str(one["name"]): quoted(str(one["name"])) for one in relations},
-            rows={str(one["name"]): one["rows"] for one in relations if one.get("rows")},
-            own={
-                str(one["name"]): quoted(str(one["name"]))
-                + " FOR SYSTEM_TIME ALL" * (one["kind"] == "versioned table")
-                for one in relations
-            },
             quote=quoted,
             errors=pymysql.MySQLError,
         )
@@ -118,6 +112,7 @@ def compare_databases(restored: Restored, target: MariadbTarget, release: str) -
             name=target.name_of(str(one["name"])),
             address=target.address,
             jobs=_JOBS,
+            shown=f"{one['name']}/" if len(about["databases"]) > 1 else "",
         )
         whole = len(wanted) == len(one["relations"])
         database.compare(found, definitions=whole and was == release)

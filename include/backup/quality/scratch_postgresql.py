@@ -65,13 +65,10 @@ class PostgresScratch:
 
     def _database(self, one: Wanted) -> Database:
         address = self._address.of_database(self._rules.name_of(one.name))
-        counted = [table for table in one.tables if not table.shared]
         return Database(
             dialect="postgresql+psycopg",
             connect=lambda: address.connect(autocommit=False),
             relations=making.relations_there(address),
-            rows={table.label: table.rows for table in counted},
-            own={table.label: f"ONLY {table.sql}" for table in counted},
             quote=quote,
             errors=psycopg.Error,
         )
@@ -90,7 +87,12 @@ def compare_databases(restored: Restored, address: Address, rules: Rules) -> Com
     for one in wanted:
         here = address.of_database(rules.name_of(one.name))
         database = RestoredDatabase(
-            restored=restored, one=one, address=here, version=version, jobs=_JOBS
+            restored=restored,
+            one=one,
+            address=here,
+            version=version,
+            jobs=_JOBS,
+            shown=f"{one.name}/" if len(wanted) > 1 else "",
         )
         database.compare(found)
     found.contents = tables_in(sum(len(one.tables) for one in wanted), len(wanted))

@@ -1,6 +1,5 @@
 """What is expected of tables and views of one restored database.
 
-facts         each table has as many rows as the recovery point counted
 freshness     the newest value of a column: one query of our own
 the rest      Great Expectations, with a query of the columns that are needed
 """
@@ -42,7 +41,7 @@ class Tables:
     def judge(
         self, asked: Mapping[str, list[Expectation]], oldest: Callable[[Expectation], str]
     ) -> Iterator[Judged]:
-        """Judge what is asked of them, and count them all.
+        """Judge what is asked of them.
 
         Args:
             asked: by table.
@@ -50,9 +49,6 @@ class Tables:
         """
         with self._session() as cursor, ExitStack() as stack:
             stack.callback(self._close)
-            for name in self._database.rows:
-                if name in self._database.relations:  # else the comparison has said so
-                    yield self._counted(cursor, name)
             for name, expectations in asked.items():
                 yield from self._table(cursor, name, expectations, oldest)
 
@@ -75,16 +71,6 @@ class Tables:
     @cached_property
     def _judge(self) -> Judge:
         return Judge(self._database)
-
-    def _counted(self, cursor: Any, name: str) -> Judged:  # noqa: ANN401  of the driver
-        wanted = self._database.rows[name]
-        own = self._database.own[name]
-        found = self._ask(cursor, f"SELECT COUNT(*) FROM {own}")  # noqa: S608  quoted
-        verdict = found if isinstance(found, Verdict) else Verdict(met=found == wanted)
-        if verdict.met is False:
-            verdict = Verdict(met=False, why=f"there are {found:,}")
-        text = f"expect_table_row_count_to_equal (value: {wanted})"
-        return Judged(subject=f"{self._shown}{name}", text=text, by_user=False, verdict=verdict)
 
     def _table(
         self,

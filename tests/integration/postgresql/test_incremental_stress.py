@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-ROUNDS = int(os.environ.get("HOLDFAST_STRESS_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("HOLDFAST_STRESS_ROUNDS", "12"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "0") or 0) or int.from_bytes(os.urandom(4))
 _BLOB_BYTES = 20_000
 
