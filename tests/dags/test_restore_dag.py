@@ -156,3 +156,22 @@ def test_the_one_who_asked_is_known_by_name_too(
     assert restore_tasks.let_through(one, planned) == []
     [found], _ = restores(task_setting("tests"), ["crm"])
     assert "four eyes" in found.sentence
+
+
+def test_a_restore_that_comes_too_late_is_red(
+    asked: tuple[RestoreRun, dict[str, Any], dict[str, Any]], site: Path
+) -> None:
+    """All of it is there, and 4.2 is broken all the same."""
+    one, form, _ = asked
+    late = replace(one, owner="airflow/holdfast_restore/late")
+    form |= {
+        "destination": str(site / "late"),
+        "incident_began": (now() - timedelta(days=10)).isoformat(),
+    }
+    planned = restore_tasks.plan(late, form)
+    event = {"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "name": "bob"}}
+    restore_tasks.judge(late, planned, event)
+    [request] = restore_tasks.let_through(late, planned)
+    assert restore_tasks.carry_out(late, request).sentence.startswith("BROKEN 4.2 · ")
+    assert (site / "late" / "0.txt").exists()
+    assert not restore_tasks.summarize(late, planned, form)

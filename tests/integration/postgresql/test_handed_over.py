@@ -9,7 +9,7 @@ import pytest
 from include.backup.actions.choosing import Order
 from include.backup.actions.open_server import ServerOrder, open_server
 from include.backup.actions.restore import restore
-from include.backup.errors import RestoreRefused
+from include.backup.errors import ConfigurationInvalid, RestoreRefused
 from include.backup.quality import scratch_postgresql
 from tests.integration.postgresql.given import NAME, OTHER
 
@@ -75,3 +75,11 @@ def test_what_was_restored_is_read_again(given: Site, monkeypatch: pytest.Monkey
         with pytest.raises(RestoreRefused, match=r"1 difference: shop db public\.t: "):
             restored(given, path=path, overwrite=True)
     drop(given)
+
+
+@pytest.mark.parametrize("word", ["bogus", "target", "yes"])
+def test_the_source_is_named_twice_by_its_own_name(given: Site, word: str) -> None:
+    """No other word lets anybody overwrite the server that the data is from."""
+    with pytest.raises(ConfigurationInvalid, match=f"is not backed up from {word}"):
+        restored(given, NAME, overwrite=True, into_source=word)
+    assert given.server.run("SELECT count(*) FROM t", database=NAME) == [(30_000,)]
