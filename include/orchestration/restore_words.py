@@ -44,7 +44,7 @@ def body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -
         for one in requests
     ]
     if only := first.place.path:
-        lines += ["", f"**Only** {_plain(only)} (size and forecast are those of all of it)"]
+        lines += ["", f"**Only** {_plain(only)}"]
     replaced = [_plain(told) for one in requests for told in one.replaces]
     lines += ["", "**Replaced is** " + ("; ".join(replaced) if replaced else "nothing.")]
     if source := first.place.into_source:

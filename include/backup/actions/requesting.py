@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import RESTORE, Act
-from include.backup.actions.choosing import Order, find_point
+from include.backup.actions.choosing import PATTERNS, Order, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_destination import open_destination
 from include.backup.actions.open_server import PREFIX
@@ -25,6 +25,7 @@ from include.backup.evidence.kinds import Kind
 from include.backup.evidence.sentences import Subject, with_evidence
 from include.backup.evidence.wording import one_line
 from include.backup.format.times import text_of_datetime
+from include.backup.format.tree import NodeType
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from include.backup.actions.request import Form
     from include.backup.actions.setting import Setting
     from include.backup.errors import DatasetInvalid
+    from include.backup.sources.base import StoredFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,10 @@ def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
     point = find_point(state, order, now=act.now())
     destination = open_destination(vault.setting, vault.dataset.name, place)
     opened = open_point(act, point)
+    size_bytes = opened.size_bytes
     with opened_files(opened) as files:
+        if form.path:
+            size_bytes = _wanted_bytes(files, form.path, point.snapshot)
         replaces = destination.standing(files)
     measured = state.verification.restores if state.verification else ()
     asked_at = order.requested_at
@@ -180,8 +185,8 @@ def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
         data_class=vault.data_class.name,
         snapshot=point.snapshot,
         taken_at=point.taken_at,
-        size_bytes=opened.size_bytes,  # of all of it, also if only a part is wanted
-        forecast=forecast_of(measured, size_bytes=opened.size_bytes),
+        size_bytes=size_bytes,
+        forecast=forecast_of(measured, size_bytes=size_bytes),
         limit=vault.data_class.rto,
         place=place,
         replaces=tuple(replaces),
@@ -192,6 +197,31 @@ def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
         ticket=form.ticket,
         incident_began=form.incident_began,
     )
+
+
+def _wanted_bytes(files: StoredFiles, pattern: str, snapshot: str) -> int:
+    """How large what a pattern fits is.
+
+    Raises:
+        ConfigurationInvalid: it fits nothing.
+        DamageFound, StorageError.
+    """
+    wanted, total, fits_any = matching(pattern), 0, False
+    waiting = [b""]
+    while waiting:
+        folder = waiting.pop()
+        for node in files.list(folder):
+            path = folder + b"/" + node.name if folder else node.name
+            if node.type == NodeType.DIR:
+                waiting.append(path)
+            if wanted(path):
+                fits_any = True
+                total += node.size
+    if not fits_any:
+        raise ConfigurationInvalid(
+            f"nothing in recovery point {snapshot[:8]} matches {pattern!r}", hint=PATTERNS
+        )
+    return total
 
 
 def _refused(act: Act, order: Order, error: BackupError) -> str:

@@ -240,6 +240,8 @@ def test_what_is_mistyped_is_told_at_once(desk: Desk) -> None:
         desk.asked(datasets=[], data_class="urgent")
     with pytest.raises(ConfigurationInvalid, match="no dataset has the class important"):
         desk.asked(datasets=[], data_class="important")
+    [told] = desk.asked(path="nosuch*").refused
+    assert "matches 'nosuch*'" in told
     [told] = desk.asked(recovery_point="beef").refused
     assert "no recovery points begin with 'beef'" in told
 
@@ -247,6 +249,7 @@ def test_what_is_mistyped_is_told_at_once(desk: Desk) -> None:
 def test_the_data_of_a_part_is_compared_with_that_part(desk: Desk) -> None:
     """What the pattern leaves out is not missed."""
     request = desk.ask(path="contracts/a")
+    assert request.size_bytes == len("first")
     desk.judge(request)
     assert "1 file read again" in desk.carry_out(request).sentence
     assert desk.content(desk.target) == {"contracts/a": b"first"}
