@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.servers.postgresql import Postgres
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-KILLS = 6
+KILLS = 4
 NAME = "killed"
 
 
