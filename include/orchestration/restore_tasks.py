@@ -94,14 +94,15 @@ def let_through(run: RestoreRun, planned: Mapping[str, Any]) -> list[dict[str, A
     setting = task_setting(run.owner)
     approved = []
     for request in _requests(run, planned):
-        if not approving.is_answered(setting, request):
+        is_approved = approving.is_approved(setting, request)
+        if is_approved is None:
             ended = Refusal(
                 why="the question ended without an answer",
                 hint="ask again, and call somebody who may approve: `holdfast people`",
                 nobody=True,
             )
             log.error("%s", approving.refuse(setting, request, ended))
-        elif approving.is_approved(setting, request):
+        elif is_approved:
             approved.append(request.to_json())
     return approved
 

@@ -108,9 +108,9 @@ class Act:
         self._adopt_spooled()
         state = self._known = self.place.state()
         for act in state.acts:
-            if act.id != self.id and self._is_dead(act, held):
+            if (act.id != self.id or not self.begun) and self._is_dead(act, held):
                 self._close_interrupted(act)
-        if state.act(self.id) is None:
+        if self.place.state().act(self.id) is None:
             body = bodies.begun(
                 action=self.action,
                 data_class=self.place.data_class.name,

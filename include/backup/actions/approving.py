@@ -8,7 +8,7 @@ Whoever marks a task as successful, or writes into its results, has changed none
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.dataset_vault import DatasetVault
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from include.backup.policy.approval import Refusal
     from include.backup.repository.progress import Progress
 
-_HINT = "start the DAG again: a request is asked for, approved and carried out once"
+_ANSWERS: Final = frozenset({Kind.APPROVED, Kind.REFUSED})
+_HINT: Final = "start the DAG again: a request is asked for, approved and carried out once"
 
 
 def approve(setting: Setting, request: Request, approval: Approval) -> str:
@@ -45,7 +46,7 @@ def approve(setting: Setting, request: Request, approval: Approval) -> str:
         StorageError, LedgerBroken, KeyUnusable: it is not approved, for that cannot be recorded.
     """
     act = _act(setting, request, approval)
-    if any(one.kind in _ANSWERS and one.act == request.id for one in _records(act.place, request)):
+    if _is_answered(_records(act.place, request), request):
         raise RestoreRefused("this request was answered before", hint=_HINT)
     told = sentences.restore_approved(
         act.place.subject,
@@ -85,26 +86,17 @@ def find_request(setting: Setting, name: str, request: str) -> Request | None:
     return found
 
 
-def is_answered(setting: Setting, request: Request) -> bool:
-    """Whether the ledger has an answer to a request, whichever.
+def is_approved(setting: Setting, request: Request) -> bool | None:
+    """Whether the ledger lets a request be carried out; None: nobody has answered it.
 
     Raises:
         RestoreRefused: there is no such request.
         LedgerBroken, StorageError.
     """
-    place = DatasetVault.open_for_reading(setting, request.dataset)
-    return any(one.kind in _ANSWERS for one in _records(place, request))
-
-
-def is_approved(setting: Setting, request: Request) -> bool:
-    """Whether the ledger has an approval of a request, and no refusal.
-
-    Raises:
-        LedgerBroken, StorageError.
-    """
-    place = DatasetVault.open_for_reading(setting, request.dataset)
+    records = _records(DatasetVault.open_for_reading(setting, request.dataset), request)
+    if not _is_answered(records, request):
+        return None
     try:
-        records = _records(place, request)
         _require_open(records, request)
         _approval_of(records, request, now=setting.clock())
     except RestoreRefused:
@@ -166,7 +158,9 @@ def end_of(setting: Setting, request: Request) -> tuple[Record | None, str]:
     return None, act.fail(RestoreRefused(why), sentence=told).sentence
 
 
-_ANSWERS = frozenset({Kind.APPROVED, Kind.REFUSED})
+def _is_answered(records: Sequence[Record], request: Request) -> bool:
+    """Whether somebody has, or nobody in time; what the restore itself refused is no answer."""
+    return any(one.kind in _ANSWERS and one.act == request.id for one in records)
 
 
 def _require_open(records: Sequence[Record], request: Request) -> None:

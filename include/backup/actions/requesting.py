@@ -1,7 +1,7 @@
 """Asking for restores: each is planned to the last detail and recorded, and nothing is touched.
 
-choose the point → look at the destination → what would be replaced → how long → requested
-or refused
+choose the point → look at the destination → what would be replaced → how long
+→ record requested, or refused
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.sentences import Subject, with_evidence
-from include.backup.evidence.wording import one_line
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import NodeType
 
@@ -140,7 +139,7 @@ def _request(
                 forecast=request.forecast,
                 due_at=request.due_at,
                 by=asker.user or "somebody unknown",
-                reason=one_line(form.reason),
+                reason=form.reason,
             ),
         )
         body = {

@@ -14,7 +14,12 @@ from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, fi
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.put_back import open_point, opened_files, put_back, restored
-from include.backup.errors import ConfigurationInvalid, DestinationRefused, RestoreRefused
+from include.backup.errors import (
+    ConfigurationInvalid,
+    DestinationRefused,
+    RecordRefused,
+    RestoreRefused,
+)
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, some_of
@@ -64,9 +69,11 @@ def restore(
         point = find_point(place.state(), order, now=begun)
         pattern = checked_pattern(order.path)
         if replaces is not None:
+            _begin_once(act)
             _require_as_planned(act, point, destination, replaces)
         destination.prepare()
-        act.begin()
+        if not act.begun:
+            act.begin()
         with act.noting_damage(point.generation):
             opened = open_point(act, point)
             done = put_back(opened, destination, pattern, progress)
@@ -78,7 +85,10 @@ def restore(
         raise
     except BaseException as error:
         # What somebody mistyped is no missed objective: it is told, and not recorded as one.
-        if not act.begun and isinstance(error, ConfigurationInvalid | RestoreRefused):
+        # And an act that another run has begun is not ours to end.
+        if not act.begun and isinstance(
+            error, ConfigurationInvalid | RestoreRefused | RecordRefused
+        ):
             raise
         told = sentences.restore_failed(
             place.subject,
@@ -95,18 +105,31 @@ def restore(
     return _end(act, point, order, done, took=restored_at - begun, compared=compared)
 
 
+def _begin_once(act: Act) -> None:
+    """Begin an act of a given id, unless another run of it goes on.
+
+    Raises:
+        RecordRefused: one does, as far as anybody can tell; nothing was touched.
+        StorageError, LedgerBroken.
+    """
+    act.begin()
+    if not act.begun:
+        raise RecordRefused("another run of this act goes on")
+
+
 def _require_as_planned(
     act: Act, point: Point, destination: Destination | Server, replaces: Sequence[str]
 ) -> None:
     """Refuse a destination that is not as it was when somebody approved it.
 
     Raises:
+        DestinationRefused: it is not, and nothing was touched.
         RestoreRefused, DamageFound, StorageError.
     """
     with opened_files(open_point(act, point)) as files:
         standing = destination.standing(files)
     if list(standing) != list(replaces):
-        raise RestoreRefused(
+        raise DestinationRefused(
             "the destination is not as it was when this was asked for: "
             + ("; ".join(standing) or "nothing stands there"),
             hint="somebody has to approve what is replaced now: start the DAG again",

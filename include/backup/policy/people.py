@@ -1,7 +1,7 @@
 """Who may approve a restore: trained people, and until when (4.3, 7): `people.yaml`.
 
     people:
-      anna:                                  the user's id in Airflow
+      anna:                                  the name of the user in Airflow
         name: Anna Example
         role: operations
         trainings:
@@ -54,7 +54,7 @@ class Training:
 class Person:
     """Somebody who may be asked."""
 
-    user: str  # in Airflow
+    user: str  # the name in Airflow: ids are another thing with most of its auth managers
     name: str
     role: str
     trainings: tuple[Training, ...]

@@ -22,6 +22,7 @@ from include.backup.policy.model import Method
 from include.backup.policy.people import Person, Training
 from include.backup.quality import handed_over
 from include.backup.repository.progress import Progress
+from include.backup.vault.owners import Owner
 from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
@@ -277,7 +278,9 @@ def test_what_somebody_changes_meanwhile_is_not_handed_over(
     assert one.verdict == "BROKEN"
 
 
-def test_a_restore_that_was_killed_is_ended_by_the_summary(desk: Desk) -> None:
+def test_a_restore_that_was_killed_is_ended_by_the_summary(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its request does not stay open, and may be carried out again while the approval counts."""
     request = desk.ask()
     desk.judge(request)
@@ -288,6 +291,9 @@ def test_a_restore_that_was_killed_is_ended_by_the_summary(desk: Desk) -> None:
     assert record is None
     assert "its task ended without a word" in told
     assert approving.end_of(desk.setting(), request)[0] is not None
+    with pytest.raises(RestoreRefused, match="is being carried out"):
+        desk.carry_out(request)  # for its process lives: it is this one
+    monkeypatch.setattr(Owner, "is_dead", lambda _: True)
     again = desk.setting()
     (desk.target).rename(desk.folder / "half")
     desk.carry_out(request, again)
@@ -403,7 +409,8 @@ def test_it_is_carried_out_by_one_at_a_time(desk: Desk, monkeypatch: pytest.Monk
     monkeypatch.setattr(handed_over, "compare_folder", meanwhile)
     desk.target.mkdir()
     desk.carry_out(request)
-    assert len(told) == 1
+    assert told == ["this request is being carried out"]
+    assert "failed" not in desk.kinds()  # nobody ends what another has begun
     assert restoration(desk.setting(), "crm", act=request.id).result == "restored"
 
 
