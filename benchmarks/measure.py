@@ -120,9 +120,19 @@ class _Family:
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            pids = _descendants(self._pid)
+            pids = [self._pid, *filter(self._is_another, _descendants(self._pid)[1:])]
             if len(pids) > 1:
                 self._peak_bytes = max(self._peak_bytes, sum(map(_resident_bytes, pids)))
+
+    def _is_another(self, pid: int) -> bool:
+        """Whether it has become a program of its own: before, its memory is the process's."""
+        return _command(pid) != _command(self._pid)
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):  # ended meanwhile
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _descendants(pid: int) -> list[int]:

@@ -152,7 +152,7 @@ def _met(each: Mapping[str, Any]) -> str:
     if each["met"] is None:
         return f'<span class="open">could not be judged: {why}</span>'
     if each["met"]:
-        return '<span class="yes">met</span>'
+        return f'<span class="yes">met</span>{f": {why}" if why else ""}'
     return f'<span class="no">not met</span>{f": {why}" if why else ""}'
 
 

@@ -36,10 +36,13 @@ def first_difference(
         there is more.
     """
     offset = 0
+    room = memoryview(bytearray())  # one for all of them: new memory costs more than its hash
     for blob_id in content:
         places = repository.index.locations(BlobType.DATA, blob_id)
         size = places[0].plaintext_bytes if places else 0
-        buffer = memoryview(bytearray(size))
+        if size > len(room):
+            room = memoryview(bytearray(size))
+        buffer = room[:size]
         if _fill(buffer, readinto) < size or sha256(buffer).digest() != blob_id:
             return offset
         offset += size

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from include.backup.quality.enforced import Enforced
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
@@ -22,6 +24,7 @@ class Database:
         relations: tables and views in SQL, by the names that users write.
         quote: an identifier in SQL.
         errors: of the driver.
+        enforced: what its constraints do not let be otherwise.
     """
 
     dialect: str
@@ -29,6 +32,7 @@ class Database:
     relations: Mapping[str, str]
     quote: Callable[[str], str]
     errors: type[Exception]
+    enforced: Enforced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ class Verdict:
     """On one expectation."""
 
     met: bool | None  # None: it could not be judged
-    why: str = ""  # not
+    why: str = ""  # not; or how that is known without a look at the rows
     elements: int | None = None
     unexpected: int | None = None
 

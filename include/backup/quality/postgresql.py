@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,14 +23,13 @@ import psycopg
 
 from include.backup.quality.blocks import first_difference
 from include.backup.quality.comparing import Counted, beginning_of
-from include.backup.sources.pipes import count_lines, writing_much
-from include.backup.sources.postgresql import making, memory_file
+from include.backup.quality.postgresql_rows import RowReader
+from include.backup.sources.postgresql import making
 from include.backup.sources.postgresql.address import as_argument, refused
 from include.backup.sources.postgresql.archive import Archive
 from include.backup.sources.postgresql.catalog import quote
 from include.backup.sources.postgresql.definitions import ONLY_OBJECTS
 from include.backup.sources.postgresql.programs import Program
-from include.backup.sources.postgresql.snapshot import settings_of
 from include.backup.sources.postgresql.statements import SETVAL, statements
 from include.backup.sources.postgresql.tools import find_tool
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.backup.quality.comparing import Compared, Restored
+    from include.backup.quality.postgresql_rows import Rows
     from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.loading import Table
     from include.backup.sources.postgresql.wanted import Wanted
 
-_ARGUMENTS: Final = ("-XAtq", "--no-password", "-v", "ON_ERROR_STOP=1", "-f")
 _OBJECT: Final = re.compile(rb"SELECT pg_catalog\.lo_(?:create|open)\('(\d+)'")
 _WRITTEN: Final = b"SELECT pg_catalog.lowrite("
 _REFRESHED: Final = re.compile(r"REFRESH MATERIALIZED VIEW (.*);")
@@ -75,9 +75,13 @@ class RestoredDatabase:
             RestoreRefused: the server cannot be asked.
             DamageFound, StorageError: the recovery point cannot be read.
         """
-        self._compare_tables(found)
         if not self.one.whole:
+            self._compare_tables(found)
             return  # what else is there was there before
+        with ThreadPoolExecutor(1, thread_name_prefix="definitions") as pool:
+            beside = pool.submit(lambda: [*self._objects(), *self._definitions()])
+            self._compare_tables(found)
+            others = beside.result()
         try:
             with self.address.connect() as session:
                 self._compare_sequences(session, found)
@@ -86,8 +90,8 @@ class RestoredDatabase:
                     self._fault(found, index, "an index that is not valid")
         except psycopg.Error as error:  # it answers no more: that says nothing about the data
             raise refused(error, self.address) from None
-        self._compare_objects(found)
-        self._compare_definitions(found)
+        for where, what in others:
+            self._fault(found, where, what)
 
     def _compare_tables(self, found: Compared) -> None:
         there = making.tables_there(self.address)
@@ -98,8 +102,12 @@ class RestoredDatabase:
             else:
                 self._fault(found, table.label, "the table is missing")
         tables.sort(key=lambda table: table.size_bytes, reverse=True)
-        with ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool:
-            told = pool.map(self._compare_rows, tables)
+        encoding = self.one.described["encoding"]
+        with (
+            RowReader(self.address, version=self.version, encoding=encoding) as reader,
+            ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool,
+        ):
+            told = pool.map(partial(self._compare_rows, reader), tables)
             for table, (what, rows) in zip(tables, told, strict=True):
                 if what:
                     self._fault(found, table.label, what)
@@ -107,50 +115,32 @@ class RestoredDatabase:
                     found.counted.append(Counted(f"{self.shown}{table.label}", rows, table.rows))
         found.size_bytes += sum(table.size_bytes for table in tables)
 
-    def _compare_rows(self, table: Table) -> tuple[str, int | None]:
+    def _compare_rows(self, reader: RowReader, table: Table) -> tuple[str, int | None]:
         """What is wrong with the rows of a table, empty: nothing; and how many there are."""
         node = self.restored.files.find(table.path)
         if node is None:
             return "its rows are not in the recovery point", None
-        psql = find_tool("psql", at_least=min(self.version, 10))
-        with memory_file.made(self._reading(table)) as script:
-            program = Rows(
-                writing_much([psql, *_ARGUMENTS, memory_file.path_of(script)]),
-                what=f"{self.address.shown} {table.label}",
-                environment=self.address.environment() | {"PGCLIENTENCODING": "UTF8"},
-                open_files=[script],
-                error=self.address.error,
+        with reader.rows(table) as here:
+            differs = first_difference(
+                self.restored.repository,
+                node.content or (),
+                here.readinto,
+                progress=lambda count: self.restored.progress.add(bytes_done=count),
             )
-            with program:
-                differs = first_difference(
-                    self.restored.repository,
-                    node.content or (),
-                    program.readinto,
-                    progress=lambda count: self.restored.progress.add(bytes_done=count),
-                )
-                if differs is not None:
-                    program.drain()
+            if differs is not None:
+                _drain(here)  # to count them
         if table.shared:  # with rows that its extension has made, in any order
-            few = program.rows < table.rows
-            return self._counted(program.rows, table) if few else "", program.rows
+            few = here.rows < table.rows
+            return self._counted(here.rows, table) if few else "", here.rows
         if differs is None:
-            return "", program.rows
-        if program.rows != table.rows:
-            return self._counted(program.rows, table), program.rows
-        return f"other rows: they differ from byte {differs:,} on", program.rows
+            return "", here.rows
+        if here.rows != table.rows:
+            return self._counted(here.rows, table), here.rows
+        return f"other rows: they differ from byte {differs:,} on", here.rows
 
     @staticmethod
     def _counted(rows: int, table: Table) -> str:
         return f"has {rows:,} rows, and had {table.rows:,}"
-
-    def _reading(self, table: Table) -> Iterator[bytes]:
-        columns = ", ".join(map(quote, table.columns))
-        encoding = self.one.described["encoding"]
-        yield b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-        for statement in settings_of(self.version * 10_000):
-            yield f"{statement};\n".encode()
-        query = f"SELECT {columns} FROM ONLY {table.sql}"  # noqa: S608  quoted
-        yield f"COPY ({query}) TO STDOUT (ENCODING '{encoding}');\nCOMMIT;\n".encode()
 
     def _compare_sequences(
         self, session: psycopg.Connection[tuple[object, ...]], found: Compared
@@ -179,7 +169,7 @@ class RestoredDatabase:
             if view is not None and view[1] not in filled:
                 self._fault(found, view[1], "the materialized view is missing, or not filled")
 
-    def _compare_objects(self, found: Compared) -> None:
+    def _objects(self) -> Iterator[tuple[str, str]]:
         """Compare large objects by what pg_dump writes of them."""
         path = self._path("large_objects.sql")
         if self.restored.files.find(path) is None:
@@ -189,21 +179,21 @@ class RestoredDatabase:
             here = _objects(program.pieces())
         for number in sorted(was.keys() | here.keys()):
             if number not in here:
-                self._fault(found, f"large object {number}", "missing")
+                yield f"large object {number}", "missing"
             elif number not in was:
-                self._fault(found, f"large object {number}", "was not in the recovery point")
+                yield f"large object {number}", "was not in the recovery point"
             elif here[number] != was[number]:
-                self._fault(found, f"large object {number}", "other content")
+                yield f"large object {number}", "other content"
 
-    def _compare_definitions(self, found: Compared) -> None:
+    def _definitions(self) -> Iterator[tuple[str, str]]:
         """Compare what pg_dump says of both, statement by statement."""
         was = self._statements(self.restored.files.stream(self._path("schema.dump")))
         with self._dump("--schema-only", "--format=custom") as program:
             here = self._statements(program.pieces())
         for text in sorted(was - here):
-            self._fault(found, "", f"missing or changed: {beginning_of(text)}")
+            yield "", f"missing or changed: {beginning_of(text)}"
         for text in sorted(here - was):
-            self._fault(found, "", f"was not so: {beginning_of(text)}")
+            yield "", f"was not so: {beginning_of(text)}"
 
     def _statements(self, pieces: Iterator[bytes]) -> set[str]:
         pg_restore = find_tool("pg_restore", at_least=self.version)
@@ -235,22 +225,11 @@ class RestoredDatabase:
         found.fault(f"{self.one.name} {where}".rstrip(), what)
 
 
-class Rows(Program):
-    """Rows that are counted as they come."""
-
-    rows = 0
-
-    def readinto(self, target: memoryview) -> int:
-        """See Program.readinto."""
-        count = super().readinto(target)
-        self.rows += count_lines(target[:count])
-        return count
-
-    def drain(self) -> None:
-        """Read all that is left, to count it."""
-        buffer = memoryview(bytearray(1 << 20))
-        while self.readinto(buffer):
-            pass
+def _drain(rows: Rows) -> None:
+    """Read all that is left."""
+    buffer = memoryview(bytearray(1 << 20))
+    while rows.readinto(buffer):
+        pass
 
 
 def _objects(pieces: Iterator[bytes]) -> dict[int, bytes]:

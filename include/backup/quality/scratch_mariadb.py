@@ -18,6 +18,7 @@ from include.backup.errors import BackupError, DestinationRefused, RestoreRefuse
 from include.backup.evidence.wording import count
 from include.backup.quality.comparing import Compared
 from include.backup.quality.data import Database, Databases
+from include.backup.quality.enforced import Enforced
 from include.backup.quality.mariadb import RestoredDatabase
 from include.backup.quality.scratch_databases import (
     PREFIX,
@@ -42,6 +43,21 @@ if TYPE_CHECKING:
 
 _RELEASE: Final = re.compile(r"\d+\.\d+")
 _JOBS: Final = 2
+# Keys but the primary one are not always checked while dumps are read. IS NULL finds dates of zero.
+_ENFORCED: Final = """
+SELECT c.table_name, 'filled', c.column_name, c.column_name
+  FROM information_schema.columns c
+       JOIN information_schema.tables t USING (table_schema, table_name)
+ WHERE c.table_schema = DATABASE() AND c.is_nullable = 'NO' AND t.table_type = 'BASE TABLE'
+   AND t.engine IN ('InnoDB', 'Aria', 'MyISAM')
+   AND c.data_type NOT IN ('date', 'datetime', 'timestamp')
+UNION ALL
+SELECT i.table_name, 'unique', i.index_name, i.column_name
+  FROM information_schema.statistics i
+       JOIN information_schema.tables t USING (table_schema, table_name)
+ WHERE i.table_schema = DATABASE() AND i.index_name = 'PRIMARY'
+   AND t.engine IN ('InnoDB', 'Aria', 'MyISAM')
+"""
 
 
 class MariadbScratch:
@@ -73,6 +89,7 @@ class MariadbScratch:
             relations={str(one["name"]): quoted(str(one["name"])) for one in relations},
             quote=quoted,
             errors=pymysql.MySQLError,
+            enforced=_enforced(self._address, name),
         )
 
 
@@ -187,6 +204,22 @@ class MariadbPlace:
 def _about(restored: Restored) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(restored.files.about(MANIFEST) or b"{}")
     return found
+
+
+def _enforced(address: Address, database: str) -> Enforced:
+    """What the constraints of a database say.
+
+    Raises:
+        RestoreRefused: the server cannot be asked.
+    """
+    found: dict[tuple[str, str, str], list[str]] = {}
+    try:
+        with closing(Session(address, database=database)) as session:
+            for table, kind, name, column in session.query(_ENFORCED):
+                found.setdefault((str(table), str(kind), str(name)), []).append(str(column))
+    except SourceError as error:
+        raise RestoreRefused(error.message, hint=error.hint) from None
+    return Enforced.of((table, kind, columns) for (table, kind, _), columns in found.items())
 
 
 def _release(version: str) -> str:

@@ -16,6 +16,7 @@ import psycopg
 from include.backup.errors import BackupError, DestinationRefused
 from include.backup.quality.comparing import Compared
 from include.backup.quality.data import Database, Databases
+from include.backup.quality.enforced import Enforced
 from include.backup.quality.postgresql import RestoredDatabase
 from include.backup.quality.scratch_databases import (
     database_of,
@@ -71,6 +72,7 @@ class PostgresScratch:
             relations=making.relations_there(address),
             quote=quote,
             errors=psycopg.Error,
+            enforced=Enforced.of(making.constraints_there(address)),
         )
 
 

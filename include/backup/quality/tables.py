@@ -1,6 +1,7 @@
 """What is expected of tables and views of one restored database.
 
 freshness     the newest value of a column: one query of our own
+constraints   what the database enforces needs no query (enforced.py)
 the rest      Great Expectations, with a query of the columns that are needed
 """
 
@@ -95,6 +96,8 @@ class Tables:
                 yield Judged.of(one, Verdict(met=None, why=why))
             elif one.kind == NEWEST:
                 yield Judged.of(one, self._newest(cursor, sql, one, oldest(one)))
+            elif (verdict := self._database.enforced.verdict(name, one)) is not None:
+                yield Judged.of(one, verdict)
             else:
                 (wide if _is_wide(one) else narrow).append(one)
         named = dict.fromkeys(column for one in narrow for column in _columns(one))

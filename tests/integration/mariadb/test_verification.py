@@ -177,6 +177,7 @@ def test_what_users_expect(shop: MariadbSite, mariadb: Mariadb) -> None:
     shop.expectations = (
         "expectations:\n"
         "  - {table: orders, expectation: expect_column_values_to_be_unique, column: note}\n"
+        "  - {table: items, expectation: expect_column_values_to_be_unique, column: id}\n"
         "  - {table: items, expectation: expect_column_values_to_be_between, column: ordered,\n"
         "     min_value: 1, max_value: 900}\n"
         "  - {table: seen, expectation: expect_table_row_count_to_equal, value: 50000}\n"
@@ -190,4 +191,10 @@ def test_what_users_expect(shop: MariadbSite, mariadb: Mariadb) -> None:
     assert list(found.values()).count(None) == 1
     assert list(found.values()).count(False) == 1
     assert "expect_table_row_count_to_equal (value: 1000)" in found
+    enforced = [
+        one["of"]
+        for one in outcome.details["points"][0]["expectations"]
+        if one.get("why") == "the database enforces it"
+    ]
+    assert enforced == ["items"]
     assert scratches(mariadb) == set()

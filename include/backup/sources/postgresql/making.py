@@ -41,6 +41,28 @@ SELECT n.nspname::text, c.relname::text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
+# Of plain tables that nobody inherits from, whose constraints are valid and checked at once.
+_ENFORCED: Final = """
+WITH plain AS (
+    SELECT c.oid, n.nspname || '.' || c.relname AS name
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND NOT c.relhassubclass
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+)
+SELECT name, 'filled', ARRAY[a.attname::text]
+  FROM plain JOIN pg_catalog.pg_attribute a ON a.attrelid = plain.oid
+ WHERE a.attnotnull AND a.attnum > 0 AND NOT a.attisdropped
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k
+                    WHERE k.conrelid = plain.oid AND k.contype = 'n' AND NOT k.convalidated
+                      AND a.attnum = ANY (k.conkey))
+UNION ALL
+SELECT name, 'unique', (SELECT pg_catalog.array_agg(a.attname::text)
+                          FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid = plain.oid AND a.attnum = ANY (k.conkey))
+  FROM plain JOIN pg_catalog.pg_constraint k ON k.conrelid = plain.oid
+       JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
+ WHERE k.contype IN ('p', 'u') AND NOT k.condeferrable AND i.indisvalid AND i.indisready
+"""
 _TABLESPACES: Final = "SELECT spcname::text FROM pg_catalog.pg_tablespace"
 _VERSION: Final = "SELECT current_setting('server_version_num')::int"
 _IDENTITY: Final = """
@@ -106,6 +128,18 @@ def relations_there(address: Address) -> dict[str, str]:
         RestoreRefused.
     """
     return {f"{schema}.{name}": qualified(schema, name) for schema, name in _ask(address, _TABLES)}
+
+
+def constraints_there(address: Address) -> list[tuple[str, str, list[str]]]:
+    """What constraints of a database enforce.
+
+    Returns:
+        The table (schema and name), ``filled`` or ``unique``, and the columns that it is about.
+
+    Raises:
+        RestoreRefused.
+    """
+    return [(str(table), str(kind), list(of)) for table, kind, of in _ask(address, _ENFORCED)]
 
 
 def is_empty(address: Address) -> bool:
