@@ -23,7 +23,7 @@ import psycopg
 
 from include.backup.quality.blocks import first_difference
 from include.backup.quality.comparing import Counted, beginning_of
-from include.backup.quality.postgresql_rows import RowReader
+from include.backup.quality.postgresql_rows import RowReader, batches
 from include.backup.sources.postgresql import making
 from include.backup.sources.postgresql.address import as_argument, refused
 from include.backup.sources.postgresql.archive import Archive
@@ -101,34 +101,42 @@ class RestoredDatabase:
                 tables.append(table)
             else:
                 self._fault(found, table.label, "the table is missing")
-        tables.sort(key=lambda table: table.size_bytes, reverse=True)
-        encoding = self.one.described["encoding"]
-        with (
-            RowReader(self.address, version=self.version, encoding=encoding) as reader,
-            ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool,
-        ):
-            told = pool.map(partial(self._compare_rows, reader), tables)
-            for table, (what, rows) in zip(tables, told, strict=True):
-                if what:
-                    self._fault(found, table.label, what)
-                if rows is not None and not table.shared:
-                    found.counted.append(Counted(f"{self.shown}{table.label}", rows, table.rows))
+        reader = RowReader(
+            self.address, version=self.version, encoding=self.one.described["encoding"]
+        )
+        with ThreadPoolExecutor(self.jobs, thread_name_prefix="compare") as pool:
+            for told in pool.map(partial(self._compare_batch, reader), batches(tables)):
+                for table, what, rows in told:
+                    if what:
+                        self._fault(found, table.label, what)
+                    if rows is not None and not table.shared:
+                        found.counted.append(
+                            Counted(f"{self.shown}{table.label}", rows, table.rows)
+                        )
         found.size_bytes += sum(table.size_bytes for table in tables)
 
-    def _compare_rows(self, reader: RowReader, table: Table) -> tuple[str, int | None]:
-        """What is wrong with the rows of a table, empty: nothing; and how many there are."""
+    def _compare_batch(
+        self, reader: RowReader, tables: list[Table]
+    ) -> list[tuple[Table, str, int | None]]:
+        """What is wrong with the rows of each table, empty: nothing; and how many there are."""
+        with reader.read(tables) as read:
+            return [
+                (table, *self._compare_rows(table, here))
+                for table, here in zip(tables, read, strict=True)
+            ]
+
+    def _compare_rows(self, table: Table, here: Rows) -> tuple[str, int | None]:
         node = self.restored.files.find(table.path)
         if node is None:
+            here.drain()
             return "its rows are not in the recovery point", None
-        with reader.rows(table) as here:
-            differs = first_difference(
-                self.restored.repository,
-                node.content or (),
-                here.readinto,
-                progress=lambda count: self.restored.progress.add(bytes_done=count),
-            )
-            if differs is not None:
-                _drain(here)  # to count them
+        differs = first_difference(
+            self.restored.repository,
+            node.content or (),
+            here.readinto,
+            progress=lambda count: self.restored.progress.add(bytes_done=count),
+        )
+        here.drain()
         if table.shared:  # with rows that its extension has made, in any order
             few = here.rows < table.rows
             return self._counted(here.rows, table) if few else "", here.rows
@@ -223,13 +231,6 @@ class RestoredDatabase:
 
     def _fault(self, found: Compared, where: str, what: str) -> None:
         found.fault(f"{self.one.name} {where}".rstrip(), what)
-
-
-def _drain(rows: Rows) -> None:
-    """Read all that is left."""
-    buffer = memoryview(bytearray(1 << 20))
-    while rows.readinto(buffer):
-        pass
 
 
 def _objects(pieces: Iterator[bytes]) -> dict[int, bytes]:

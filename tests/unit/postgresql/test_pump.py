@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from include.backup.errors import SourceError
 from include.backup.sources.pipes import writing_much
 from include.backup.sources.postgresql import pump as pump_module
-from include.backup.sources.postgresql.pump import LockRefused, Pump
+from include.backup.sources.postgresql.pump import LockRefused, Pump, of_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +107,7 @@ def test_every_range_gets_its_rows(data: st.DataObject, ranges: list[list[bytes]
     size = data.draw(st.integers(1, 20))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(subprocess, "Popen", lambda *_, **__: FakeProcess(pieces))
-        with Pump(SNAPSHOT, "psql", RELATION, ["SELECT"] * len(ranges)) as pump:
+        with of_snapshot(SNAPSHOT, "psql", RELATION, ["SELECT"] * len(ranges)) as pump:
             for wanted in ranges:
                 assert b"".join(read(pump, size)) == b"".join(wanted)
                 assert pump.rows == len(wanted)
@@ -130,7 +130,7 @@ def test_what_ends_too_early_is_no_range(data: st.DataObject, ranges: list[list[
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(subprocess, "Popen", lambda *_, **__: FakeProcess([stream[:end]]))
         with (
-            Pump(SNAPSHOT, "psql", RELATION, ["SELECT"] * len(ranges)) as pump,
+            of_snapshot(SNAPSHOT, "psql", RELATION, ["SELECT"] * len(ranges)) as pump,
             pytest.raises(SourceError, match="in the middle"),
         ):
             _ = [list(read(pump, 100)) for _ in ranges]
@@ -159,7 +159,7 @@ def snapshot(**environment: str) -> Any:
 
 def test_more_than_was_asked_for_is_an_error(fake: Path) -> None:
     """A range too many would be rows that nobody counts."""
-    with Pump(snapshot(OUT=f"1\\n{WRITTEN}2\\n"), str(fake), RELATION, ["SELECT"]) as pump:
+    with of_snapshot(snapshot(OUT=f"1\\n{WRITTEN}2\\n"), str(fake), RELATION, ["SELECT"]) as pump:
         assert b"".join(read(pump, 10)) == b"1\n"
         with pytest.raises(SourceError, match="more than it was asked for"):
             pump.finish()
@@ -167,7 +167,9 @@ def test_more_than_was_asked_for_is_an_error(fake: Path) -> None:
 
 def test_all_rows_and_a_failure_are_a_failure(fake: Path) -> None:
     """What counts is how psql ends."""
-    with Pump(snapshot(OUT=f"1\\n{WRITTEN}", CODE="3"), str(fake), RELATION, ["SELECT"]) as pump:
+    with of_snapshot(
+        snapshot(OUT=f"1\\n{WRITTEN}", CODE="3"), str(fake), RELATION, ["SELECT"]
+    ) as pump:
         assert b"".join(read(pump, 10)) == b"1\n"
         with pytest.raises(SourceError, match="ended with 3"):
             pump.finish()
@@ -177,12 +179,14 @@ def test_a_refused_lock_is_known_by_its_code(fake: Path) -> None:
     """Not by words, which a server says in its own language; and only before the first row."""
     told = "psql:<stdin>:17: FEHLER:  55P03: konnte Sperre nicht setzen"
     with (
-        Pump(snapshot(OUT="", ERR=told, CODE="3"), str(fake), RELATION, ["SELECT"]) as pump,
+        of_snapshot(snapshot(OUT="", ERR=told, CODE="3"), str(fake), RELATION, ["SELECT"]) as pump,
         pytest.raises(LockRefused),
     ):
         list(read(pump, 10))
     with (
-        Pump(snapshot(OUT="1\\n", ERR=told, CODE="3"), str(fake), RELATION, ["SELECT"]) as pump,
+        of_snapshot(
+            snapshot(OUT="1\\n", ERR=told, CODE="3"), str(fake), RELATION, ["SELECT"]
+        ) as pump,
         pytest.raises(SourceError, match="55P03"),
     ):
         list(read(pump, 10))

@@ -1,4 +1,4 @@
-r"""Reading rows through psql: COPY in a process of its own, ranges told apart by a mark.
+r"""Reading rows through psql: COPY in a process of its own, what is copied told apart by a mark.
 
     BEGIN …; SET TRANSACTION SNAPSHOT '…'; LOCK …; COPY (range 1) …; mark; COPY (range 2) …; mark; …
 
@@ -22,8 +22,9 @@ from include.backup.sources.postgresql.programs import Child, essence, hint_abou
 from include.backup.sources.postgresql.snapshot import settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.catalog import Relation
     from include.backup.sources.postgresql.snapshot import DatabaseSnapshot
 
@@ -41,22 +42,31 @@ class LockRefused(BackupError):
 
 
 class Pump(Child):
-    """One psql that writes the ranges of one table. Use it in one thread.
+    """One psql that writes ranges of rows. Use it in one thread.
 
     Args:
-        queries: what is copied, one after the other.
+        before: statements; each ends with a semicolon.
+        copies: what is copied, one after the other: the ranges.
     """
 
     def __init__(
-        self, snapshot: DatabaseSnapshot, psql: str, relation: Relation, queries: Sequence[str]
+        self,
+        address: Address,
+        psql: str,
+        before: Iterable[str],
+        copies: Iterable[str],
+        *,
+        label: str,
+        error: type[BackupError] = SourceError,
     ) -> None:
-        with memory_file.made(_script(snapshot, relation, queries)) as script:
+        with memory_file.made(_script(before, copies)) as script:
             super().__init__(
                 writing_much([psql, *_ARGUMENTS]),
-                what=f"{snapshot.address.shown} {relation.label}",
-                environment=snapshot.address.environment() | {"PGCLIENTENCODING": "UTF8"},
+                what=f"{address.shown} {label}",
+                environment=address.environment() | {"PGCLIENTENCODING": "UTF8"},
                 stdin=script,
                 stdout=subprocess.PIPE,
+                error=error,
             )
         assert self._process.stdout is not None
         widen(self._process.stdout.fileno())
@@ -70,7 +80,7 @@ class Pump(Child):
         """Fill the beginning of `target` with rows of this range; 0 at its end.
 
         Raises:
-            SourceError: the server refused, or the connection broke.
+            BackupError: the server refused, or the connection broke.
             LockRefused: before anything was read.
         """
         while True:
@@ -90,10 +100,10 @@ class Pump(Child):
         """See that nothing follows the last range, and that psql has not complained.
 
         Raises:
-            SourceError.
+            BackupError.
         """
         if self._start < self._end or self._refill():
-            raise SourceError(f"{self._what}: psql wrote more than it was asked for")
+            raise self._error(f"{self._what}: psql wrote more than it was asked for")
         if self._process.wait():
             raise self._failure()
 
@@ -137,21 +147,30 @@ class Pump(Child):
         code, said = self._process.wait(), self._complaint()
         if _LOCK_NOT_AVAILABLE in said and not self._begun:
             return LockRefused(f"{self._what}: another session waits for it")
-        return SourceError(
+        return self._error(
             f"{self._what}: psql ended with {code} in the middle: {essence(said)}",
             hint=hint_about(said),
         )
 
 
-def _script(
-    snapshot: DatabaseSnapshot, relation: Relation, queries: Sequence[str]
-) -> Iterator[bytes]:
+def of_snapshot(
+    snapshot: DatabaseSnapshot, psql: str, relation: Relation, queries: Sequence[str]
+) -> Pump:
+    """Reads ranges of one table, as a snapshot shows them."""
+    before = [
+        f"SET TRANSACTION SNAPSHOT '{snapshot.id}';",
+        *(f"{statement};" for statement in settings_of(snapshot.version)),
+        f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT;",
+    ]
+    copies = map(snapshot.copy, queries)
+    return Pump(snapshot.address, psql, before, copies, label=relation.label)
+
+
+def _script(before: Iterable[str], copies: Iterable[str]) -> Iterator[bytes]:
     yield b"SET statement_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n"
     yield b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-    yield f"SET TRANSACTION SNAPSHOT '{snapshot.id}';\n".encode()
-    for statement in settings_of(snapshot.version):
-        yield f"{statement};\n".encode()
-    yield f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT;\n".encode()
-    for query in queries:
-        yield f"{snapshot.copy(query)};\n".encode() + _ECHO
+    for statement in before:
+        yield f"{statement}\n".encode()
+    for copy in copies:
+        yield f"{copy};\n".encode() + _ECHO
     yield b"COMMIT;\n"

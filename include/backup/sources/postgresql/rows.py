@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from include.backup.errors import DamageFound, SourceError
 from include.backup.sources.base import Reused
-from include.backup.sources.postgresql.pump import LockRefused, Pump
+from include.backup.sources.postgresql.pump import LockRefused, Pump, of_snapshot
 from include.backup.sources.postgresql.ranges import TableState, where
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Reader:
         self._snapshot = snapshot
         self._queries = queries
         self._number = 0
-        self._pump: Pump | None = Pump(snapshot, psql, relation, queries)
+        self._pump: Pump | None = of_snapshot(snapshot, psql, relation, queries)
         self._copied: Iterator[bytes] | None = None
         self._left = b""
         self._rows = 0
