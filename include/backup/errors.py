@@ -24,6 +24,7 @@ BackupError
 ├── RecordRefused            a record would contradict those before it; it was not written
 ├── RepositoryLocked         stock restic holds an exclusive lock
 ├── DeadlinePassed           the time a class has to complete is over
+├── ClockWrong               this machine's clock is not that of the store: nothing expires by it
 ├── RestoreRefused           the destination did not take what it was given
 │   └── DestinationRefused   it must not be written to; nothing of it was touched
 │   └── InTheWay             one entry cannot be put back for what stands there; others can
@@ -157,6 +158,10 @@ class RepositoryLocked(BackupError):
 
 class DeadlinePassed(BackupError):
     """The time that the class has to complete is over; what was uploaded is kept and reused."""
+
+
+class ClockWrong(BackupError):
+    """This machine's clock is not that of the store: nothing may expire by it."""
 
 
 class RestoreRefused(BackupError):

@@ -2,6 +2,7 @@
 
     verify   restores are tried each quarter (3.4, 4.2)
     check    a share of all that is stored is read again each week (3.2)
+    expire   what has expired is removed each day, and nothing else (3.2)
 
 due → one task for each dataset → summary → watcher
 """
@@ -21,9 +22,9 @@ from include.backup.cli.airflow_pools import pool_of
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.durations import format_duration
 from include.backup.policy.model import CLAUSES
-from include.backup.policy.schedule import check_schedule, verification_schedule
+from include.backup.policy.schedule import check_schedule, expiry_schedule, verification_schedule
 from include.orchestration.alerts import ALERTS
-from include.orchestration.names import check_dag_id, verify_dag_id
+from include.orchestration.names import check_dag_id, expire_dag_id, verify_dag_id
 from include.orchestration.runs import Run, of_context, unit_name
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Control:
     tick_cron: str
     words: str  # what the DAG is for
     task_id: str
-    module: str  # of its tasks, imported in them: find_due, work_on, unmet, summarize
+    module: str  # imported in tasks only; its TASKS say what they do, see working.py
     unmet: str  # as in "crm did not pass"
     red: str  # what the watcher says
 
@@ -77,6 +78,22 @@ def check_dag(policy: Policy, data_class: DataClass) -> DAG:
         module="include.orchestration.check_tasks",
         unmet="is damaged",
         red="not everything is whole; see the summary",
+    )
+    return _control_dag(data_class, control)
+
+
+def expire_dag(policy: Policy, data_class: DataClass) -> DAG:
+    """The DAG that removes what has expired of one class."""
+    control = Control(
+        dag_id=expire_dag_id(data_class.name),
+        title="Expire",
+        clauses=("3.2",),
+        tick_cron=expiry_schedule(data_class).tick_cron,
+        words=_words_of_expire(policy, data_class),
+        task_id="expire",
+        module="include.orchestration.expire_tasks",
+        unmet="is in doubt, and nothing of it expires",
+        red="not everything that has expired is gone; see the summary",
     )
     return _control_dag(data_class, control)
 
@@ -129,7 +146,8 @@ def _wire(data_class: str, control: Control) -> None:
     def due() -> list[list[dict[str, Any]]]:
         """Which datasets are to be looked at now."""
         try:
-            found: list[list[dict[str, Any]]] = import_module(control.module).find_due(run())
+            tasks, working = _heavy(control)
+            found: list[list[dict[str, Any]]] = working.find_due(tasks, run())
         except ConfigurationInvalid as error:
             raise AirflowFailException(str(error)) from error
         return found
@@ -137,11 +155,11 @@ def _wire(data_class: str, control: Control) -> None:
     @task(task_id=control.task_id, pool=pool_of(data_class), map_index_template="{{ unit_name }}")
     def work(unit: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Look at one dataset."""
-        tasks = import_module(control.module)
+        tasks, working = _heavy(control)
         get_current_context()["unit_name"] = unit_name(unit)  # type: ignore[typeddict-unknown-key]
         outcomes: list[dict[str, Any]]
-        outcomes, errors = tasks.work_on(run(), unit)
-        if unmet := tasks.unmet(outcomes):
+        outcomes, unmet, errors = working.work_on(tasks, run(), unit)
+        if unmet:
             raise AirflowFailException(
                 f"{', '.join(unmet)} {control.unmet}; the log above says why"
             )
@@ -156,7 +174,8 @@ def _wire(data_class: str, control: Control) -> None:
     def summary(chosen: Any, done: Any) -> bool:  # noqa: ANN401  XCom
         """How every dataset of the run stands, in one table."""
         del done  # the ledgers know
-        return bool(import_module(control.module).summarize(run(), chosen))
+        tasks, working = _heavy(control)
+        return bool(working.summarize(tasks, run(), chosen))
 
     @task(trigger_rule="all_done", retries=0)
     def watcher(ok: Any) -> None:  # noqa: ANN401  XCom
@@ -167,6 +186,12 @@ def _wire(data_class: str, control: Control) -> None:
     chosen = due()
     done = work.expand(unit=chosen)
     watcher(summary(chosen, done))
+
+
+def _heavy(control: Control) -> tuple[Any, Any]:
+    """What the tasks of a control do; imported in tasks only."""
+    working = import_module("include.orchestration.working")
+    return import_module(control.module).TASKS, working
 
 
 def _words_of_verify(policy: Policy, data_class: DataClass) -> str:
@@ -201,6 +226,24 @@ week, of each generation the twelfth that nobody has read for the longest time: 
 its name, each block against its id. After twelve weeks, less than a quarter, all of it has been
 read. What is damaged is named and recorded, nothing builds on it any more, and the next backup is a
 full. `status` tells how much was read again, and when.
+
+Started by hand it looks at every dataset of the class, or those named in *Datasets*.
+"""
+
+
+def _words_of_expire(policy: Policy, data_class: DataClass) -> str:
+    """What the DAG is for, with the clause that it carries out."""
+    return f"""\
+**{policy.name}**, class `{data_class.name}`
+
+* 3.2 {CLAUSES["3.2"]}: {format_duration(data_class.retention)}
+
+This DAG **removes what has expired**, and nothing else: {expiry_schedule(data_class)}, of every
+dataset, retired ones too. Each recovery point gets a verdict with its reason, in the log of its
+task and in the record, even when nothing expires. A snapshot goes when it has expired; a generation
+goes whole, its key first, when its last recovery point has expired and nobody can add to it. The
+newest two recovery points and the newest verified one never expire, nor what is on hold (`holds`),
+nor anything of a dataset that is in doubt (`suspicions`).
 
 Started by hand it looks at every dataset of the class, or those named in *Datasets*.
 """

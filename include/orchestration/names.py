@@ -15,6 +15,11 @@ def check_dag_id(data_class: str) -> str:
     return f"holdfast_check_{data_class}"
 
 
+def expire_dag_id(data_class: str) -> str:
+    """The DAG that removes what has expired of a class."""
+    return f"holdfast_expire_{data_class}"
+
+
 def verify_dag_id(data_class: str) -> str:
     """The DAG that tries restores of a class."""
     return f"holdfast_verify_recovery_{data_class}"

@@ -54,6 +54,7 @@ RESTORE: Final = "restore"
 EXPORT: Final = "export_key"
 CHECK: Final = "check"
 VERIFY: Final = "verify"
+EXPIRE: Final = "expire"
 _WORDS: Final = {
     EXPORT: "export of a password",
     VERIFY: "verification",
@@ -94,7 +95,7 @@ class Act:
         """The time."""
         return self.place.setting.clock()
 
-    def begin(self, *, held: Method | None = None) -> DatasetState:
+    def begin(self, *, held: str | None = None) -> DatasetState:
         """Adopt what waits in the spool, close dead acts, record `begun`; return the state.
 
         Args:
@@ -293,14 +294,15 @@ class Act:
         self.place.seen.remember(record)
         return record
 
-    def _is_dead(self, act: OpenAct, held: Method | None) -> bool:
+    def _is_dead(self, act: OpenAct, held: str | None) -> bool:
         """Whether an open act of the ledger has certainly ended."""
         owner = Owner.of_json(act.owner)
         if owner is not None and owner.is_dead():
             return True
-        if act.method is None:  # it holds no lease that would tell
+        lease = act.action if act.action == EXPIRE else act.method and str(act.method)
+        if lease is None:  # it holds none that would tell
             return self.now() - act.began_at > _LONGEST_UNSEEN
-        return act.method is held or holder(self.place.folder, str(act.method)) is None
+        return lease == held or holder(self.place.folder, lease) is None
 
     def _close_interrupted(self, act: OpenAct) -> None:
         def say(state: DatasetState) -> str:

@@ -12,7 +12,7 @@ from include.backup.evidence.wording import moment
 from include.backup.format.times import text_of_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.backup.policy.approval import Approval
     from include.backup.vault.generations import Point
@@ -81,18 +81,7 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
     if not points:
         raise ConfigurationInvalid("this dataset has no recovery point", hint="back it up first")
     if order.recovery_point:
-        if len(order.recovery_point) < _SHORTEST_ID:
-            raise ConfigurationInvalid(
-                f"{order.recovery_point!r} is too short to name a recovery point",
-                hint=f"give at least {_SHORTEST_ID} digits of its id",
-            )
-        found = [point for point in points if point.snapshot.startswith(order.recovery_point)]
-        if len(found) != 1:
-            raise ConfigurationInvalid(
-                f"{len(found) or 'no'} recovery points begin with {order.recovery_point!r}",
-                hint="`recovery-points DATASET` lists them",
-            )
-        return found[0]
+        return point_named(points, order.recovery_point)
 
     def youth(point: Point) -> tuple[datetime, int]:
         return point.taken_at, point.sequence
@@ -106,6 +95,26 @@ def find_point(state: DatasetState, order: Order, *, now: datetime) -> Point:
             hint=f"the oldest is of {moment(min(point.taken_at for point in points))}",
         )
     return max(earlier, key=youth)
+
+
+def point_named(points: Sequence[Point], name: str) -> Point:
+    """The recovery point whose id begins so.
+
+    Raises:
+        ConfigurationInvalid: there is none, or several.
+    """
+    if len(name) < _SHORTEST_ID:
+        raise ConfigurationInvalid(
+            f"{name!r} is too short to name a recovery point",
+            hint=f"give at least {_SHORTEST_ID} digits of its id",
+        )
+    found = [point for point in points if point.snapshot.startswith(name)]
+    if len(found) != 1:
+        raise ConfigurationInvalid(
+            f"{len(found) or 'no'} recovery points begin with {name!r}",
+            hint="`recovery-points DATASET` lists them",
+        )
+    return found[0]
 
 
 def checked_pattern(pattern: str) -> str:

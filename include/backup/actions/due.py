@@ -95,6 +95,15 @@ def due_checks(setting: Setting, *, data_class: str, tick: datetime) -> list[Due
     return _each(setting, data_class, lambda name: _judge_check(setting, name, tick))
 
 
+def due_expiries(setting: Setting, *, data_class: str, tick: datetime) -> list[DueDataset]:
+    """Every dataset of a class, retired ones too, each day: its task says what expires."""
+    return [
+        DueDataset(name=name, due=True, slot=tick, reason="looked at each day")
+        for name, dataset in sorted(setting.datasets.good.items())
+        if dataset.data_class == data_class
+    ]
+
+
 def _judge_check(setting: Setting, name: str, tick: datetime) -> DueDataset:
     now = setting.clock()
     own = setting.policy.data_class(setting.datasets.good[name].data_class)

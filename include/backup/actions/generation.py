@@ -118,7 +118,7 @@ def bytes_found(act: Act, generation: Generation, repository: Repository) -> int
     """
     if generation.points and not act.place.state().failures:
         return 0
-    accounted = sum(point.bytes_in_vault for point in generation.points)
+    accounted = sum(point.bytes_in_vault for point in generation.points) + generation.bytes_gone
     return max(0, repository.index.blob_bytes - accounted)
 
 

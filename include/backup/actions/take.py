@@ -22,6 +22,7 @@ from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_sna
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import NodeType, encode_tree
 from include.backup.policy.retention import expires_at
+from include.backup.policy.suspicion import Figures, suspicion
 from include.backup.repository.check import load_pack
 from include.backup.repository.repository import HOSTNAME, Repository
 from include.backup.repository.writer import WriteSession
@@ -218,7 +219,15 @@ class Taking:
         if notes:
             told = Several([f"{note.path} ({note.what})" for note in notes], notes.told().total)
             self.remarks.append(f"{count(told.total, 'note')}: {some_of(told)}")
-        figures, evidence = self._figures(archive, session), self._evidence(archive, session, notes)
+        figures = self._figures(archive, session)
+        suspicious = self._suspicion(figures, archive.counts.bytes_all)
+        if suspicious:
+            self.remarks.append(
+                f"in doubt: {suspicious}; nothing expires until somebody has looked"
+            )
+        evidence = self._evidence(archive, session, notes)
+        if suspicious:
+            evidence["suspicious"] = suspicious
         body = bodies.recovery_point(
             generation=self.generation.id,
             snapshot=snapshot_id.hex(),
@@ -263,6 +272,25 @@ class Taking:
             "bytes_stored": session.added.stored_bytes,
             "bytes_found": self.bytes_found,
         }
+
+    def _suspicion(self, figures: dict[str, int], bytes_all: int) -> str:
+        """What is suspicious about this recovery point, compared with those before (3.2)."""
+        before = [
+            Figures(
+                entries=point.entries,
+                bytes_all=point.bytes_all,
+                bytes_new=point.bytes_new,
+                bytes_stored=point.bytes_stored,
+            )
+            for point in self._before.sound_points
+        ]
+        now = Figures(
+            entries=figures["entries"],
+            bytes_all=bytes_all,
+            bytes_new=figures["bytes_new"],
+            bytes_stored=figures["bytes_stored"],
+        )
+        return suspicion(now, before)
 
     def _evidence(self, archive: Archive, session: WriteSession, notes: Notes) -> dict[str, object]:
         """What the record says besides."""

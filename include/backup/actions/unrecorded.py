@@ -85,7 +85,7 @@ def require_recorded_snapshots(repository: Repository, generation: Generation) -
             "recovery point",
             hint="run check on this dataset",
         )
-    return stored - recorded
+    return stored - recorded - {bytes.fromhex(one) for one in generation.leaving}
 
 
 def adopt(
@@ -144,6 +144,8 @@ def _record(
         bytes_new=summary.data_added if summary else 0,  # with the trees: restic's own figure
         bytes_stored=summary.data_added_packed if summary else 0,
     )
+    if summary:
+        body["bytes_all"] = summary.total_bytes_processed
     told = sentences.adopted(
         place.subject,
         method=str(method),

@@ -73,6 +73,10 @@ def record_verified(act: Act, found: Found) -> tuple[Outcome, list[str]]:
         else round(found.forecast.total_seconds()),
         "points": [_details(proof) for proof in proofs],
     }
+    if faults:
+        details["suspicious"] = (
+            f"a verification has found {count(len(faults), 'fault')}: {faults[0]}"
+        )
     page = verification_page(
         place.subject,
         verdict=str(verdict),

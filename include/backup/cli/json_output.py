@@ -10,11 +10,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from include.backup.format.times import text_of_datetime
+
 if TYPE_CHECKING:
     from datetime import date
 
     from include.backup.actions.assess import Assessment
     from include.backup.policy.people import Person
+    from include.backup.vault.expiry import ExpiryPlan
     from include.backup.vault.generations import Point
 
 
@@ -52,9 +55,31 @@ def person_json(one: Person, today: date) -> dict[str, Any]:
     }
 
 
+def plan_json(name: str, plan: ExpiryPlan) -> dict[str, Any]:
+    """What of a dataset expires, and what stays."""
+    return {
+        "dataset": name,
+        "recovery_points": [
+            {
+                "id": one.snapshot,
+                "generation": one.generation,
+                "taken_at": text_of_datetime(one.taken_at),
+                "recorded_until": text_of_datetime(one.recorded),
+                "until": text_of_datetime(one.until),
+                "keep": not one.expires,
+                "why": one.why,
+            }
+            for one in plan.verdicts
+        ],
+        "generations": [
+            {"id": fate.generation, "dies": fate.dies, "why": fate.why} for fate in plan.fates
+        ],
+    }
+
+
 def point_json(point: Point, *, damaged: bool) -> dict[str, Any]:
     """A recovery point, with the fields that the ledger leaves out at their usual value."""
-    usual = {"slot": None, "adopted": False, "bytes_found": 0, "verified_at": None}
+    usual = {"slot": None, "adopted": False, "bytes_found": 0, "bytes_all": 0, "verified_at": None}
     return {
         "id": point.snapshot,
         "generation": point.generation,

@@ -12,9 +12,19 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from include.backup.cli import commands, doctor, keys, ledger, policy, standing
+from include.backup.cli import (
+    commands,
+    doctor,
+    keys,
+    ledger,
+    policy,
+    retention,
+    retention_options,
+    standing,
+)
 from include.backup.cli.arguments import beginning, given, jobs, moment
 from include.backup.cli.json_output import print_json
+from include.backup.cli.parsing import as_sentence, dataset_argument, json_option, subcommands
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 
@@ -93,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     def verb(
         name: str, run: Callable[[argparse.Namespace], int], text: str
     ) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=text, description=_sentence(text))
+        made = verbs.add_parser(name, help=text, description=as_sentence(text))
         made.set_defaults(run=run)
         return made
 
@@ -110,12 +120,20 @@ def _parser() -> argparse.ArgumentParser:
     _verify(verb("verify", commands.verify, "restore recovery points on trial and look at them"))
     _report(verb("report", standing.report, "the page about a verification, for people"))
     status = verb("status", standing.status, "every dataset against its objectives")
-    _json(status)
+    json_option(status)
     text = "what is restored first, how long each takes, and whom to call"
-    _json(verb("recovery-plan", standing.recovery_plan, text))
+    json_option(verb("recovery-plan", standing.recovery_plan, text))
     text = "every restore, who asked for it and who approved it; or the document about one"
     _restores(verb("restores", standing.restores, text))
-    _json(verb("people", standing.people, "who may approve restores"))
+    json_option(verb("people", standing.people, "who may approve restores"))
+    retention_options.expire(
+        verb("expire", retention.expire, "remove what has expired; a verdict on everything")
+    )
+    retention_options.holds(
+        verb("holds", retention.holds, "legal holds: what does not expire, and why")
+    )
+    text = "suspicious runs: while one is unresolved nothing of its dataset expires"
+    retention_options.suspicions(verb("suspicions", retention.suspicions, text))
     _keys(
         verb("keys", keys.export, "`keys export`: the password of one repository, for stock restic")
     )
@@ -130,58 +148,37 @@ def _version() -> str:
         return "of an unknown version: it is not installed; hint: make install"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _subcommands(
-    parser: argparse.ArgumentParser, usage: str, *, required: bool
-) -> argparse._SubParsersAction[argparse.ArgumentParser]:
-    """Commands below a command; `usage` is shown instead of the dots of argparse."""
-    inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=required)
-    parser.usage = f"%(prog)s [-h] {usage}"  # after: argparse would begin theirs with it
-    return inner
-
-
-def _json(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON, as JSON.md tells")
-
-
-def _dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", help="its name in datasets.yaml")
-
-
 def _policy(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group()
-    _json(either)
+    json_option(either)
     either.add_argument(
         "--schemas", metavar="DIR", help="write the JSON schemas of these files for editors"
     )
     usage = "[--json | --schemas DIR] [review --by WHO --note TEXT]"
-    inner = _subcommands(parser, usage, required=False)
+    inner = subcommands(parser, usage, required=False)
     text = "record that the policy was reviewed (8)"
-    review = inner.add_parser("review", help=text, description=_sentence(text))
+    review = inner.add_parser("review", help=text, description=as_sentence(text))
     review.add_argument("--by", required=True, metavar="WHO")
     review.add_argument("--note", required=True, metavar="TEXT")
     review.set_defaults(run=policy.review)
 
 
 def _back_up(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
+    dataset_argument(parser)
     parser.add_argument("--full", action="store_true", help="open a new generation")
     parser.add_argument(
         "--new-key", action="store_true", help="which may have another master key than the last"
     )
-    _json(parser)
+    json_option(parser)
 
 
 def _points(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
-    _json(parser)
+    dataset_argument(parser)
+    json_option(parser)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
+    dataset_argument(parser)
     parser.add_argument(
         "--to",
         type=given,
@@ -213,11 +210,11 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", action="store_true", help="read it again, and compare it, before the end"
     )
-    _json(parser)
+    json_option(parser)
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
+    dataset_argument(parser)
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--read-data", action="store_true", help="read every stored byte")
     either.add_argument(
@@ -225,20 +222,20 @@ def _check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read a twelfth of each generation: what was not read for the longest time",
     )
-    _json(parser)
+    json_option(parser)
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
+    dataset_argument(parser)
     parser.add_argument(
         "--recovery-point", type=given, metavar="ID", help="only this one; else those that are due"
     )
     parser.add_argument("--seed", type=int, help="of a draw that is to be repeated")
-    _json(parser)
+    json_option(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    _dataset(parser)
+    dataset_argument(parser)
     parser.add_argument("--act", type=given, metavar="ID", help="else the newest verification")
     parser.add_argument("--to", metavar="FILE.html", help="a new file; else it is printed")
 
@@ -247,26 +244,26 @@ def _restores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help="all of them, if left out")
     parser.add_argument("--act", type=given, metavar="ID", help="the document about this one")
     parser.add_argument("--to", metavar="FILE.html", help="as a page in a new file; else printed")
-    _json(parser)
+    json_option(parser)
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:
-    inner = _subcommands(parser, "export DATASET GENERATION", required=True)
+    inner = subcommands(parser, "export DATASET GENERATION", required=True)
     text = "print the repository password for stock restic, alone on the last line; it is recorded"
-    export = inner.add_parser("export", help=text, description=_sentence(text))
-    _dataset(export)
+    export = inner.add_parser("export", help=text, description=as_sentence(text))
+    dataset_argument(export)
     export.add_argument(
         "generation", metavar="GENERATION", help="its id, as `recovery-points` lists it"
     )
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:
-    inner = _subcommands(parser, "{verify [DATASET] | accept DATASET}", required=True)
+    inner = subcommands(parser, "{verify [DATASET] | accept DATASET}", required=True)
     text = "read all records; name the first that does not fit"
-    verify = inner.add_parser("verify", help=text, description=_sentence(text))
+    verify = inner.add_parser("verify", help=text, description=as_sentence(text))
     left_out = "all of them, and the policy's, if left out"
     verify.add_argument("dataset", metavar="DATASET", nargs="?", help=left_out)
     text = "go on with a ledger that has less than this machine has seen of it"
-    accept = inner.add_parser("accept", help=text, description=_sentence(text))
-    _dataset(accept)
+    accept = inner.add_parser("accept", help=text, description=as_sentence(text))
+    dataset_argument(accept)
     accept.set_defaults(run=ledger.accept)

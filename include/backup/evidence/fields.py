@@ -170,6 +170,12 @@ class Fields:
         texts = [row for row in rows if isinstance(row, str)]
         return texts if len(texts) == len(rows) else self.refuse(name, rows)
 
+    def numbers(self, name: str) -> list[int]:
+        """An array of whole numbers; empty when the field is absent."""
+        rows = self.rows(name)
+        found = [row for row in rows if isinstance(row, int) and not isinstance(row, bool)]
+        return found if len(found) == len(rows) else self.refuse(name, rows)
+
     def refuse(self, name: str, value: object) -> NoReturn:
         """Say that a field does not hold what it must."""
         raise self.error(f"{self._what}: field {name} holds {str(value)[:60]!r}")

@@ -19,8 +19,8 @@ class Kind(StrEnum):
     # What happens to generations and points while an act is open.
     OPENED = "opened"  # a generation: its id, key and closing time, before any of its files exists
     ABANDONED = "abandoned"  # an unfinished generation that no run will finish
-    EXPIRING = "expiring"  # its files are about to be removed
-    EXPIRED = "expired"  # nothing of it is left
+    EXPIRING = "expiring"  # a generation, or single points: their files are about to be removed
+    EXPIRED = "expired"  # nothing of them is left
     ADOPTED = "adopted"  # a snapshot found without its record, and checked, is a recovery point
     DAMAGED = "damaged"  # generations found broken; nothing builds on them any more
 
@@ -39,6 +39,10 @@ class Kind(StrEnum):
     CHECKED = "checked"
     VERIFIED = "verified"  # recovery points were restored and looked at, whatever was found
     KEY_EXPORTED = "key-exported"
+    RETAINED = "retained"  # a verdict on every recovery point was given, and carried out (3.2)
+    HELD = "held"  # nothing of what a hold covers expires any more
+    LIFTED = "lifted"  # that hold is over
+    RESOLVED = "resolved"  # somebody has looked into suspicious runs, and says so
 
     # What only the ledger of the policy holds.
     REVIEWED = "reviewed"
@@ -54,4 +58,8 @@ CLOSING: Final = frozenset({
     Kind.CHECKED,
     Kind.VERIFIED,
     Kind.KEY_EXPORTED,
+    Kind.RETAINED,
+    Kind.HELD,
+    Kind.LIFTED,
+    Kind.RESOLVED,
 })

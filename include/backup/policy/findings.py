@@ -7,18 +7,16 @@ about it: the shipped one has all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from include.backup.policy.durations import format_duration
 from include.backup.policy.model import DataClass, Method, Policy
 from include.backup.policy.proof import Proof, prove
-from include.backup.policy.retention import longest_life
+from include.backup.policy.retention import KEPT_POINTS, longest_life
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date, datetime
-
-KEPT_POINTS: Final = 2  # the newest recovery points that never expire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +161,7 @@ def _last_way_back(policy: Policy) -> Finding:
         ),
         reading=(
             f"the newest {KEPT_POINTS} recovery points and the newest verified one never expire, "
-            "which is recorded as over-retention with its reason; removal of expired recovery "
-            "points is not built yet, so that for now nothing is removed"
+            "which is recorded with its reason each day"
         ),
     )
 
@@ -200,10 +197,7 @@ def _untested(policy: Policy, data_class: DataClass, proof: Proof) -> Finding | 
             f"if each test restores the newest recovery point, {max(untested, 0):.0%} expire "
             "untested"
         ),
-        reading=(
-            "the share is stated, not hidden; more frequent restore_tests lower it. Restore tests "
-            "have no schedule yet: `verify DATASET` does one"
-        ),
+        reading=("the share is stated, not hidden; more frequent restore_tests lower it"),
     )
 
 

@@ -26,6 +26,7 @@ MARGIN: Final = HOUR
 SPREAD_DAYS: Final = 7  # the fulls of many datasets are spread over a week
 VERIFICATION_HOURS: Final = 3  # after the backups
 CHECK_HOURS: Final = 5  # the same
+EXPIRY_HOURS: Final = 7  # the same: what is taken in time counts already
 CHECK_INTERVAL: Final = 7 * DAY  # twelve of them are shorter than a quarter; see vault/coverage.py
 
 
@@ -111,6 +112,12 @@ def check_schedule(data_class: DataClass, *, dataset: str = "") -> Schedule:
     start_at = data_class.start_at
     later = start_at.replace(hour=(start_at.hour + CHECK_HOURS) % 24)
     return _spread(CHECK_INTERVAL, later, dataset)
+
+
+def expiry_schedule(data_class: DataClass) -> Schedule:
+    """When what has expired is removed: daily, some hours after the backups begin (3.2)."""
+    start_at = data_class.start_at
+    return grid(DAY, start_at=start_at.replace(hour=(start_at.hour + EXPIRY_HOURS) % 24))
 
 
 def _spread(interval: timedelta, start_at: time, dataset: str) -> Schedule:

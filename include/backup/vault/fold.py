@@ -7,18 +7,27 @@
     recovery-point  {generation, snapshot, method, taken_at,          the act is still open; a full
     adopted          committed_at, expires_at, slot?, entries,        is the first point of an
                      bytes_read, bytes_new, bytes_stored,             opened generation, an
-                     bytes_found?}                                    incremental adds to a
+                     bytes_found?, suspicious?}                       incremental adds to a
                                                                       completed one before it closes
     abandoned       {generation}                                      it is opened
-    expiring        {generation}                                      it is completed or abandoned
+    expiring        {generation, retired?}                            it is completed or abandoned
+    expiring        {generation, snapshots, retired?}                 they are points of it
+                                                                      both: nothing of it is held,
+                                                                      in doubt, the last way back
     expired         {generation}                                      it is expiring
+    expired         {generation, snapshots}                           they are about to leave
     damaged         {damaged: […]}                                    they exist
     checked         {damaged?: […], read?: [{generation, share,       they exist
                      packs, bytes}, …]}
-    verified        {proved: [snapshot, …], level, passed, slot?}     nothing
+    verified        {proved: [snapshot, …], level, passed, slot?,     nothing
+                     suspicious?}
+    held            {hold, reason, requested_by, approved_by,         the hold is new
+                     snapshots?}
+    lifted          {hold}                                            it is there
+    resolved        {suspicions: [sequence, …]}                       they are in doubt
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
-    refused, nothing-due, restored, key-exported, requested, approved    anything
+    refused, nothing-due, restored, key-exported, retained, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
 before changes nothing: it is evidence as well. Only what would build on such an act is refused:
@@ -27,7 +36,7 @@ whoever was taken for dead, and wakes, can commit nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +46,19 @@ from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.vault.coverage import SHARES, Read, with_reads
+from include.backup.vault.fold_entry import Entry, known, moved, with_generation
+from include.backup.vault.fold_retention import (
+    abandon,
+    begin_to_expire,
+    doubt,
+    expire,
+    hold,
+    lift,
+    resolve,
+    without_failed_verification,
+)
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
+from include.backup.vault.holds import Doubter
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
 from include.backup.vault.verification import (
@@ -50,28 +71,15 @@ from include.backup.vault.verification import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.records import Draft
 
 BACK_UP: Final = "back_up"  # the action whose failures are counted
+LONGEST_SILENCE: Final = timedelta(days=7)  # runs are daily
 _LONGEST_FAILURE: Final = 300
 _SECOND: Final = timedelta(seconds=1)
-_STATE = GenerationState
-# Which states a generation may leave for another (invariant 2: it only grows, and dies whole).
-TRANSITIONS: Final = {
-    _STATE.OPENED: frozenset({_STATE.COMPLETED, _STATE.ABANDONED}),
-    _STATE.COMPLETED: frozenset({_STATE.EXPIRING}),
-    _STATE.ABANDONED: frozenset({_STATE.EXPIRING}),
-    _STATE.EXPIRING: frozenset({_STATE.EXPIRED}),
-    _STATE.EXPIRED: frozenset(),
-}
-_MOVES: Final = {
-    Kind.ABANDONED: _STATE.ABANDONED,
-    Kind.EXPIRING: _STATE.EXPIRING,
-    Kind.EXPIRED: _STATE.EXPIRED,
-}
-
 _NEEDS_ACT: Final = frozenset({
     Kind.OPENED,
     Kind.ABANDONED,
@@ -110,8 +118,8 @@ def fold(state: DatasetState, draft: Draft, sequence: int) -> DatasetState:
         raise RecordRefused(f"{draft.kind!r} is no kind of record") from None
     if kind is Kind.REVIEWED:
         raise RecordRefused("a review belongs into the ledger of the policy")
-    state = replace(state, since=state.since or draft.at)
-    entry = _Entry(
+    state = _heard(replace(state, since=state.since or draft.at), draft.at)
+    entry = Entry(
         kind=kind,
         draft=draft,
         fields=Fields(
@@ -132,18 +140,14 @@ def fold(state: DatasetState, draft: Draft, sequence: int) -> DatasetState:
     return state
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """A record on its way into the state."""
-
-    kind: Kind
-    draft: Draft
-    fields: Fields  # of its body
-    act: Act | None  # the open act it belongs to
-    sequence: int
+def _heard(state: DatasetState, at: datetime) -> DatasetState:
+    """The ledger speaks: after a long silence that is remembered, for a clock may have jumped."""
+    last = state.last_at
+    resumed = at if last is not None and at - last > LONGEST_SILENCE else state.resumed_at
+    return replace(state, last_at=max(last or at, at), resumed_at=resumed)
 
 
-def _begin(state: DatasetState, entry: _Entry) -> DatasetState:
+def _begin(state: DatasetState, entry: Entry) -> DatasetState:
     draft, fields = entry.draft, entry.fields
     if entry.act is not None:
         raise RecordRefused(f"act {draft.act} of {draft.subject} has begun already")
@@ -161,7 +165,7 @@ def _begin(state: DatasetState, entry: _Entry) -> DatasetState:
     return replace(state, acts=(*state.acts, act), data_class=data_class)
 
 
-def _open(state: DatasetState, entry: _Entry) -> DatasetState:
+def _open(state: DatasetState, entry: Entry) -> DatasetState:
     draft, fields = entry.draft, entry.fields
     name = fields.text("generation")
     if not is_generation(name):
@@ -184,7 +188,7 @@ def _open(state: DatasetState, entry: _Entry) -> DatasetState:
     return replace(state, generations=(*state.generations, opened))
 
 
-def _add_point(state: DatasetState, entry: _Entry) -> DatasetState:
+def _add_point(state: DatasetState, entry: Entry) -> DatasetState:
     draft, act = entry.draft, entry.act
     assert act is not None
     adopted = entry.kind is Kind.ADOPTED
@@ -195,11 +199,11 @@ def _add_point(state: DatasetState, entry: _Entry) -> DatasetState:
         what=f"the {entry.kind} record of {draft.subject}",
         error=RecordRefused,
     )
-    generation = _found(state, name)
+    generation = known(state, name)
     if generation.damaged:
         raise RecordRefused(f"generation {name} is damaged; nothing can be added to it")
     if point.method is Method.FULL:
-        generation = _moved(generation, GenerationState.COMPLETED)
+        generation = moved(generation, GenerationState.COMPLETED)
     elif generation.state is not GenerationState.COMPLETED:
         raise RecordRefused(
             f"generation {name} is {generation.state}; no incremental can be added to it"
@@ -211,8 +215,9 @@ def _add_point(state: DatasetState, entry: _Entry) -> DatasetState:
         raise RecordRefused(f"snapshot {point.snapshot[:8]} of {name} is recorded already")
     age = state.age(point.committed_at)
     grown = replace(generation, points=(*generation.points, point))
+    state = doubt(state, entry, Doubter.BACKUP)
     return replace(
-        _with(state, grown),
+        with_generation(state, grown),
         failures=0,
         failure="",
         greatest_age_seen=max(
@@ -226,29 +231,13 @@ def _add_point(state: DatasetState, entry: _Entry) -> DatasetState:
     )
 
 
-def _move(state: DatasetState, entry: _Entry) -> DatasetState:
-    to = _MOVES[entry.kind]
-    moved = _moved(_found(state, entry.fields.text("generation")), to)
-    if to is GenerationState.EXPIRED:
-        moved = replace(moved, points=(), reads=())
-    return _with(state, moved)
-
-
-def _moved(generation: Generation, to: GenerationState) -> Generation:
-    if to not in TRANSITIONS[generation.state]:
-        raise RecordRefused(
-            f"generation {generation.id} is {generation.state} and cannot become {to}"
-        )
-    return replace(generation, state=to)
-
-
-def _mark_damaged(state: DatasetState, entry: _Entry) -> DatasetState:
+def _mark_damaged(state: DatasetState, entry: Entry) -> DatasetState:
     for name in entry.fields.texts("damaged"):
-        state = _with(state, replace(_found(state, name), damaged=True))
+        state = with_generation(state, replace(known(state, name), damaged=True))
     return state
 
 
-def _check(state: DatasetState, entry: _Entry) -> DatasetState:
+def _check(state: DatasetState, entry: Entry) -> DatasetState:
     """What was found damaged is marked; what was read, and is whole, is dated."""
     state = _mark_damaged(state, entry)
     for row in entry.fields.rows("read"):
@@ -257,21 +246,24 @@ def _check(state: DatasetState, entry: _Entry) -> DatasetState:
         if share >= SHARES:
             fields.refuse("share", share)
         read = Read(share, entry.draft.at, fields.number("packs"), fields.number("bytes"))
-        found = _found(state, fields.text("generation"))
-        state = _with(state, replace(found, reads=with_reads(found.reads, [read])))
+        found = known(state, fields.text("generation"))
+        state = with_generation(state, replace(found, reads=with_reads(found.reads, [read])))
     return state
 
 
-def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
+def _verify(state: DatasetState, entry: Entry) -> DatasetState:
     """What was proved is dated; what has expired meanwhile is no more."""
     fields, at = entry.fields, entry.draft.at
+    if fields.flag("passed"):
+        state = without_failed_verification(state)
+    state = doubt(state, entry, Doubter.VERIFICATION)
     proved = set(fields.texts("proved"))
     for generation in state.generations:
         points = tuple(
             replace(point, verified_at=at) if point.snapshot in proved else point
             for point in generation.points
         )
-        state = _with(state, replace(generation, points=points))
+        state = with_generation(state, replace(generation, points=points))
     last = state.verification
     known, sequence = (last.restores, last.sequence) if last else ((), 0)
     measured: tuple[Measured, ...] = ()
@@ -289,7 +281,7 @@ def _verify(state: DatasetState, entry: _Entry) -> DatasetState:
     return replace(state, verification=verification)
 
 
-def _fail(state: DatasetState, entry: _Entry) -> DatasetState:
+def _fail(state: DatasetState, entry: Entry) -> DatasetState:
     act, interrupted = entry.act, entry.kind is Kind.INTERRUPTED
     if act is None and interrupted:
         raise RecordRefused(
@@ -305,34 +297,22 @@ def _fail(state: DatasetState, entry: _Entry) -> DatasetState:
     )
 
 
-def _found(state: DatasetState, name: str) -> Generation:
-    if (generation := state.generation(name)) is None:
-        raise RecordRefused(f"generation {name[:80]!r} is not in the ledger")
-    return generation
-
-
-def _with(state: DatasetState, changed: Generation) -> DatasetState:
-    return replace(
-        state,
-        generations=tuple(
-            changed if known.id == changed.id else known for known in state.generations
-        ),
-    )
-
-
 def _whole_seconds(age: timedelta | None) -> timedelta | None:
     """Rounded up: an age just past its limit shall not read as if it had kept it."""
     return None if age is None else -(-age // _SECOND) * _SECOND
 
 
-_CHANGES: Final[dict[Kind, Callable[[DatasetState, _Entry], DatasetState]]] = {
+_CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.BEGUN: _begin,
     Kind.OPENED: _open,
     Kind.RECOVERY_POINT: _add_point,
     Kind.ADOPTED: _add_point,
-    Kind.ABANDONED: _move,
-    Kind.EXPIRING: _move,
-    Kind.EXPIRED: _move,
+    Kind.ABANDONED: abandon,
+    Kind.EXPIRING: begin_to_expire,
+    Kind.EXPIRED: expire,
+    Kind.HELD: hold,
+    Kind.LIFTED: lift,
+    Kind.RESOLVED: resolve,
     Kind.DAMAGED: _mark_damaged,
     Kind.CHECKED: _check,
     Kind.VERIFIED: _verify,

@@ -1,8 +1,10 @@
 """Generations, recovery points and acts, as the ledger of a dataset knows them.
 
-    generation = {id, state, opened_at, closes_at, key, envelope_sha256, damaged?, points?}
+    generation = {id, state, opened_at, closes_at, key, envelope_sha256, damaged?, points?, reads?,
+                  leaving?, bytes_gone?}
     point      = {snapshot, method, taken_at, committed_at, expires_at, slot?, entries, bytes_read,
-                  bytes_new, bytes_stored, bytes_found?, sequence, adopted?, verified_at?}
+                  bytes_new, bytes_stored, bytes_found?, bytes_all?, sequence, adopted?,
+                  verified_at?}
     act        = {id, action, method?, slot?, began_at, owner?, sequence}
 
 In JSON, fields that hold their usual value are left out.
@@ -52,6 +54,7 @@ class Point:
     bytes_new: int  # of those, not yet in the generation
     bytes_stored: int  # what was new took in the vault, with the trees
     bytes_found: int = 0  # what interrupted runs had stored before, in the vault
+    bytes_all: int = 0  # of all entries; 0: nobody has counted
     sequence: int  # of its record
     adopted: bool = False  # its record was written after the snapshot had been found without one
     verified_at: datetime | None = None
@@ -77,6 +80,8 @@ class Point:
         }
         if self.bytes_found:
             document["bytes_found"] = self.bytes_found
+        if self.bytes_all:
+            document["bytes_all"] = self.bytes_all
         if self.slot is not None:
             document["slot"] = text_of_datetime(self.slot)
         if self.adopted:
@@ -113,6 +118,7 @@ class Point:
             bytes_new=fields.number("bytes_new"),
             bytes_stored=fields.number("bytes_stored"),
             bytes_found=fields.number("bytes_found", 0),
+            bytes_all=fields.number("bytes_all", 0),
             sequence=fields.number("sequence", least=1),
             adopted=fields.flag("adopted", default=False),
             verified_at=fields.moment_or_none("verified_at"),
@@ -132,6 +138,8 @@ class Generation:
     damaged: bool = False  # nothing builds on it, and its points are no copies one can count on
     points: tuple[Point, ...] = ()
     reads: tuple[Read, ...] = ()  # which shares of it were read again, and when
+    leaving: tuple[str, ...] = ()  # snapshots that have expired, and are being removed
+    bytes_gone: int = 0  # what the vault grew by for points that have expired
 
     @property
     def sound(self) -> bool:
@@ -154,6 +162,10 @@ class Generation:
             document["points"] = [point.to_json() for point in self.points]
         if self.reads:
             document["reads"] = [read.to_json() for read in self.reads]
+        if self.leaving:
+            document["leaving"] = list(self.leaving)
+        if self.bytes_gone:
+            document["bytes_gone"] = self.bytes_gone
         return document
 
     @classmethod
@@ -181,6 +193,8 @@ class Generation:
                 Read.of_json(row, what=f"{what}: a read of generation {name}")
                 for row in fields.rows("reads")
             ),
+            leaving=tuple(fields.texts("leaving")),
+            bytes_gone=fields.number("bytes_gone", 0),
         )
 
 

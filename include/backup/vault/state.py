@@ -4,7 +4,7 @@ The whole state fits into each record, so that the newest record is enough to ac
 it from the one before. As JSON, fields that hold their usual value are left out:
 
     state = {version, since, class?, generations?, acts?, failures?, failure?,
-             greatest_age_seconds?, verification?}
+             greatest_age_seconds?, verification?, holds?, suspicions?, last_at?, resumed_at?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -20,6 +20,7 @@ from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
+from include.backup.vault.holds import Hold, Suspicion
 from include.backup.vault.verification import Verification
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ _OPTIONAL: Final = (
     "failure",
     "greatest_age_seconds",
     "verification",
+    "holds",
+    "suspicions",
+    "last_at",
+    "resumed_at",
 )
 
 
@@ -52,6 +57,10 @@ class DatasetState:
     failure: str = ""  # why the newest of them did
     greatest_age_seen: timedelta | None = None  # see `greatest_age`; whole seconds
     verification: Verification | None = None  # the newest; None: there was never one
+    holds: tuple[Hold, ...] = ()
+    suspicions: tuple[Suspicion, ...] = ()  # that nobody has resolved
+    last_at: datetime | None = None  # the latest time of a record
+    resumed_at: datetime | None = None  # the newest record after a silence: or a clock jumped
 
     def generation(self, name: str) -> Generation | None:
         """The generation of that id."""
@@ -125,21 +134,23 @@ class DatasetState:
         """The state as records hold it; empty when there is no record yet."""
         if self.since is None:
             return {}
+        greatest = self.greatest_age_seen
+        optional: dict[str, object] = {
+            "class": self.data_class,
+            "generations": [found.to_json() for found in self.generations],
+            "acts": [found.to_json() for found in self.acts],
+            "failures": self.failures,
+            "failure": self.failure,
+            "verification": self.verification and self.verification.to_json(),
+            "holds": [hold.to_json() for hold in self.holds],
+            "suspicions": [one.to_json() for one in self.suspicions],
+            "last_at": self.last_at and text_of_datetime(self.last_at),
+            "resumed_at": self.resumed_at and text_of_datetime(self.resumed_at),
+        }
         document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
-        if self.data_class:
-            document["class"] = self.data_class
-        if self.generations:
-            document["generations"] = [found.to_json() for found in self.generations]
-        if self.acts:
-            document["acts"] = [found.to_json() for found in self.acts]
-        if self.failures:
-            document["failures"] = self.failures
-        if self.failure:
-            document["failure"] = self.failure
-        if self.greatest_age_seen is not None:
-            document["greatest_age_seconds"] = self.greatest_age_seen // timedelta(seconds=1)
-        if self.verification is not None:
-            document["verification"] = self.verification.to_json()
+        document |= {name: value for name, value in optional.items() if value}
+        if greatest is not None:
+            document["greatest_age_seconds"] = greatest // timedelta(seconds=1)
         return document
 
     @classmethod
@@ -173,6 +184,13 @@ class DatasetState:
                 if "verification" in document
                 else None
             ),
+            holds=tuple(Hold.of_json(row, what=f"{what}: a hold") for row in fields.rows("holds")),
+            suspicions=tuple(
+                Suspicion.of_json(row, what=f"{what}: a suspicion")
+                for row in fields.rows("suspicions")
+            ),
+            last_at=fields.moment_or_none("last_at"),
+            resumed_at=fields.moment_or_none("resumed_at"),
         )
 
     def _ordered(self, *, damaged_too: bool = False) -> tuple[Point, ...]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.backup.cli.json_output import plan_json
+from include.backup.vault.expiry import ExpiryPlan, Fate
 from tests.integration.cli.shell import ENTRY, ROOT, Shell
 
 if TYPE_CHECKING:
@@ -81,6 +83,10 @@ def documents(shell: Shell) -> dict[str, Any]:
     status = shell.json("status")
     plan = shell.json("recovery-plan")
     restores, people = shell.json("restores"), shell.json("people")
+    two = ("--reason", "a lawsuit", "--requested-by", "legal", "--approved-by", "cto")
+    shell.out("holds", "add", "crm", "--recovery-point", points[0]["id"], *two)
+    expiry, holds = shell.json("expire", "--dry-run"), shell.json("holds")
+    doubts = json.loads(shell.out("suspicions", "--json", code=1))
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
     policy = json.loads(shell.out("policy", "--json", code=2))
     return {
@@ -94,7 +100,18 @@ def documents(shell: Shell) -> dict[str, Any]:
         "restores": restores,
         "people": people,
         "policy": policy,
+        "expire": with_a_generation(expiry),
+        "holds": holds,
+        "suspicions": doubts,
     }
+
+
+def with_a_generation(expiry: Any) -> Any:
+    """With what becomes of a generation: none of a new dataset is to leave."""
+    fate = Fate(generation="20260101T010000Z", dies=True, why="its last recovery point has expired")
+    plan = ExpiryPlan(verdicts=(), snapshots={}, fates=(fate,))
+    assert expiry[0]["generations"] == []
+    return [expiry[0] | {"generations": plan_json("crm", plan)["generations"]}]
 
 
 def verified_of(shell: Shell) -> Any:
@@ -125,6 +142,9 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "restores": documented("`restores --json`"),
         "people": documented("`people --json`"),
         "policy": documented("`policy --json`"),
+        "expire": documented("`expire --json`"),
+        "holds": documented("`holds --json`"),
+        "suspicions": documented("`suspicions --json`"),
     }
     for command, known in documented_fields.items():
         runs = documents[command] if command == "back-up" else [documents[command]]

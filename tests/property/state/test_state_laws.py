@@ -16,7 +16,8 @@ from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
-from include.backup.vault.fold import BACK_UP, TRANSITIONS
+from include.backup.vault.fold import BACK_UP
+from include.backup.vault.fold_entry import TRANSITIONS
 from include.backup.vault.generations import GenerationState, Point
 from include.backup.vault.layout import new_generation
 from include.backup.vault.state import DatasetState

@@ -125,6 +125,6 @@ def test_what_has_expired_is_not_missed() -> None:
     life.full(at=NOW + DAY)
     assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == 2 * SHARES
     life.record(Kind.BEGUN, "e", bodies.begun(action="expire"))
-    life.record(Kind.EXPIRING, "e", bodies.of_generation(first))
+    life.record(Kind.EXPIRING, "e", bodies.of_generation(first) | {"retired": True})
     life.record(Kind.EXPIRED, "e", bodies.of_generation(first))
     assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == SHARES

@@ -31,6 +31,15 @@ from tests.unit.vault.samples import (
 )
 
 
+def dying(name: str) -> dict[str, object]:
+    """The body of the record that a generation of a retired dataset begins to leave."""
+    return bodies.of_generation(name) | {"retired": True}
+
+
+# Ends that need an open act, or something to end.
+ONCE = {Kind.RECOVERY_POINT, Kind.INTERRUPTED, Kind.HELD, Kind.LIFTED}
+
+
 def test_full_completes_its_generation() -> None:
     """Opened, then completed by its first recovery point; the act is closed."""
     life = Life()
@@ -107,7 +116,7 @@ def test_name_of_a_generation_is_never_used_again() -> None:
     life = Life()
     name = life.full()
     life.begin("x", action="expire", method=None)
-    life.record(Kind.EXPIRING, "x", bodies.of_generation(name))
+    life.record(Kind.EXPIRING, "x", dying(name))
     life.record(Kind.EXPIRED, "x", bodies.of_generation(name))
     body = bodies.opened(
         generation=name, opened_at=NOW, closes_at=NOW, key="", envelope_sha256="cd" * 32
@@ -130,7 +139,7 @@ def test_generation_dies_in_order(state: GenerationState, kind: Kind) -> None:
     legal = {("opened", "abandoned"), ("completed", "expiring"), ("abandoned", "expiring")}
     legal.add(("expiring", "expired"))
     if (str(state), str(kind)) in legal:
-        life.record(kind, "x", bodies.of_generation(name))
+        life.record(kind, "x", dying(name))
         assert life.state.generation(name).state == str(kind)
     else:
         with pytest.raises(RecordRefused, match=f"{name} is {state} and cannot become {kind}"):
@@ -142,7 +151,7 @@ def test_expiring_points_are_no_copies_and_expired_ones_are_forgotten() -> None:
     life = Life()
     old, new = life.full(), life.full(at=NOW + 28 * DAY)
     life.begin("x", action="expire", method=None)
-    life.record(Kind.EXPIRING, "x", bodies.of_generation(old))
+    life.record(Kind.EXPIRING, "x", dying(old))
     assert [point.generation for point in life.state.points] == [new]
     assert life.state.generation(old).points
     life.record(Kind.EXPIRED, "x", bodies.of_generation(old))
@@ -185,7 +194,7 @@ def test_act_is_closed_once() -> None:
         life.begin("b")
 
 
-@pytest.mark.parametrize("kind", sorted(CLOSING - {Kind.RECOVERY_POINT, Kind.INTERRUPTED}))
+@pytest.mark.parametrize("kind", sorted(CLOSING - ONCE))
 def test_end_of_an_act_closes_it_and_comes_never_too_late(kind: Kind) -> None:
     """The second end is evidence, and changes nothing."""
     life = Life()

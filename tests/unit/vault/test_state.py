@@ -101,7 +101,7 @@ def test_state_is_compact() -> None:
     life = Life()
     life.full()
     document = life.state.to_json()
-    assert set(document) == {"version", "since", "generations"}
+    assert set(document) == {"version", "since", "generations", "last_at"}
     assert set(document["generations"][0]) == {
         "id",
         "state",

@@ -1,0 +1,306 @@
+"""Removing what has expired of a dataset, and recording a verdict on all of it (3.2).
+
+    lease → begun → plan
+      → each generation with points that leave:   expiring → their snapshots → expired
+      → each generation that dies:                expiring → snapshots → envelopes → indexes → packs
+                                                  → keys, config, the rest → expired
+      → retained: the verdict on every recovery point
+
+A record comes before what it announces, so that whatever stays behind is found and removed by the
+next run. The key goes before the data: from then on nobody can read what is left of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.removing import remove_generation, remove_snapshots
+from include.backup.errors import AccessRefused, AlreadyRunning, BackupError, ClockWrong
+from include.backup.evidence import expiry_sentences as sentences
+from include.backup.evidence.expiry_table import ExpiryStanding
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import count, moment
+from include.backup.format.times import text_of_datetime
+from include.backup.policy.durations import format_duration
+from include.backup.policy.objectives import SKEW, Verdict
+from include.backup.policy.retention import MOST_LATE
+from include.backup.vault import bodies
+from include.backup.vault.expiry import ExpiryPlan, Terms, plan_expiry
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.leases import Lease, holder
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.retention import RetentionVerdict
+    from include.backup.vault.expiry import Fate
+    from include.backup.vault.state import DatasetState
+
+log = logging.getLogger(__name__)
+
+_DOUBTED: Final = timedelta(hours=12)  # a clock that has jumped: the next daily run goes on
+
+
+@dataclass(slots=True)
+class _Gone:
+    """What was removed."""
+
+    points: list[RetentionVerdict] = field(default_factory=list)
+    generations: list[str] = field(default_factory=list)
+    size_bytes: int = 0  # of files
+    locked: list[str] = field(default_factory=list)  # what a lock has kept, for people
+
+
+def plan_of(setting: Setting, name: str) -> tuple[DatasetVault, ExpiryPlan]:
+    """What would leave now. Nothing is touched.
+
+    Raises:
+        DatasetInvalid, ConfigurationInvalid: the dataset, or what it needs, is not configured.
+        LedgerBroken, StorageError: the vault cannot be read.
+    """
+    place = DatasetVault.open(setting, name)
+    place.require_history()
+    return place, plan_expiry(place.state(), _terms(place, setting.clock()))
+
+
+def standing(setting: Setting, name: str) -> ExpiryStanding:
+    """How the retention of a dataset stands, by its ledger."""
+    dataset = setting.datasets.good[name]
+    try:
+        place, plan = plan_of(setting, name)
+        state = place.state()
+    except BackupError as error:
+        return ExpiryStanding(
+            verdict=Verdict.BROKEN, data_class=dataset.data_class, dataset=name, what=str(error)
+        )
+    now = setting.clock()
+    late = [one for one in plan.expired if now - one.until > MOST_LATE]
+    what = ""
+    if late:
+        what = f"{count(len(late), 'recovery point')} should have gone; owner {dataset.owner}"
+    elif state.suspicions:
+        what = f"nothing expires: in doubt, {state.suspicions[0].reason}"
+    return ExpiryStanding(
+        verdict=Verdict.BROKEN if late else Verdict.AT_RISK if what else Verdict.KEPT,
+        data_class=place.data_class.name,
+        dataset=name,
+        kept=len(plan.kept),
+        beyond=sum(one.until <= now for one in plan.kept),
+        next_at=min((one.until for one in plan.kept if one.until > now), default=None),
+        what=what or "; ".join(sorted({one.why for one in plan.kept if one.until <= now})),
+    )
+
+
+def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
+    """Remove what has expired; record a verdict on everything, even if nothing has.
+
+    Raises:
+        BackupError: not all that should go is gone. The failure is recorded, and the error carries
+            the outcome with its sentence as `.outcome`.
+    """
+    place = DatasetVault.open(setting, name)
+    act = Act(place, EXPIRE)
+    overdue = False
+    try:
+        overdue = _is_overdue(place.state())
+        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
+            return _expire(act, lease)
+    except AlreadyRunning as running:
+        told = sentences.already_running(place.subject, holder=running.message)
+        return act.refuse(running.message, sentence=told), plan_of(setting, name)[1]
+    except BaseException as error:
+        told = sentences.not_removed(
+            place.subject,
+            reason=reason_of(error),
+            owner=place.dataset.owner,
+            overdue=overdue,
+            hint=hint_of(error),
+        )
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        raise
+
+
+def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
+    place = act.place
+    state = act.begin(held=EXPIRE)
+    _require_clock(place, act.now())
+    plan = plan_expiry(state, _terms(place, act.now()))
+    gone = _Gone()
+    doubted = not plan.is_empty and _is_clock_doubted(place, state, act.now())
+    if not doubted:
+        _carry_out(act, lease, plan, gone)
+    told = sentences.retained(
+        place.subject,
+        sentences.Retention(
+            promised=place.data_class.retention,
+            kept=len(plan.kept),
+            beyond=[one for one in plan.kept if one.until <= act.now()],
+            future=sum(one.taken_at > act.now() + SKEW for one in plan.kept),
+            gone=[one.taken_at for one in gone.points],
+            generations=gone.generations,
+            bytes_removed=gone.size_bytes,
+            next_at=min((one.until for one in plan.kept if one.until > act.now()), default=None),
+            in_doubt="; ".join(one.reason for one in state.suspicions),
+            on_hold="; ".join(one.reason for one in state.holds),
+            locked=gone.locked,
+            clock_doubted=doubted,
+            owner=place.dataset.owner,
+        ),
+    )
+    what = f"{count(len(gone.points), 'recovery point')} expired, {len(plan.kept)} kept"
+    outcome = act.end(
+        Kind.RETAINED,
+        _body(plan, gone),
+        say=lambda _: told,
+        what=what,
+        details={
+            "expired": len(gone.points),
+            "kept": len(plan.kept),
+            "generations": gone.generations,
+            "bytes_removed": gone.size_bytes,
+            "locked": gone.locked,
+            "in_doubt": bool(state.suspicions),
+        },
+    )
+    return outcome, plan
+
+
+def _carry_out(act: Act, lease: Lease, plan: ExpiryPlan, gone: _Gone) -> None:
+    """Remove what the plan says, in its order; what a lock keeps is noted."""
+    expired = {one.snapshot: one for one in plan.expired}
+    for generation, snapshots in plan.snapshots.items():
+        _remove_points(act, lease, generation, snapshots)
+        gone.points += [expired[one] for one in snapshots if one in expired]
+    for fate in plan.dying:
+        try:
+            gone.size_bytes += _remove_generation(act, lease, fate)
+        except AccessRefused as error:
+            if not act.place.vault.object_lock:
+                raise
+            gone.locked.append(f"generation {fate.generation}: {error.message}")
+            continue
+        gone.generations.append(fate.generation)
+        gone.points += [one for one in plan.expired if one.generation == fate.generation]
+
+
+def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str, ...]) -> None:
+    place = act.place
+    found = place.state().generation(generation)
+    assert found is not None
+    lease.check()
+    if new := [one for one in snapshots if one not in found.leaving]:
+        act.record(Kind.EXPIRING, _leaving(place, generation) | {"snapshots": new})
+    remove_snapshots(place.folder, generation, snapshots)
+    act.record(Kind.EXPIRED, bodies.of_generation(generation) | {"snapshots": list(snapshots)})
+
+
+def _remove_generation(act: Act, lease: Lease, fate: Fate) -> int:
+    """Let a generation die; return the bytes of its files."""
+    place = act.place
+    found = place.state().generation(fate.generation)
+    assert found is not None
+    lease.check()
+    if found.state is GenerationState.OPENED:
+        act.record(Kind.ABANDONED, bodies.of_generation(found.id))
+    if found.state is not GenerationState.EXPIRING:
+        act.record(Kind.EXPIRING, _leaving(place, found.id) | {"reason": fate.why})
+    size_bytes = remove_generation(place.folder, found.id, go_on=lease.check)
+    act.record(Kind.EXPIRED, bodies.of_generation(found.id) | {"bytes": size_bytes})
+    return size_bytes
+
+
+def _leaving(place: DatasetVault, generation: str) -> dict[str, object]:
+    retired = place.dataset.retired is not None
+    return bodies.of_generation(generation) | ({"retired": True} if retired else {})
+
+
+def _terms(place: DatasetVault, now: datetime) -> Terms:
+    retired = place.dataset.retired
+    return Terms(
+        now=now,
+        retention=place.data_class.retention,
+        complete_within=place.data_class.complete_within,
+        retired=retired is not None and retired.date <= now.date(),
+        locks=bool(place.vault.object_lock),
+    )
+
+
+def _require_clock(place: DatasetVault, now: datetime) -> None:
+    """Refuse to remove anything by a clock that differs from that of the store.
+
+    Raises:
+        ClockWrong.
+    """
+    if place.vault.local_path:
+        return  # its clock is ours
+    if (held := holder(place.folder, EXPIRE)) is None:
+        return
+    if abs(off := now - held.renewed_at) > SKEW:
+        raise ClockWrong(
+            f"the clock of this machine and that of {place.vault.url} differ by "
+            f"{format_duration(abs(off))}",
+            hint="nothing expires by a wrong clock; set it right (NTP)",
+        )
+
+
+def _is_clock_doubted(place: DatasetVault, state: DatasetState, now: datetime) -> bool:
+    """Whether the ledger had said nothing for long until just now.
+
+    A clock that jumps ahead looks the same as a scheduler that was off. Where no other clock can be
+    asked, nothing is removed for half a day: the next daily run goes on.
+    """
+    resumed = state.resumed_at
+    return bool(place.vault.local_path) and resumed is not None and now - resumed < _DOUBTED
+
+
+def _is_overdue(state: DatasetState) -> bool:
+    """Whether an earlier run has failed to remove something already."""
+    return any(one.leaving or one.state is GenerationState.EXPIRING for one in state.generations)
+
+
+def _body(plan: ExpiryPlan, gone: _Gone) -> dict[str, object]:
+    return {
+        "verdicts": [
+            {
+                "snapshot": one.snapshot,
+                "generation": one.generation,
+                "taken_at": text_of_datetime(one.taken_at),
+                "until": text_of_datetime(one.until),
+                "keep": not one.expires,
+                "why": one.why,
+            }
+            for one in plan.verdicts
+        ],
+        "generations": [
+            {"generation": fate.generation, "dies": fate.dies, "why": fate.why}
+            for fate in plan.fates
+        ],
+        "bytes_removed": gone.size_bytes,
+        "locked": gone.locked,
+    }
+
+
+def verdict_rows(plan: ExpiryPlan) -> list[tuple[str, ...]]:
+    """The verdicts as rows of a table, with a head."""
+    head = ("recovery point", "generation", "taken", "recorded until", "until", "verdict", "why")
+    rows = [
+        (
+            one.snapshot[:8],
+            one.generation,
+            moment(one.taken_at),
+            moment(one.recorded),
+            moment(one.until),
+            "expire" if one.expires else "keep",
+            one.why,
+        )
+        for one in plan.verdicts
+    ]
+    return [head, *rows]

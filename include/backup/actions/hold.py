@@ -1,0 +1,127 @@
+"""Holds on a dataset, and suspicious runs that somebody has looked into (3.2).
+
+Each is an act with one record: who wanted it, who approved it, and why. By command nobody can look
+who it really was; the record says what was said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.acts import Act
+from include.backup.actions.choosing import point_named
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence import expiry_sentences as sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.records import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+
+_HOLD: Final = "hold"
+_LIFT: Final = "lift"
+_RESOLVE: Final = "resolve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOrder:
+    """Who wants a hold, or its end, who approved that, and why."""
+
+    reason: str
+    requested_by: str
+    approved_by: str
+
+    def require(self) -> None:
+        """See that two people stand behind it, and a reason.
+
+        Raises:
+            ConfigurationInvalid.
+        """
+        if not self.reason.strip() or not self.requested_by.strip():
+            raise ConfigurationInvalid("a hold needs a reason, and somebody who wants it")
+        if self.approved_by.strip().casefold() in {"", self.requested_by.strip().casefold()}:
+            raise ConfigurationInvalid(
+                "it needs the approval of somebody else (four eyes)",
+                hint="--requested-by and --approved-by name two people",
+            )
+
+    def to_json(self) -> dict[str, object]:
+        """For the record."""
+        return {
+            "reason": self.reason,
+            "requested_by": self.requested_by,
+            "approved_by": self.approved_by,
+        }
+
+
+def add_hold(
+    setting: Setting, name: str, order: HoldOrder, *, points: Sequence[str] = ()
+) -> Outcome:
+    """Keep everything of a dataset, or some recovery points, until the hold is lifted.
+
+    Args:
+        points: the beginnings of their ids; none: all, those to come included.
+
+    Raises:
+        ConfigurationInvalid: nobody approved it; no such recovery point.
+        StorageError, LedgerBroken: it could not be recorded, and does not hold.
+    """
+    order.require()
+    place = DatasetVault.open_for_reading(setting, name)
+    act = Act(place, _HOLD)
+    state = act.begin()
+    snapshots = [point_named(state.points, one).snapshot for one in points]
+    hold = new_id()[:8]
+    told = sentences.held(
+        place.subject, hold=hold, points=len(snapshots), reason=order.reason, by=order.approved_by
+    )
+    body = {"hold": hold, **order.to_json(), "snapshots": snapshots}
+    return act.end(Kind.HELD, body, say=lambda _: told, what=f"hold {hold}", details={"hold": hold})
+
+
+def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outcome:
+    """End a hold: from then on what it covered expires as if it had never been.
+
+    Raises:
+        ConfigurationInvalid: nobody approved it; there is no such hold.
+        StorageError, LedgerBroken: it could not be recorded, and still holds.
+    """
+    order.require()
+    place = DatasetVault.open_for_reading(setting, name)
+    known = [one.id for one in place.state().holds]
+    if hold not in known:
+        raise ConfigurationInvalid(
+            f"{name} has no hold {hold}", hint=f"its holds: {', '.join(known) or 'none'}"
+        )
+    act = Act(place, _LIFT)
+    act.begin()
+    told = sentences.lifted(place.subject, hold=hold, reason=order.reason, by=order.approved_by)
+    body = {"hold": hold, **order.to_json()}
+    return act.end(Kind.LIFTED, body, say=lambda _: told, what=f"hold {hold} lifted")
+
+
+def resolve(setting: Setting, name: str, *, by: str, reason: str) -> Outcome:
+    """Say that somebody has looked into the suspicious runs of a dataset: it may expire again.
+
+    Raises:
+        ConfigurationInvalid: nothing is in doubt.
+        StorageError, LedgerBroken: it could not be recorded.
+    """
+    place = DatasetVault.open_for_reading(setting, name)
+    found = place.state().suspicions
+    if not found:
+        raise ConfigurationInvalid(f"nothing of {name} is in doubt")
+    if not by.strip() or not reason.strip():
+        raise ConfigurationInvalid("it needs a name and a reason")
+    act = Act(place, _RESOLVE)
+    act.begin()
+    told = sentences.resolved(
+        place.subject, reasons=[one.reason for one in found], by=by, reason=reason
+    )
+    body = {"suspicions": [one.sequence for one in found], "by": by, "reason": reason}
+    return act.end(Kind.RESOLVED, body, say=lambda _: told, what="doubts resolved")

@@ -1,0 +1,163 @@
+"""What of a dataset leaves now (3.2): the verdicts of policy/retention.py, applied to its state.
+
+    recovery point    its snapshot is removed when it has expired, on the same day
+    generation        dies whole, when its last point has left and nobody can add to it or read it
+
+Pure: `now` is an argument. Who carries it out, and in which order, is actions/expire.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from include.backup.evidence.wording import moment
+from include.backup.policy.retention import Circumstances, RetentionVerdict, judge_points
+from include.backup.vault.fold import BACK_UP
+from include.backup.vault.generations import GenerationState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from include.backup.vault.generations import Generation
+    from include.backup.vault.state import DatasetState
+
+READING: Final = frozenset({"restore", "verify", "check"})  # acts that read all of a generation
+_LONGEST_READ: Final = timedelta(days=7)  # of who does not say that it has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the policy, and datasets.yaml, say now."""
+
+    now: datetime
+    retention: timedelta
+    complete_within: timedelta
+    retired: bool = False
+    locks: bool = False  # whether the vault has Object Lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """Of a generation that holds no recovery point which stays."""
+
+    generation: str
+    dies: bool  # now
+    why: str  # or why not yet
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return "dies" if self.dies else "stays"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryPlan:
+    """What leaves, and what stays, with reasons."""
+
+    verdicts: tuple[RetentionVerdict, ...]  # in the order of the ledger
+    snapshots: Mapping[str, tuple[str, ...]]  # that leave alone, by generation
+    fates: tuple[Fate, ...]
+
+    @property
+    def dying(self) -> tuple[Fate, ...]:
+        """The generations that die now."""
+        return tuple(fate for fate in self.fates if fate.dies)
+
+    @property
+    def expired(self) -> tuple[RetentionVerdict, ...]:
+        """The recovery points that have expired."""
+        return tuple(one for one in self.verdicts if one.expires)
+
+    @property
+    def kept(self) -> tuple[RetentionVerdict, ...]:
+        """Those that stay."""
+        return tuple(one for one in self.verdicts if not one.expires)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing leaves."""
+        return not self.snapshots and not self.dying
+
+
+def plan_expiry(state: DatasetState, terms: Terms) -> ExpiryPlan:
+    """Decide what leaves now."""
+    verdicts = judge_points(state.points, _circumstances(state, terms))
+    staying = {one.generation for one in verdicts if not one.expires}
+    leaving: dict[str, list[str]] = {}
+    for one in verdicts:
+        if one.expires:
+            leaving.setdefault(one.generation, []).append(one.snapshot)
+    fates = tuple(_fates(state, terms, staying))
+    dying = {fate.generation for fate in fates if fate.dies}
+    alone = {
+        generation.id: (*generation.leaving, *leaving.get(generation.id, ()))
+        for generation in state.generations
+        if generation.id not in dying and (generation.leaving or generation.id in leaving)
+    }
+    return ExpiryPlan(verdicts=tuple(verdicts), snapshots=alone, fates=fates)
+
+
+def _circumstances(state: DatasetState, terms: Terms) -> Circumstances:
+    whole = [hold.reason for hold in state.holds if not hold.snapshots]
+    return Circumstances(
+        now=terms.now,
+        retention=terms.retention,
+        complete_within=terms.complete_within,
+        damaged={one.id for one in state.generations if one.damaged},
+        held="; ".join(whole),
+        held_points={snapshot: hold.reason for hold in state.holds for snapshot in hold.snapshots},
+        suspicion="; ".join(one.reason for one in state.suspicions),
+        retired=terms.retired,
+    )
+
+
+def _fates(state: DatasetState, terms: Terms, staying: set[str]) -> Iterator[Fate]:
+    for generation in state.generations:
+        if generation.state is GenerationState.EXPIRED or generation.id in staying:
+            continue
+        if generation.state is GenerationState.OPENED and not _is_over(generation, terms):
+            continue  # it grows towards its first recovery point
+        waits = next(_waits(state, generation, terms), "")
+        yield Fate(
+            generation=generation.id,
+            dies=not waits,
+            why=waits or _WHY[generation.state],
+        )
+
+
+_WHY: Final = {
+    GenerationState.OPENED: "it was never completed",
+    GenerationState.ABANDONED: "it was abandoned unfinished",
+    GenerationState.COMPLETED: "its last recovery point has expired",
+    GenerationState.EXPIRING: "its removal had begun",
+}
+
+
+def _is_over(generation: Generation, terms: Terms) -> bool:
+    """Whether no run that began in time can still add to it."""
+    return terms.now > generation.closes_at + terms.complete_within
+
+
+def _waits(state: DatasetState, generation: Generation, terms: Terms) -> Iterator[str]:
+    """Why a generation does not die yet; nothing: it does."""
+    for hold in state.holds:
+        if not hold.snapshots:
+            yield f"on hold: {hold.reason}"
+    for suspicion in state.suspicions:
+        yield f"in doubt: {suspicion.reason}"
+    if generation.state is GenerationState.EXPIRING:
+        return
+    if generation.state is GenerationState.COMPLETED and not _is_over(generation, terms):
+        yield f"it may grow until {moment(generation.closes_at + terms.complete_within)}"
+    writers = [act for act in state.acts if act.action == BACK_UP]
+    if any(act.began_at <= generation.closes_at for act in writers):
+        yield "a backup may still be writing to it"
+    readers = [act for act in state.acts if act.action in READING]
+    if generation.points and any(terms.now - act.began_at < _LONGEST_READ for act in readers):
+        yield "somebody is reading"
+    locked_until = generation.closes_at + terms.complete_within + terms.retention
+    if terms.locks and terms.now < locked_until:
+        yield f"locked until {moment(locked_until)}"

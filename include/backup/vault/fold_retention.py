@@ -1,0 +1,125 @@
+"""How records of retention change the state of a dataset: what leaves, what is held, in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from include.backup.errors import RecordRefused
+from include.backup.policy.retention import last_ways_back
+from include.backup.vault.fold_entry import known, moved, with_generation
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.holds import Doubter, Hold, Suspicion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.backup.vault.fold_entry import Entry
+    from include.backup.vault.state import DatasetState
+
+
+def abandon(state: DatasetState, entry: Entry) -> DatasetState:
+    """A generation will never have a recovery point."""
+    generation = known(state, entry.fields.text("generation"))
+    return with_generation(state, moved(generation, GenerationState.ABANDONED))
+
+
+def begin_to_expire(state: DatasetState, entry: Entry) -> DatasetState:
+    """A generation, or some of its points, count as copies no more: their files are removed."""
+    generation = known(state, entry.fields.text("generation"))
+    snapshots = entry.fields.texts("snapshots")
+    _require_free(state, snapshots or [point.snapshot for point in generation.points], entry)
+    if not snapshots:
+        return with_generation(state, moved(generation, GenerationState.EXPIRING))
+    points = {point.snapshot: point for point in generation.points}
+    if unknown := sorted(set(snapshots) - points.keys()):
+        raise RecordRefused(f"{unknown[0][:8]} is no recovery point of {generation.id}")
+    gone = sum(points[snapshot].bytes_in_vault for snapshot in snapshots)
+    changed = replace(
+        generation,
+        points=tuple(point for point in generation.points if point.snapshot not in snapshots),
+        leaving=(*generation.leaving, *snapshots),
+        bytes_gone=generation.bytes_gone + gone,
+    )
+    return with_generation(state, changed)
+
+
+def expire(state: DatasetState, entry: Entry) -> DatasetState:
+    """Nothing of a generation, or of some of its points, is left."""
+    generation = known(state, entry.fields.text("generation"))
+    if snapshots := set(entry.fields.texts("snapshots")):
+        if unknown := sorted(snapshots - set(generation.leaving)):
+            raise RecordRefused(f"{unknown[0][:8]} of {generation.id} was not about to leave")
+        left = tuple(one for one in generation.leaving if one not in snapshots)
+        return with_generation(state, replace(generation, leaving=left))
+    gone = moved(generation, GenerationState.EXPIRED)
+    return with_generation(state, replace(gone, points=(), reads=(), leaving=()))
+
+
+def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> None:
+    """Whatever a run has planned: what was recorded meanwhile is stronger."""
+    if not leaving:
+        return
+    for one in state.holds:
+        if not one.snapshots or set(leaving).intersection(one.snapshots):
+            raise RecordRefused(f"they are on hold: {one.reason}")
+    if state.suspicions:
+        raise RecordRefused(f"they are in doubt: {state.suspicions[0].reason}")
+    if entry.fields.flag("retired", default=False):
+        return
+    damaged = {one.id for one in state.generations if one.damaged}
+    ways = last_ways_back(state.points, damaged)
+    for snapshot in leaving:
+        if snapshot in ways:
+            raise RecordRefused(f"{snapshot[:8]} is {ways[snapshot]}")
+
+
+def hold(state: DatasetState, entry: Entry) -> DatasetState:
+    """A hold begins."""
+    fields = entry.fields
+    made = Hold(
+        id=fields.text("hold"),
+        reason=fields.text("reason"),
+        requested_by=fields.text("requested_by"),
+        approved_by=fields.text("approved_by"),
+        since=entry.draft.at,
+        snapshots=tuple(fields.texts("snapshots")),
+    )
+    if any(one.id == made.id for one in state.holds):
+        raise RecordRefused(f"hold {made.id} is there already")
+    known_points = {point.snapshot for point in state.points}
+    if unknown := sorted(set(made.snapshots) - known_points):
+        raise RecordRefused(f"{unknown[0][:8]} is no recovery point of {entry.draft.subject}")
+    return replace(state, holds=(*state.holds, made))
+
+
+def lift(state: DatasetState, entry: Entry) -> DatasetState:
+    """A hold ends."""
+    name = entry.fields.text("hold")
+    left = tuple(one for one in state.holds if one.id != name)
+    if len(left) == len(state.holds):
+        raise RecordRefused(f"there is no hold {name[:80]!r}")
+    return replace(state, holds=left)
+
+
+def doubt(state: DatasetState, entry: Entry, source: Doubter) -> DatasetState:
+    """What a backup or a verification has found suspicious, if it has."""
+    if not (reason := entry.fields.text("suspicious", "")):
+        return state
+    made = Suspicion(sequence=entry.sequence, at=entry.draft.at, reason=reason, source=source)
+    return replace(state, suspicions=(*state.suspicions, made))
+
+
+def without_failed_verification(state: DatasetState) -> DatasetState:
+    """What a verification had found is found no more."""
+    kept = tuple(one for one in state.suspicions if one.source is not Doubter.VERIFICATION)
+    return replace(state, suspicions=kept)
+
+
+def resolve(state: DatasetState, entry: Entry) -> DatasetState:
+    """Somebody has looked into suspicious runs."""
+    numbers = set(entry.fields.numbers("suspicions"))
+    if unknown := sorted(numbers - {one.sequence for one in state.suspicions}):
+        raise RecordRefused(f"record {unknown[0]} is not in doubt")
+    kept = tuple(one for one in state.suspicions if one.sequence not in numbers)
+    return replace(state, suspicions=kept)

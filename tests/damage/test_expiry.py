@@ -1,0 +1,377 @@
+"""What has expired goes, and nothing else ever does, whatever dies on the way."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.back_up import back_up
+from include.backup.actions.check import Reading, check
+from include.backup.actions.expire import expire, plan_of, standing
+from include.backup.actions.hold import HoldOrder, add_hold, lift_hold, resolve
+from include.backup.errors import AccessRefused, ConfigurationInvalid, RecordRefused
+from include.backup.policy.model import Method
+from include.backup.policy.objectives import Verdict
+from include.backup.repository import lock
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.leases import Lease
+from tests.damage.site import Crash, Crashing, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY = timedelta(days=1)
+TWO = HoldOrder(reason="a lawsuit", requested_by="legal", approved_by="cto")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait for the locks of others."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """One dataset of class critical: 30 days."""
+    return Site(tmp_path)
+
+
+def back_up_daily(site: Site, days: int, *, method: Method = Method.INCREMENTAL) -> None:
+    """A recovery point a day, each with a file of its own; the first by a method."""
+    for day in range(days):
+        site.write(**{f"day{site.now:%Y%m%d}": f"of {site.now}"})
+        own = method if day == 0 else Method.INCREMENTAL
+        outcome = back_up(site.setting(), "crm", method=own)
+        assert outcome.kind == "recovery-point", outcome.sentence
+        site.wait(days=1)
+
+
+def a_point_leaves(site: Site) -> None:
+    """The two oldest of five points have expired; their generation stays."""
+    back_up_daily(site, 5)
+    site.wait(days=26)
+
+
+def a_generation_dies(site: Site) -> None:
+    """An old generation of three points has expired, a new one has three."""
+    back_up_daily(site, 3)
+    site.wait(days=40)
+    back_up_daily(site, 3, method=Method.FULL)
+
+
+SCENES = (a_point_leaves, a_generation_dies)
+
+
+def snapshots(site: Site) -> set[str]:
+    """The snapshots that lie in the vault."""
+    return {
+        info.name.rsplit("/", 1)[1] for info in site.memory.list() if "/snapshots/" in info.name
+    }
+
+
+def generations(site: Site) -> set[str]:
+    """The generations of which anything lies in the vault, envelopes included."""
+    names = [info.name.split("/") for info in site.memory.list("datasets/crm/")]
+    return {parts[3] for parts in names if parts[2] in {"generations", "keys"}}
+
+
+def test_a_point_goes_when_it_has_expired(site: Site) -> None:
+    """Not before, and on that day; its generation stays, and the others restore."""
+    back_up_daily(site, 5)
+    first = site.place().state().points[0]
+    site.now = first.expires_at - timedelta(minutes=1)
+    outcome, plan = expire(site.setting(), "crm")
+    assert (len(plan.kept), outcome.details["expired"]) == (5, 0)
+    assert outcome.sentence.startswith("KEPT 3.2 · critical/crm · 5 recovery points kept")
+    site.wait(minutes=2)
+    outcome, plan = expire(site.setting(), "crm")
+    assert outcome.details["expired"] == 1
+    assert "1 recovery point expired and removed" in outcome.sentence
+    assert first.snapshot not in snapshots(site)
+    assert len(site.place().state().points) == 4
+    assert site.restored() == site.content()
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
+
+
+def test_a_generation_dies_whole(site: Site) -> None:
+    """Nothing of it is left, its envelope least of all."""
+    a_generation_dies(site)
+    old, new = [one.id for one in site.place().state().generations]
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.details["generations"] == [old]
+    assert generations(site) == {new}
+    assert site.place().state().generation(old).state is GenerationState.EXPIRED
+    assert site.restored() == site.content()
+
+
+def test_a_generation_that_may_grow_stays(site: Site) -> None:
+    """Its points go one by one; it dies when nobody can add to it any more."""
+    back_up_daily(site, 3, method=Method.FULL)
+    back_up_daily(site, 2, method=Method.FULL)
+    old, new = [one.id for one in site.place().state().generations]
+    site.wait(days=29)
+    expire(site.setting(), "crm")
+    assert generations(site) == {old, new}
+    assert "may grow until" in plan_of(site.setting(), "crm")[1].fates[0].why
+    site.wait(days=8)
+    expire(site.setting(), "crm")
+    assert generations(site) == {new}
+
+
+def test_the_last_way_back_never_expires(site: Site) -> None:
+    """A dataset whose backups have stopped keeps the newest two, and the newest verified one."""
+    back_up_daily(site, 5)
+    site.wait(days=400)
+    outcome, plan = expire(site.setting(), "crm")
+    assert len(plan.kept) == 2
+    assert "2 expired, and kept as one of the newest 2" in outcome.sentence
+    assert outcome.sentence.startswith("KEPT 3.2")
+    assert site.restored() == site.content()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_crash_at_every_change(
+    scene: Callable[[Site], None], tmp_path: Path, *, after: bool
+) -> None:
+    """What must live restores, the next run removes the rest, and the evidence fits."""
+    site = Site(tmp_path)
+    scene(site)
+    rewind = rewinding(site)
+    counting = Crashing(site.memory)
+    expire(site.setting(counting), "crm")
+    assert any(change.startswith("delete") for change in counting.changes)
+    for at, change in enumerate(counting.changes, start=1):
+        rewind()
+        living = plan_of(site.setting(), "crm")[1].kept
+        with pytest.raises(Crash):
+            expire(site.setting(Crashing(site.memory, at=at, after=after)), "crm")
+        site.wait(minutes=31)  # the lease of the dead is over then
+        assert site.restored() == site.content(), change
+        outcome, _ = expire(site.setting(), "crm")
+        assert outcome.ok, f"{change}: {outcome.sentence}"
+        assert snapshots(site) == {one.snapshot for one in living}, change
+        state = site.place().state()
+        assert {point.snapshot for point in state.points} == snapshots(site), change
+        assert generations(site) == {one.generation for one in living}, change
+        assert [act.action for act in state.acts] == [], change
+        assert check(site.setting(), "crm", reading=Reading.ALL)[1] == [], change
+        site.place().ledger.verify()
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+    assert site.restored() == site.content()
+
+
+def rewinding(site: Site) -> Callable[[], None]:
+    """Puts a site back to where it is now."""
+    names, now = copy.deepcopy(site.memory._names), site.now
+    state, kept = site.folder / "state", site.folder / "kept"
+    shutil.copytree(state, kept)
+
+    def rewind() -> None:
+        site.memory._names, site.now = copy.deepcopy(names), now
+        shutil.rmtree(state)
+        shutil.copytree(kept, state)
+
+    return rewind
+
+
+def test_a_hold_keeps_everything_until_it_is_lifted(site: Site) -> None:
+    """All of a dataset, or one recovery point; two people stand behind it."""
+    a_generation_dies(site)
+    everything = snapshots(site)
+    hold = add_hold(site.setting(), "crm", TWO).details["hold"]
+    outcome, _ = expire(site.setting(), "crm")
+    assert snapshots(site) == everything
+    assert "on hold: a lawsuit" in outcome.sentence
+    with pytest.raises(ConfigurationInvalid, match="has no hold"):
+        lift_hold(site.setting(), "crm", "other", TWO)
+    lift_hold(site.setting(), "crm", hold, TWO)
+    oldest = site.place().state().points[0].snapshot
+    add_hold(site.setting(), "crm", TWO, points=[oldest[:8]])
+    expire(site.setting(), "crm")
+    assert oldest in snapshots(site)
+    assert len(snapshots(site)) == 4
+    assert site.restored(oldest)
+
+
+def test_a_hold_needs_two_people(site: Site) -> None:
+    """Who asks for it does not approve it."""
+    back_up_daily(site, 1)
+    alone = HoldOrder(reason="x", requested_by="anna", approved_by="Anna")
+    with pytest.raises(ConfigurationInvalid, match="four eyes"):
+        add_hold(site.setting(), "crm", alone)
+
+
+def test_a_hold_that_comes_meanwhile_is_stronger(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was planned before is refused by the ledger itself."""
+    a_point_leaves(site)
+    before = snapshots(site)
+    from include.backup.actions import expire as module  # noqa: PLC0415
+
+    planned = module.plan_expiry
+
+    def plan(*args: object) -> object:
+        made = planned(*args)  # type: ignore[arg-type]
+        add_hold(site.setting(), "crm", TWO)
+        return made
+
+    monkeypatch.setattr(module, "plan_expiry", plan)
+    with pytest.raises(RecordRefused, match="on hold"):
+        expire(site.setting(), "crm")
+    assert snapshots(site) == before
+
+
+def test_nothing_expires_while_something_is_in_doubt(site: Site) -> None:
+    """A dataset that has shrunk to a few files; until somebody has looked."""
+    site.write(**{f"file{number}": "x" * 100 for number in range(30)})
+    back_up_daily(site, 2)
+    site.wait(days=40)
+    back_up_daily(site, 2, method=Method.FULL)
+    for number in range(2, 30):
+        (site.data / f"file{number}").unlink()
+    outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert "in doubt: 6 entries are left of 34" in outcome.sentence
+    everything = snapshots(site)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.sentence.startswith("AT RISK 3.2")
+    assert "holdfast suspicions resolve crm" in outcome.sentence
+    assert snapshots(site) == everything
+    assert standing(site.setting(), "crm").verdict is not Verdict.KEPT
+    resolve(site.setting(), "crm", by="anna", reason="old logs were removed")
+    expire(site.setting(), "crm")
+    assert len(snapshots(site)) == len(everything) - 2
+    with pytest.raises(ConfigurationInvalid, match="nothing of crm is in doubt"):
+        resolve(site.setting(), "crm", by="anna", reason="again")
+
+
+def test_a_retired_dataset_goes_to_the_last_byte(site: Site) -> None:
+    """Even the newest two; its evidence stays."""
+    back_up_daily(site, 3)
+    site.entry_options = "    retired: {date: 2026-11-27, reason: replaced, by: anna}\n"
+    site.wait(days=26)
+    expire(site.setting(), "crm")
+    assert len(snapshots(site)) == 3
+    site.wait(days=14)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.sentence.startswith("KEPT 3.2")
+    assert generations(site) == set()
+    site.place().ledger.verify()
+    outcome, plan = expire(site.setting(), "crm")
+    assert plan.is_empty
+
+
+def test_what_cannot_be_removed_is_told_with_its_owner(site: Site) -> None:
+    """At risk at first; a second time it is kept longer than promised."""
+    a_generation_dies(site)
+    refused = AccessRefused("no right to delete")
+    for verdict in ("AT RISK 3.2", "BROKEN 3.2"):
+        crashing = Refusing(site.memory, error=refused)
+        with pytest.raises(AccessRefused) as caught:
+            expire(site.setting(crashing), "crm")
+        sentence = caught.value.outcome.sentence  # type: ignore[attr-defined]
+        assert sentence.startswith(verdict)
+        assert "owner crm-team@example.com" in sentence
+        site.wait(days=1)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.ok
+    assert len(generations(site)) == 1
+
+
+class Refusing(Crashing):
+    """A storage that deletes nothing of a generation."""
+
+    def delete(self, names: object) -> None:
+        """See Storage."""
+        if any("/generations/" in str(name) for name in names):  # type: ignore[attr-defined]
+            raise self._error
+        super().delete(names)  # type: ignore[arg-type]
+
+
+def test_an_unfinished_generation_goes_too(site: Site) -> None:
+    """Nobody will complete it: no run resumes what is closed."""
+    site.write(a="a" * 1000)
+    with pytest.raises(Crash):
+        back_up(site.setting(Crashing(site.memory, at=14)), "crm", method=Method.FULL)
+    assert generations(site)
+    site.wait(days=60)
+    site.entry_options = "    retired: {date: 2026-11-25, reason: replaced, by: anna}\n"
+    expire(site.setting(), "crm")
+    assert generations(site) == set()
+
+
+def test_a_wrong_clock_expires_nothing(site: Site) -> None:
+    """Where the store has a clock of its own."""
+    a_point_leaves(site)
+    everything = snapshots(site)
+    setting = site.setting()
+    object.__setattr__(setting, "clock", lambda: site.clock() + 300 * DAY)
+    with pytest.raises(Exception, match="the clock of this machine and that of"):
+        expire(setting, "crm")
+    assert snapshots(site) == everything
+
+
+def test_points_of_the_future_stay(site: Site) -> None:
+    """Some clock was wrong; nobody knows how old they are."""
+    site.wait(days=400)
+    back_up_daily(site, 2)
+    site.now -= 400 * DAY
+    back_up_daily(site, 3)
+    outcome, plan = expire(site.setting(), "crm")
+    assert outcome.sentence.startswith("AT RISK 3.2")
+    assert "2 recovery points dated in the future" in outcome.sentence
+    assert len(plan.kept) == 5
+
+
+def test_a_clock_that_jumps_is_doubted_once(tmp_path: Path) -> None:
+    """In a directory there is no other clock to ask; the next daily run goes on."""
+    site = Site(tmp_path)
+    site.vault_url = "file:///nowhere/vault"
+    back_up_daily(site, 5)
+    site.wait(days=300)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.sentence.startswith("AT RISK 3.2")
+    assert "a clock has jumped" in outcome.sentence
+    assert len(snapshots(site)) == 5
+    expire(site.setting(), "crm")  # a retry does not help
+    assert len(snapshots(site)) == 5
+    site.wait(days=1)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.sentence.startswith("KEPT 3.2")
+    assert len(snapshots(site)) == 2
+
+
+def test_two_runs_at_once(site: Site) -> None:
+    """The second says who is at it, and touches nothing."""
+    a_point_leaves(site)
+    before = snapshots(site)
+    place = site.place()
+    act = Act(place, EXPIRE)
+    with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()):
+        outcome, _ = expire(site.setting(), "crm")
+    assert outcome.kind == "refused"
+    assert "is being removed: already running since" in outcome.sentence
+    assert snapshots(site) == before
+    expire(site.setting(), "crm")
+    assert snapshots(site) != before
+
+
+def test_what_is_damaged_counts_as_no_copy(site: Site) -> None:
+    """The last way back is one that can be gone."""
+    back_up_daily(site, 3)
+    back_up_daily(site, 2, method=Method.FULL)
+    newest = site.place().state().generations[-1].id
+    pack = next(info.name for info in site.memory.list(f"datasets/crm/generations/{newest}/data/"))
+    site.memory.delete([pack])
+    assert check(site.setting(), "crm", reading=Reading.NOTHING)[1]
+    site.wait(days=100)
+    _, plan = expire(site.setting(), "crm")
+    assert {one.generation for one in plan.kept} == {site.place().state().generations[0].id}
+    assert len(plan.kept) == 2
