@@ -73,10 +73,12 @@ class Site:
     def password_of(self, user: str) -> str:
         """Of any of them."""
         path = self.home / "passwords.json"
-        if not path.exists():
-            made = {name: secrets.token_urlsafe(9) for name in (USER, *self.people)}
-            write_private(path, json.dumps(made))
-        return str(json.loads(path.read_text(encoding="utf-8"))[user])
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        new = [name for name in (USER, *self.people) if name not in known]
+        if new:
+            known |= {name: secrets.token_urlsafe(9) for name in new}
+            write_private(path, json.dumps(known))
+        return str(known[user])
 
     @property
     def pids(self) -> Path:

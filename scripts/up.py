@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from include.backup.cli.airflow_pools import pool_of
 from include.backup.cli.doctor_vaults import keys_of
 from include.backup.cli.environment import config_folder, load_setting, open_storage
-from include.backup.errors import BackupError, KeyUnusable
+from include.backup.errors import BackupError, ConfigurationInvalid, KeyUnusable
 from include.backup.evidence.ledger import Ledger
 from include.backup.policy.load import load_policy
+from include.backup.policy.people import load_people
 from include.backup.vault.layout import POLICY, dataset_names, policy_folder
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import COMPONENTS, ROOT, USER, Site, SiteError, only_one, running
@@ -83,7 +84,17 @@ def own_site() -> Site:
         state=FOLDER / "state",
         variables={**made, **given},
         components=(*COMPONENTS, "triggerer"),
+        people=_people(config),
     )
+
+
+def _people(config: Path) -> tuple[str, ...]:
+    """The users of people.yaml: they ask for restores and approve them."""
+    try:
+        return tuple(user for user in sorted(load_people(config)) if user != USER)
+    except ConfigurationInvalid as error:
+        print(f"people.yaml: {error}", file=sys.stderr)
+        return ()
 
 
 def _has_keys(setting: Setting, given: dict[str, str]) -> bool:
@@ -129,9 +140,10 @@ def require_unwritten(vault: VaultSettings, path: Path) -> None:
 def _tell(site: Site, api: AirflowApi, *, demo: bool) -> None:
     print(f"""
     {api.address}
-    user {USER}, password {site.password}
+{_users(site)}
 
-This is a trial on one machine: SQLite, one user, keys in a file. Production: README.md.
+This is a trial on one machine: SQLite, users with passwords in a file, and keys as well.
+Production: README.md.
 configuration  {site.config}
 logs           {site.airflow_logs}""")
     if not demo and (FOLDER / "keys.env").exists():
@@ -141,6 +153,11 @@ logs           {site.airflow_logs}""")
             "Switch a DAG on (left of its name) and its ticks begin. Backups are not running yet."
         )
     print("Ctrl-C ends it.", flush=True)
+
+
+def _users(site: Site) -> str:
+    names = (USER, *site.people)
+    return "\n".join(f"    user {name}, password {site.password_of(name)}" for name in names)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _CLAUSES: Final = ("4.2", "4.3")
 _TEXT: Final = {"type": "string"}
+_OPTIONAL: Final = {"type": ["null", "string"]}  # an empty text is none to Airflow's form
 
 
 class Approval(HITLOperator):
@@ -87,8 +88,8 @@ def _form(policy: Policy) -> dict[str, Param]:
     classes = [data_class.name for data_class in policy.classes]
     return {
         "datasets": Param(
-            [],
-            type="array",
+            None,
+            type=["null", "array"],
             items=_TEXT,
             title="Datasets",
             description="These, by their names in datasets.yaml; or a class, below.",
@@ -108,8 +109,8 @@ def _form(policy: Policy) -> dict[str, Param]:
             "or the beginning of an id, as `holdfast recovery-points` lists them.",
         ),
         "path": Param(
-            "",
-            **_TEXT,
+            None,
+            **_OPTIONAL,
             title="Only",
             description="A pattern relative to the dataset, as in `contracts/*.pdf` or "
             "`crm/data/public.customers.copy`. Empty: everything.",
@@ -128,8 +129,8 @@ def _form(policy: Policy) -> dict[str, Param]:
             description="Replace what stands there. Who approves is told what that is.",
         ),
         "into_source": Param(
-            "",
-            **_TEXT,
+            None,
+            **_OPTIONAL,
             title="Into the source",
             description="To restore into the very server that the data is from, its connection "
             "once more.",
@@ -141,7 +142,9 @@ def _form(policy: Policy) -> dict[str, Param]:
             description="Read again what was restored, and compare it, before it is handed over.",
         ),
         "reason": Param("", **_TEXT, title="Reason", description="It is documented (4.3)."),
-        "ticket": Param("", **_TEXT, title="Ticket", description="Where more is written about it."),
+        "ticket": Param(
+            None, **_OPTIONAL, title="Ticket", description="Where more is written about it."
+        ),
         "incident_began": Param(
             None,
             type=["null", "string"],

@@ -46,7 +46,10 @@ def body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -
     if only := first.place.path:
         lines += ["", f"**Only** {_plain(only)}"]
     replaced = [_plain(told) for one in requests for told in one.replaces]
-    lines += ["", "**Replaced is** " + ("; ".join(replaced) if replaced else "nothing.")]
+    lines += ["", "**Replaced:** " + ("; ".join(replaced) if replaced else "nothing")]
+    if younger := _younger(requests):
+        told = f"**Younger than the incident** is the data of {younger.dataset}: is it still good?"
+        lines += ["", told]
     if source := first.place.into_source:
         lines += ["", f"**Into the source itself**, {_plain(source)}: live data."]
     if not first.compare:
@@ -55,10 +58,23 @@ def body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -
         lines += ["", "**Cannot be restored:**", *(f"* {_plain(told)}" for told in refused)]
     lines.append("")
     lines.append(
-        "Approve only if you are trained and did not ask for it yourself. "
-        f"Without an answer within {format_duration(wait)} it is refused."
+        "Approve only if you are trained (people.yaml) and did not ask for it yourself. The first "
+        "answer ends the question, whoever gives it. "
+        f"Without one within {format_duration(wait)} it is refused."
     )
     return "\n".join(lines)
+
+
+def _younger(requests: Sequence[Request]) -> Request | None:
+    """One whose data was taken after the incident began."""
+    return next(
+        (
+            one
+            for one in requests
+            if one.incident_began is not None and one.taken_at > one.incident_began
+        ),
+        None,
+    )
 
 
 def _forecast(one: Request) -> str:

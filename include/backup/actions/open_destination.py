@@ -59,11 +59,25 @@ def open_destination(setting: Setting, name: str, place: Place) -> Destination |
         return open_server(DatasetVault.open_for_reading(setting, name), order)
     if place.owner is not None or place.into_source or not place.statistics:
         raise ConfigurationInvalid(
-            "--owner, --no-owner, --no-statistics and --into-source have no meaning for a directory"
+            "owner, statistics and into-source have no meaning for a directory"
         )
     folder = Path(place.address)
     _refuse_vault(setting, folder)
+    _refuse_source(setting, folder)
     return Directory(folder, overwrite=place.overwrite)
+
+
+def _refuse_source(setting: Setting, destination: Path) -> None:
+    """Nothing is restored below live data: the next backup would take it along."""
+    for dataset in setting.datasets.good.values():
+        if not dataset.path:
+            continue
+        own = Path(dataset.path).resolve()
+        if own in destination.resolve().parents:
+            raise ConfigurationInvalid(
+                f"{destination} lies in the dataset {dataset.name}, whose backups would hold it",
+                hint="another directory; or that of the dataset itself, with overwrite",
+            )
 
 
 def _refuse_vault(setting: Setting, destination: Path) -> None:

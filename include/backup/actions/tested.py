@@ -88,7 +88,7 @@ def _judged(
     last: Verification | None, forecast: timedelta | None, rto: timedelta, *, overdue: bool
 ) -> tuple[Verdict, str]:
     if last is None:
-        return Verdict.NOT_TESTED, "no restore of it was ever tried"
+        return Verdict.NOT_TESTED, "it was never verified"
     if overdue:
         return Verdict.NOT_TESTED, f"last tried {moment(last.at)}, longer ago than promised"
     if last.verdict is not Verdict.KEPT:

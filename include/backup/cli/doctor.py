@@ -97,6 +97,13 @@ def _tell_people(patient: _Patient, setting: Setting) -> None:
     """Who may approve restores (4.3): a file that cannot be read stops them all."""
     if patient.examine("people", lambda: count(len(setting.people()), "person", "people")):
         return
+    for one in setting.people().values():
+        if one.trouble:
+
+            def refuse(trouble: str = one.trouble) -> str:
+                raise ConfigurationInvalid(trouble)
+
+            patient.examine(f"person {one.user}", refuse)
     today = now().date()
     trained = [one for one in setting.people().values() if not one.why_untrained(today)]
     if len(trained) < _FOUR_EYES:

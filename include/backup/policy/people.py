@@ -58,6 +58,7 @@ class Person:
     name: str
     role: str
     trainings: tuple[Training, ...]
+    trouble: str = ""  # why the entry cannot be used; the others can
 
     def training(self, today: date) -> Training | None:
         """What counts on a day: the one that lasts longest."""
@@ -75,6 +76,8 @@ class Person:
 
     def why_untrained(self, today: date) -> str:
         """Why this person may not approve a restore on a day; empty: he or she may."""
+        if self.trouble:
+            return self.trouble
         if not self.trainings:
             return f"{self.name} ({self.user}) has no training"
         own = [one for one in self.trainings if self._is(one.certified_by)]
@@ -85,14 +88,16 @@ class Person:
             return ""
         newest = max(counting, key=lambda one: one.ends)
         if newest.on > today:
-            return f"the training of {self.name} ({self.user}) is on {newest.on}"
+            return f"the training of {self.name} ({self.user}) begins only on {newest.on}"
         return f"the training of {self.name} ({self.user}) has been invalid since {newest.ends}"
 
 
 def why_untrained(people: Mapping[str, Person], user: str, today: date) -> str:
     """Why a user may not approve a restore on a day; empty: he or she may."""
     if (person := people.get(user)) is None:
-        return f"{user or 'nobody'} is not in {FILE}"
+        near = [known for known in people if known.casefold() == user.casefold()]
+        meant = f"; {near[0]} is: users are known by name, letter by letter" if near else ""
+        return f"{user or 'nobody'} is not in {FILE}{meant}"
     return person.why_untrained(today)
 
 
@@ -133,8 +138,10 @@ def people_schema() -> dict[str, Any]:
 def load_people(folder: Path) -> dict[str, Person]:
     """The people of a configuration, by user; none where there is no file.
 
+    An entry that cannot be used takes nobody else's right: it says what is wrong with it.
+
     Raises:
-        ConfigurationInvalid: it cannot be understood.
+        ConfigurationInvalid: the file cannot be understood.
     """
     if not (folder / FILE).exists():
         return {}
@@ -148,15 +155,17 @@ def load_people(folder: Path) -> dict[str, Person]:
         problems.add(root, "people", "is missing, or no mapping", "write `people:` and users below")
         raise as_error(ConfigurationInvalid, problems.found)
     users, repeated = pairs_of(node, "people", problems, what="people by user")
-    for user, key_node in repeated.items():
-        problems.add(key_node, f"people.{user}", "is written twice", "remove one of the two")
     found = {}
     for user, (_, value) in users.items():
-        read = _PERSON.read(value, f"people.{user}", problems)
-        if read is not None:
+        own = Problems(FILE)
+        if user in repeated:
+            own.add(repeated[user], f"people.{user}", "is written twice", "remove one of the two")
+        read = _PERSON.read(value, f"people.{user}", own)
+        if own.found or read is None:
+            trouble = str(as_error(ConfigurationInvalid, own.found))
+            found[user] = Person(user=user, name=user, role="", trainings=(), trouble=trouble)
+        else:
             found[user] = _person(user, read)
-    if problems.found:
-        raise as_error(ConfigurationInvalid, problems.found)
     return found
 
 

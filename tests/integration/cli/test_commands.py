@@ -232,6 +232,7 @@ def test_what_was_asked_for_is_restored_or_refused(shell: Shell) -> None:
     told = shell("restore", "crm", "--to", "no", "--recovery-point", point["id"][:3], code=2)
     assert "is too short" in told
     assert "lies in the vault" in shell("restore", "crm", "--to", "vault/x", code=2)
+    assert "lies in the dataset crm" in shell("restore", "crm", "--to", "crm/x", code=2)
     assert "BROKEN" not in before
     assert "\n1 of 1 kept\n" in shell("status")
 

@@ -86,6 +86,8 @@ def test_who_may_approve(shell: Shell) -> None:
     assert carl.endswith("Carl Example (carl) has no training")
     assert "1 may approve restores today" in shell("doctor", code=None)
     (shell.site / "config" / "people.yaml").write_text("people: {anna: {}}")
+    assert "FAIL  person anna:" in shell("doctor", code=1)
+    (shell.site / "config" / "people.yaml").write_text("people: []")
     assert "FAIL  people:" in shell("doctor", code=1)
 
 

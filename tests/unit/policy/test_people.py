@@ -70,7 +70,7 @@ def test_nobody_certifies_himself() -> None:
     late = training(on=TODAY - 30 * DAY)
     assert person(late).why_untrained(TODAY).endswith("invalid since 2026-11-16")
     early = training(on=TODAY + 3 * DAY)
-    assert person(early).why_untrained(TODAY).endswith("is on 2026-11-29")
+    assert person(early).why_untrained(TODAY).endswith("begins only on 2026-11-29")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,18 @@ def test_nobody_certifies_himself() -> None:
     [
         ("people: []", "no mapping"),
         ("[]", "not a file of people|no mapping"),
+    ],
+)
+def test_a_file_that_cannot_be_understood(tmp_path: Path, text: str, told: str) -> None:
+    """Names nobody."""
+    (tmp_path / "people.yaml").write_text(text)
+    with pytest.raises(ConfigurationInvalid, match=told):
+        load_people(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
         ("people: {anna: {name: Anna}}", "role: is missing"),
         ("people: {anna: {name: A, role: b, trainings: [{course: x}]}}", "date: is missing"),
         ("people: {a: {name: A, role: b}, a: {name: A, role: b}}", "is written twice"),
@@ -86,10 +98,20 @@ def test_nobody_certifies_himself() -> None:
     ],
 )
 def test_each_slip_is_told(tmp_path: Path, text: str, told: str) -> None:
-    """With its place in the file."""
+    """With its place in the file; it takes the right of nobody else."""
     (tmp_path / "people.yaml").write_text(text)
-    with pytest.raises(ConfigurationInvalid, match=told):
-        load_people(tmp_path)
+    [one, *_] = load_people(tmp_path).values()
+    assert told in one.why_untrained(TODAY)
+    (tmp_path / "people.yaml").write_text(f"{TEXT}\n  odd: {{nam: x}}\n")
+    known = load_people(tmp_path)
+    assert known["anna"].why_untrained(TODAY) == ""
+    assert "people.odd" in known["odd"].why_untrained(TODAY)
+
+
+def test_who_is_written_otherwise_is_told(tmp_path: Path) -> None:
+    """Users are known by name, letter by letter."""
+    (tmp_path / "people.yaml").write_text(TEXT)
+    assert "anna is" in why_untrained(load_people(tmp_path), "Anna", TODAY)
 
 
 @pytest.mark.parametrize("who", ["anna", "ANNA ", "Anna", "anna example", "Example"])
