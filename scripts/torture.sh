@@ -7,6 +7,7 @@ bin=$1 rounds=$2
 for round in $(seq "$rounds"); do
   echo "round $round of $rounds"
   "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
+  HOLDFAST_DAYS=1096 "$bin/pytest" -q -s --timeout=1200 tests/damage/test_years.py
   HOLDFAST_STRESS_ROUNDS=100 "$bin/pytest" -q --timeout=1200 \
     tests/integration/postgresql/test_incremental_stress.py
 done

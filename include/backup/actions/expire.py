@@ -13,6 +13,7 @@ next run. The key goes before the data: from then on nobody can read what is lef
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,7 @@ from include.backup.vault.generations import GenerationState
 from include.backup.vault.leases import Lease, holder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
@@ -177,18 +179,25 @@ def _carry_out(act: Act, lease: Lease, plan: ExpiryPlan, gone: _Gone) -> None:
     """Remove what the plan says, in its order; what a lock keeps is noted."""
     expired = {one.snapshot: one for one in plan.expired}
     for generation, snapshots in plan.snapshots.items():
-        _remove_points(act, lease, generation, snapshots)
-        gone.points += [expired[one] for one in snapshots if one in expired]
+        with _locks_noted(act, gone, f"recovery points of {generation}"):
+            _remove_points(act, lease, generation, snapshots)
+            gone.points += [expired[one] for one in snapshots if one in expired]
     for fate in plan.dying:
-        try:
+        with _locks_noted(act, gone, f"generation {fate.generation}"):
             gone.size_bytes += _remove_generation(act, lease, fate)
-        except AccessRefused as error:
-            if not act.place.vault.object_lock:
-                raise
-            gone.locked.append(f"generation {fate.generation}: {error.message}")
-            continue
-        gone.generations.append(fate.generation)
-        gone.points += [one for one in plan.expired if one.generation == fate.generation]
+            gone.generations.append(fate.generation)
+            gone.points += [one for one in plan.expired if one.generation == fate.generation]
+
+
+@contextmanager
+def _locks_noted(act: Act, gone: _Gone, what: str) -> Iterator[None]:
+    """What a lock keeps is no error: the next run tries again."""
+    try:
+        yield
+    except AccessRefused as error:
+        if not act.place.vault.object_lock:
+            raise
+        gone.locked.append(f"{what}: {error.message}")
 
 
 def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str, ...]) -> None:
@@ -285,6 +294,11 @@ def _body(plan: ExpiryPlan, gone: _Gone) -> dict[str, object]:
         ],
         "bytes_removed": gone.size_bytes,
         "locked": gone.locked,
+        "lengthened": {
+            one.snapshot: text_of_datetime(one.until)
+            for one in plan.kept
+            if one.until > one.recorded
+        },
     }
 
 

@@ -1,7 +1,8 @@
 """How long recovery points and generations live (3.2): a verdict on each, with its reason.
 
-A recovery point is kept until its expiry, which its record fixes. The class may lengthen that
-afterwards, and never shortens it. Beyond its expiry it is kept only
+A recovery point is kept until its expiry, which its record fixes. A longer retention of its class
+lengthens that, which is recorded as well; a shorter one does not shorten it. Beyond its expiry it
+is kept only
 
     on hold                 somebody with the right to do so has said that nothing may go
     in doubt                a suspicious run is unresolved: what lies before it may be all there is
@@ -148,8 +149,7 @@ def _kept_until(points: Sequence[Dated], about: Circumstances) -> Iterator[tuple
             age_from = newest
         if point.taken_at <= about.now + SKEW:
             newest = max(newest or point.taken_at, point.taken_at)
-        own = point.expires_at - point.taken_at
-        yield point, age_from + max(own, about.retention)
+        yield point, max(point.expires_at, age_from + about.retention)
 
 
 def last_ways_back(points: Sequence[Dated], damaged: Collection[str]) -> dict[str, str]:

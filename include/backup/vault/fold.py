@@ -27,7 +27,8 @@
     resolved        {suspicions: [sequence, …]}                       they are in doubt
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
-    refused, nothing-due, restored, key-exported, retained, requested, approved    anything
+    retained        {lengthened?: {snapshot: expires_at, …}}          no expiry gets earlier
+    refused, nothing-due, restored, key-exported, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
 before changes nothing: it is evidence as well. Only what would build on such an act is refused:
@@ -53,6 +54,7 @@ from include.backup.vault.fold_retention import (
     doubt,
     expire,
     hold,
+    lengthen,
     lift,
     resolve,
     without_failed_verification,
@@ -313,6 +315,7 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.HELD: hold,
     Kind.LIFTED: lift,
     Kind.RESOLVED: resolve,
+    Kind.RETAINED: lengthen,
     Kind.DAMAGED: _mark_damaged,
     Kind.CHECKED: _check,
     Kind.VERIFIED: _verify,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.backup.errors import RecordRefused
+from include.backup.evidence.fields import Fields
 from include.backup.policy.retention import last_ways_back
 from include.backup.vault.fold_entry import known, moved, with_generation
 from include.backup.vault.generations import GenerationState
@@ -72,6 +73,25 @@ def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> 
     for snapshot in leaving:
         if snapshot in ways:
             raise RecordRefused(f"{snapshot[:8]} is {ways[snapshot]}")
+
+
+def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
+    """The expiry of points is later than their records said; one that has left stays so."""
+    later = Fields(
+        entry.fields.document("lengthened"), what="what is lengthened", error=RecordRefused
+    )
+    names = set(entry.fields.document("lengthened"))
+    for generation in state.generations:
+        if not names.intersection(point.snapshot for point in generation.points):
+            continue
+        points = tuple(
+            replace(point, expires_at=max(point.expires_at, later.moment(point.snapshot)))
+            if point.snapshot in names
+            else point
+            for point in generation.points
+        )
+        state = with_generation(state, replace(generation, points=points))
+    return state
 
 
 def hold(state: DatasetState, entry: Entry) -> DatasetState:

@@ -1,0 +1,164 @@
+"""Years of backups and expiry in a vault whose clock the test sets, against a model of its own.
+
+Every day: each recovery point that must exist exists, none is older than allowed, and no bytes lie
+in the vault but those of generations that must live. Days are skipped, runs crash, retention
+changes, holds come and go; `make torture` runs three years of several seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.actions.back_up import back_up
+from include.backup.actions.expire import expire
+from include.backup.actions.hold import HoldOrder, add_hold, lift_hold
+from include.backup.policy.model import Method
+from include.backup.repository import lock
+from include.backup.vault.generations import GenerationState
+from tests.damage.site import Crash, Crashing, Site
+from tests.damage.test_expiry import snapshots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAYS = int(os.environ.get("HOLDFAST_DAYS", "75"))
+DAY = timedelta(days=1)
+CLOSING = timedelta(days=28 + 7) + timedelta(hours=12)  # interval of fulls, grace, complete within
+LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'governance"
+TWO = HoldOrder(reason="a lawsuit", requested_by="legal", approved_by="cto")
+
+
+@dataclass
+class Taken:
+    """A recovery point, as the model knows it."""
+
+    at: datetime
+    content: dict[str, bytes]
+    kept: timedelta  # the longest retention that was ever in force since
+
+
+@dataclass
+class Years:
+    """A site, and what the model expects of it."""
+
+    site: Site
+    dice: random.Random
+    retention: timedelta = 30 * DAY
+    points: dict[str, Taken] = field(default_factory=dict)  # in the order of the ledger
+    hold: str = ""
+    released: datetime | None = None  # when the last hold was lifted
+    full_at: datetime | None = None
+    events: list[str] = field(default_factory=list)
+
+    def day(self) -> None:
+        """One day: changes, a backup, an expiry; then all is looked at."""
+        dice = self.dice
+        midnight = self.site.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.site.now = midnight + timedelta(hours=1, minutes=dice.randrange(300))
+        self._meddle()
+        if dice.random() > 0.06:
+            self._back_up()
+        self.site.now = midnight + timedelta(hours=8)
+        self._expire()
+        self._look()
+        self.site.now = midnight + DAY
+
+    def _meddle(self) -> None:
+        dice, site = self.dice, self.site
+        if dice.random() < 0.02:
+            days = dice.choice([10, 30, 45])
+            site.policy_change = ("retention: 30 days", f"retention: {days} days")
+            self.retention = days * DAY
+            self.events.append(f"retention {days}")
+        if dice.random() < 0.02 and not self.hold and self.points:
+            self.hold = add_hold(site.setting(), "crm", TWO).details["hold"]
+        elif self.hold and dice.random() < 0.1:
+            lift_hold(site.setting(), "crm", self.hold, TWO)
+            self.hold, self.released = "", site.now
+
+    def _back_up(self) -> None:
+        dice, site = self.dice, self.site
+        site.write(**{f"file{dice.randrange(9)}": dice.randbytes(dice.randrange(3000))})
+        due = self.full_at is None or site.now - self.full_at >= 28 * DAY
+        method = Method.FULL if due else Method.INCREMENTAL
+        if dice.random() < 0.05:
+            storage = Crashing(site.memory, at=dice.randrange(1, 14), after=dice.random() < 0.5)
+            with pytest.raises(Crash):
+                back_up(site.setting(storage), "crm", method=method)
+            site.wait(minutes=31)
+        outcome = back_up(site.setting(), "crm", method=method)
+        assert outcome.ok, outcome.sentence
+        for point in site.place().state().points:
+            if point.snapshot not in self.points:
+                self.points[point.snapshot] = Taken(point.taken_at, site.content(), self.retention)
+                if point.method is Method.FULL:
+                    self.full_at = point.taken_at
+
+    def _expire(self) -> None:
+        dice, site = self.dice, self.site
+        for taken in self.points.values():
+            taken.kept = max(taken.kept, self.retention)
+        if dice.random() < 0.1:
+            storage = Crashing(site.memory, at=dice.randrange(1, 14), after=dice.random() < 0.5)
+            try:
+                expire(site.setting(storage), "crm")
+            except Crash:
+                site.wait(minutes=31)
+        outcome, _ = expire(site.setting(), "crm")
+        assert outcome.ok, outcome.sentence
+        assert outcome.sentence.startswith("KEPT 3.2"), outcome.sentence
+
+    def _look(self) -> None:
+        site, now = self.site, self.site.now
+        stored = snapshots(site)
+        newest = list(self.points)[-2:]
+        for snapshot, taken in self.points.items():
+            over = now >= taken.at + taken.kept
+            if not over or snapshot in newest or self.hold:
+                assert snapshot in stored, (self.events, now, taken.at)
+            elif now >= taken.at + taken.kept + DAY:
+                assert snapshot not in stored, (self.events, now, taken.at)
+        for snapshot in [one for one in self.points if one not in stored]:
+            if snapshot not in newest:
+                del self.points[snapshot]
+        self._look_at_bytes()
+        if self.dice.random() < 0.1:
+            snapshot = self.dice.choice(list(self.points))
+            assert site.restored(snapshot) == self.points[snapshot].content
+
+    def _look_at_bytes(self) -> None:
+        """Of generations that hold a living point, that may grow, or that a lock keeps."""
+        site, now = self.site, self.site.now
+        living = {point.generation for point in site.place().state().points}
+        growing = set()
+        for one in site.place().state().generations:
+            unlocked = one.closes_at + timedelta(hours=12)
+            if site.vault_url == LOCKED:
+                unlocked += 45 * DAY
+            if one.state is not GenerationState.EXPIRED and (now <= unlocked or self.hold):
+                growing.add(one.id)
+        for info in site.memory.list("datasets/crm/"):
+            parts = info.name.split("/")
+            if parts[2] in {"generations", "keys"}:
+                assert parts[3] in living | growing, (info.name, now)
+
+
+@pytest.mark.parametrize("vault", ["plain", "locked"])
+def test_years_of_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: str) -> None:
+    """Nothing too early, nothing too late, whatever comes between."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
+    seed = int(os.environ.get("HOLDFAST_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"HOLDFAST_SEED={seed}")
+    site = Site(tmp_path)
+    if vault == "locked":
+        site.vault_url = LOCKED
+    years = Years(site, random.Random(seed))
+    for _ in range(DAYS):
+        years.day()
+    site.place().ledger.verify()
