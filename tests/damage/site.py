@@ -188,6 +188,14 @@ class Crashing:
         """See Storage."""
         self._change(f"save {name}", lambda: self._storage.save(name, data, **options))
 
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """See Storage."""
+        self._change(f"lock {' '.join(names)}", lambda: self._storage.extend_lock(names, until))
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """See Storage."""
+        self._change(f"hold {' '.join(names)}", lambda: self._storage.hold(names, on=on))
+
     def delete(self, names: Sequence[str]) -> None:
         """See Storage."""
         self._change(f"delete {' '.join(names)}", lambda: self._storage.delete(names))

@@ -14,7 +14,7 @@ from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire, plan_of, standing
 from include.backup.actions.hold import HoldOrder, add_hold, lift_hold, resolve
-from include.backup.errors import AccessRefused, ConfigurationInvalid, RecordRefused
+from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid, RecordRefused
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository import lock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = timedelta(days=1)
+LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'compliance"
 TWO = HoldOrder(reason="a lawsuit", requested_by="legal", approved_by="cto")
 
 
@@ -313,9 +314,49 @@ def test_a_wrong_clock_expires_nothing(site: Site) -> None:
     everything = snapshots(site)
     setting = site.setting()
     object.__setattr__(setting, "clock", lambda: site.clock() + 300 * DAY)
-    with pytest.raises(Exception, match="the clock of this machine and that of"):
+    with pytest.raises(ClockWrong, match="the clock of this machine and that of"):
         expire(setting, "crm")
     assert snapshots(site) == everything
+
+
+def test_a_wrong_clock_locks_nothing(site: Site) -> None:
+    """In compliance mode nobody could take the dates back."""
+    site.vault_url = LOCKED
+    back_up_daily(site, 1)
+    setting = site.setting()
+    object.__setattr__(setting, "clock", lambda: site.clock() + 3650 * DAY)
+    with pytest.raises(ClockWrong, match="hint: nothing expires, and nothing is locked"):
+        back_up(setting, "crm", method=Method.FULL)
+    assert len(generations(site)) == 1
+
+
+def test_a_hold_is_kept_by_the_store_as_well(site: Site) -> None:
+    """Nobody deletes what it covers, whatever lock dates say; what it does not cover goes."""
+    site.vault_url = LOCKED
+    back_up_daily(site, 4)
+    oldest, *_ = site.place().state().points
+    hold = add_hold(site.setting(), "crm", TWO, points=[oldest.snapshot]).details["hold"]
+    site.wait(days=200)
+    held = [info.name for info in site.memory.list() if is_held(site, info.name)]
+    assert any(name.endswith(oldest.snapshot) for name in held)
+    assert any("/data/" in name for name in held)
+    assert any("/keys/" in name for name in held)
+    outcome, plan = expire(site.setting(), "crm")
+    assert outcome.details["expired"] == 1
+    assert oldest.snapshot in {one.snapshot for one in plan.kept}
+    lift_hold(site.setting(), "crm", hold, TWO)
+    assert not any(is_held(site, info.name) for info in site.memory.list())
+    outcome, _ = expire(site.setting(), "crm")
+    assert "locked: recovery points of" in outcome.sentence
+    assert "is locked until" in outcome.sentence
+    site.wait(days=14)
+    expire(site.setting(), "crm")
+    assert oldest.snapshot not in snapshots(site)
+
+
+def is_held(site: Site, name: str) -> bool:
+    """Whether the store has a file on hold."""
+    return site.memory._file(name).on_hold
 
 
 def test_points_of_the_future_stay(site: Site) -> None:

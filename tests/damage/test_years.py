@@ -27,7 +27,7 @@ from tests.damage.test_expiry import snapshots
 if TYPE_CHECKING:
     from pathlib import Path
 
-DAYS = int(os.environ.get("HOLDFAST_DAYS", "75"))
+DAYS = int(os.environ.get("HOLDFAST_DAYS", "70"))
 DAY = timedelta(days=1)
 CLOSING = timedelta(days=28 + 7) + timedelta(hours=12)  # interval of fulls, grace, complete within
 LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'governance"
@@ -122,7 +122,7 @@ class Years:
             over = now >= taken.at + taken.kept
             if not over or snapshot in newest or self.hold:
                 assert snapshot in stored, (self.events, now, taken.at)
-            elif now >= taken.at + taken.kept + DAY:
+            elif now >= taken.at + taken.kept + DAY and not self._is_locked(snapshot):
                 assert snapshot not in stored, (self.events, now, taken.at)
         for snapshot in [one for one in self.points if one not in stored]:
             if snapshot not in newest:
@@ -132,21 +132,46 @@ class Years:
             snapshot = self.dice.choice(list(self.points))
             assert site.restored(snapshot) == self.points[snapshot].content
 
+    def _is_locked(self, snapshot: str) -> bool:
+        """Whether a lock keeps it: for two weeks at most, after a hold."""
+        for info in self.site.memory.list("datasets/crm/generations/"):
+            if info.name.endswith(snapshot):
+                until = self.site.memory.locked_until(info.name)
+                return until is not None and self.site.now < until <= self.site.now + 14 * DAY
+        return False
+
     def _look_at_bytes(self) -> None:
         """Of generations that hold a living point, that may grow, or that a lock keeps."""
-        site, now = self.site, self.site.now
-        living = {point.generation for point in site.place().state().points}
+        site, now, state = self.site, self.site.now, self.site.place().state()
+        living: dict[str, datetime] = {}  # and until when something in it is kept
+        for point in state.points:
+            until = self.points[point.snapshot].at + self.points[point.snapshot].kept
+            living[point.generation] = max(living.get(point.generation, until), until)
         growing = set()
-        for one in site.place().state().generations:
-            unlocked = one.closes_at + timedelta(hours=12)
-            if site.vault_url == LOCKED:
-                unlocked += 45 * DAY
+        for one in state.generations:
+            unlocked = one.locked_until or one.closes_at + timedelta(hours=12)
+            assert unlocked <= max(one.closes_at + timedelta(hours=12) + 45 * DAY, now + 14 * DAY)
             if one.state is not GenerationState.EXPIRED and (now <= unlocked or self.hold):
                 growing.add(one.id)
         for info in site.memory.list("datasets/crm/"):
             parts = info.name.split("/")
             if parts[2] in {"generations", "keys"}:
-                assert parts[3] in living | growing, (info.name, now)
+                assert parts[3] in living or parts[3] in growing, (info.name, now)
+                if site.vault_url == LOCKED and parts[3] in living:
+                    self._look_at_lock(info.name, living[parts[3]])
+
+    def _look_at_lock(self, name: str, wanted: datetime) -> None:
+        """What a living point needs cannot be deleted by anybody, as long as it is kept."""
+        folder, file = name.split("/")[4:6] if name.count("/") > 4 else ("", name)
+        if folder == "locks":
+            return
+        now, locked = self.site.now, self.site.memory.locked_until(name)
+        if folder == "snapshots":
+            if file not in self.points:
+                return  # it has expired, and is on its way
+            wanted = self.points[file].at + self.points[file].kept
+        assert locked is not None
+        assert locked >= max(wanted, now), (name, now, self.events)
 
 
 @pytest.mark.parametrize("vault", ["plain", "locked"])

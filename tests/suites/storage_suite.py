@@ -361,6 +361,36 @@ class LockedSuite:
         locked.storage.delete(["packs/locked"])
         assert [info.name for info in locked.storage.list("packs/")] == []
 
+    def test_a_lock_date_can_be_extended_and_not_shortened(self, locked: Tenant) -> None:
+        """An earlier date changes nothing; a file without one gets one."""
+        storage = locked.storage
+        assert locked.wait
+        storage.save("clock2", b"")
+        now = storage.stat("clock2").modified_at
+        storage.save("packs/long", b"x", locked_until=now + timedelta(seconds=2))
+        storage.save("packs/none", b"x")
+        Folder(storage, "packs").extend_lock(["long", "none"], now + timedelta(seconds=5))
+        storage.extend_lock(["packs/long"], now + timedelta(seconds=1))
+        locked.wait(timedelta(seconds=3))
+        for name in ("packs/long", "packs/none"):
+            with pytest.raises(AccessRefused):
+                storage.delete([name])
+        with pytest.raises(FileAbsent):
+            storage.extend_lock(["packs/gone"], now + timedelta(seconds=5))
+        locked.wait(timedelta(seconds=4))
+        storage.delete(["packs/long", "packs/none"])
+
+    def test_what_is_on_hold_cannot_be_deleted(self, locked: Tenant) -> None:
+        """Until the hold is taken off, whatever its lock date."""
+        storage = locked.storage
+        storage.save("packs/held", b"x")
+        Folder(storage, "packs").hold(["held"], on=True)
+        with pytest.raises(AccessRefused):
+            storage.delete(["packs/held"])
+        assert storage.load("packs/held") == b"x"
+        storage.hold(["packs/held"], on=False)
+        storage.delete(["packs/held"])
+
 
 def utc(seconds: float) -> datetime:
     """An aware datetime from seconds since 1970."""

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import Act
+from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import bytes_found, is_half_made, open_new, resume
 from include.backup.actions.plan import Plan, plan
@@ -160,6 +161,8 @@ class _Backup:
         """Work under a lease; None when the state calls for the other one."""
         self.act.method = held
         state = self.act.begin(held=held)
+        if self.place.vault.object_lock:
+            require_clock(self.place, str(held), self.act.now())
         for _ in range(_MOST_PLANS):
             chosen = self._plan(state)
             if chosen.done_slot is not None:

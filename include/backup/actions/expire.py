@@ -19,22 +19,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.locking import extend_locks
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.errors import AccessRefused, AlreadyRunning, BackupError, ClockWrong
+from include.backup.errors import AccessRefused, AlreadyRunning, BackupError
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.expiry_table import ExpiryStanding
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, moment
 from include.backup.format.times import text_of_datetime
-from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import SKEW, Verdict
 from include.backup.policy.retention import MOST_LATE
 from include.backup.vault import bodies
 from include.backup.vault.expiry import ExpiryPlan, Terms, plan_expiry
 from include.backup.vault.generations import GenerationState
-from include.backup.vault.leases import Lease, holder
+from include.backup.vault.leases import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,9 +134,10 @@ def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
 def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     place = act.place
     state = act.begin(held=EXPIRE)
-    _require_clock(place, act.now())
+    require_clock(place, EXPIRE, act.now())
     plan = plan_expiry(state, _terms(place, act.now()))
     gone = _Gone()
+    locks = extend_locks(place, plan)
     doubted = not plan.is_empty and _is_clock_doubted(place, state, act.now())
     if not doubted:
         _carry_out(act, lease, plan, gone)
@@ -160,7 +162,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     what = f"{count(len(gone.points), 'recovery point')} expired, {len(plan.kept)} kept"
     outcome = act.end(
         Kind.RETAINED,
-        _body(plan, gone),
+        _body(plan, gone) | {"locked_until": locks},
         say=lambda _: told,
         what=what,
         details={
@@ -240,24 +242,6 @@ def _terms(place: DatasetVault, now: datetime) -> Terms:
         retired=retired is not None and retired.date <= now.date(),
         locks=bool(place.vault.object_lock),
     )
-
-
-def _require_clock(place: DatasetVault, now: datetime) -> None:
-    """Refuse to remove anything by a clock that differs from that of the store.
-
-    Raises:
-        ClockWrong.
-    """
-    if place.vault.local_path:
-        return  # its clock is ours
-    if (held := holder(place.folder, EXPIRE)) is None:
-        return
-    if abs(off := now - held.renewed_at) > SKEW:
-        raise ClockWrong(
-            f"the clock of this machine and that of {place.vault.url} differ by "
-            f"{format_duration(abs(off))}",
-            hint="nothing expires by a wrong clock; set it right (NTP)",
-        )
 
 
 def _is_clock_doubted(place: DatasetVault, state: DatasetState, now: datetime) -> bool:

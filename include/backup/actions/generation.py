@@ -49,14 +49,16 @@ def open_new(act: Act, *, new_key: bool = False) -> tuple[Generation, Repository
     name = new_generation(now, [generation.id for generation in place.state().generations])
     context = KeyContext(dataset=place.dataset.name, generation=name)
     envelope, secret = new_envelope(place.provider(), context, now=now)
+    closing = closes_at(now, place.full_interval, place.setting.policy.grace)
     act.record(
         Kind.OPENED,
         bodies.opened(
             generation=name,
             opened_at=now,
-            closes_at=closes_at(now, place.full_interval, place.setting.policy.grace),
+            closes_at=closing,
             key=envelope.master_key_id,
             envelope_sha256=envelope.sha256,
+            locked_until=_first_lock(place, closing),
         ),
     )
     generation = place.state().generation(name)
@@ -137,5 +139,11 @@ def locked_until(place: DatasetVault, generation: Generation) -> datetime | None
     """The lock date of everything in a generation but its snapshots (invariant 8)."""
     if not place.vault.object_lock:
         return None
-    data_class = place.data_class
-    return generation.closes_at + data_class.complete_within + data_class.retention
+    return generation.locked_until or _first_lock(place, generation.closes_at)
+
+
+def _first_lock(place: DatasetVault, closing: datetime) -> datetime | None:
+    """That of a new generation: the last point that can be added to it is kept so long."""
+    if not place.vault.object_lock:
+        return None
+    return closing + place.data_class.complete_within + place.data_class.retention

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.acts import Act
 from include.backup.actions.choosing import point_named
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.locking import hold_files
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
@@ -76,6 +77,9 @@ def add_hold(
     act = Act(place, _HOLD)
     state = act.begin()
     snapshots = [point_named(state.points, one).snapshot for one in points]
+    if place.vault.object_lock:
+        covered = [one for one in state.points if not snapshots or one.snapshot in snapshots]
+        hold_files(place, ((one.generation, one.snapshot) for one in covered), on=True)
     hold = new_id()[:8]
     told = sentences.held(
         place.subject, hold=hold, points=len(snapshots), reason=order.reason, by=order.approved_by
@@ -102,7 +106,17 @@ def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outco
     act.begin()
     told = sentences.lifted(place.subject, hold=hold, reason=order.reason, by=order.approved_by)
     body = {"hold": hold, **order.to_json()}
-    return act.end(Kind.LIFTED, body, say=lambda _: told, what=f"hold {hold} lifted")
+    outcome = act.end(Kind.LIFTED, body, say=lambda _: told, what=f"hold {hold} lifted")
+    if place.vault.object_lock:
+        state = place.state()
+        free = [one for one in state.points if not state.is_held(one.snapshot)]
+        held = {one.generation for one in state.points if state.is_held(one.snapshot)}
+        hold_files(
+            place,
+            ((one.generation, one.snapshot) for one in free if one.generation not in held),
+            on=False,
+        )
+    return outcome
 
 
 def resolve(setting: Setting, name: str, *, by: str, reason: str) -> Outcome:

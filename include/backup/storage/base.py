@@ -89,11 +89,30 @@ class Storage(Protocol):
         `prefix` is empty or ends with "/"; the names returned are single parts without "/".
         """
 
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """Let nobody delete these files before `until`; a later date that one has stays.
+
+        Stores without Object Lock ignore it, as they ignore the dates given to `save`.
+
+        Raises:
+            FileAbsent, AccessRefused, StorageUnreachable.
+        """
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """Put a legal hold on these files, or take it off: nobody deletes them meanwhile.
+
+        Stores without Object Lock ignore it.
+
+        Raises:
+            FileAbsent, AccessRefused, StorageUnreachable.
+        """
+
     def delete(self, names: Sequence[str]) -> None:
         """Remove the files with every version and marker of them. Absent ones are no error.
 
         Raises:
-            AccessRefused: no right, or a lock date that has not come; the message names the first.
+            AccessRefused: no right, a lock date that has not come, or a legal hold; the message
+                names the first.
             StorageUnreachable.
         """
 
@@ -146,6 +165,14 @@ class Folder:
     def folders(self, prefix: str = "") -> builtins.list[str]:
         """See Storage.folders."""
         return self._storage.folders(self._prefix + prefix)
+
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """See Storage.extend_lock."""
+        self._storage.extend_lock([self._prefix + name for name in names], until)
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """See Storage.hold."""
+        self._storage.hold([self._prefix + name for name in names], on=on)
 
     def delete(self, names: Sequence[str]) -> None:
         """See Storage.delete."""

@@ -160,6 +160,12 @@ class LocalStorage:
             if is_folder and any(True for _ in self._walk(f"{prefix}{entry.name}/", ""))
         )
 
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """See Storage.extend_lock: there are none here."""
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """See Storage.hold: there are none here."""
+
     def delete(self, names: Sequence[str]) -> None:
         """See Storage.delete. Folders left empty go too."""
         refused: BackupError | None = None

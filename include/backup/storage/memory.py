@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +40,7 @@ class _Version:
     data: bytes
     saved_at: datetime
     locked_until: datetime | None
+    on_hold: bool = False
 
 
 @dataclass(slots=True)
@@ -148,6 +149,24 @@ class MemoryStorage:
             }
         return sorted(below)
 
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """See Storage.extend_lock."""
+        for name in names:
+            self._change_first(
+                name, lambda old: replace(old, locked_until=max(old.locked_until or until, until))
+            )
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """See Storage.hold."""
+        for name in names:
+            self._change_first(name, lambda old: replace(old, on_hold=on))
+
+    def _change_first(self, name: str, change: Callable[[_Version], _Version]) -> None:
+        with self._lock:
+            self._admit("save", checked_name(name))
+            version = self._file(name)
+            self._names[name].versions[0] = change(version)
+
     def delete(self, names: Sequence[str]) -> None:
         """See Storage.delete."""
         refused: AccessRefused | None = None
@@ -204,9 +223,7 @@ class MemoryStorage:
         with self._lock:
             held = self._names[name]
             old = held.versions[0]
-            held.versions[0] = _Version(
-                data=data, saved_at=old.saved_at, locked_until=old.locked_until
-            )
+            held.versions[0] = replace(old, data=data)
 
     def stored_bytes(self) -> int:
         """The size of all versions of all files."""
@@ -243,6 +260,8 @@ class MemoryStorage:
             return
         now = self._clock()
         for version in held.versions:
+            if version.on_hold:
+                raise AccessRefused(f"{name} in {self.url} is on hold")
             if version.locked_until is not None and now < version.locked_until:
                 date = f"{version.locked_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
                 raise AccessRefused(f"{name} in {self.url} is locked until {date}")

@@ -11,7 +11,8 @@ In a bucket with versions the oldest version of a name is the file: overwriting 
 are somebody's tampering (s3_versions).
 
 Needed rights: ListBucket, GetBucketVersioning, GetObject, PutObject; with versions
-ListBucketVersions, GetObjectVersion; with locks PutObjectRetention, GetObjectRetention; to delete
+ListBucketVersions, GetObjectVersion; with locks PutObjectRetention, GetObjectRetention,
+for holds PutObjectLegalHold, GetObjectLegalHold; to delete
 DeleteObject, DeleteObjectVersion.
 """
 
@@ -34,7 +35,13 @@ from include.backup.storage.names import (
 from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_bucket import Bucket, cut_short
 from include.backup.storage.s3_client import checked_transport, make_client, sign_prehashed
-from include.backup.storage.s3_locks import LockMode, lock_date, locked_until
+from include.backup.storage.s3_locks import (
+    LockMode,
+    extend_locks,
+    lock_date,
+    locked_until,
+    set_holds,
+)
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
 from include.backup.storage.s3_versions import History, histories
 from include.backup.storage.tampering import Tampering
@@ -171,6 +178,17 @@ class S3Storage:
         pages = self._pages(start, versions=self._keeps_versions(), Delimiter="/")
         found = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
         return sorted(filter(is_name, (folder[len(start) : -1] for folder in found)))
+
+    def extend_lock(self, names: Sequence[str], until: datetime) -> None:
+        """See Storage.extend_lock. A request or two for each file, several at a time."""
+        if self._lock_mode is not None:
+            checked = [checked_name(name) for name in names]
+            extend_locks(self._bucket, checked, self._lock_mode, lock_date(until), self._patience)
+
+    def hold(self, names: Sequence[str], *, on: bool) -> None:
+        """See Storage.hold."""
+        if self._lock_mode is not None:
+            set_holds(self._bucket, [checked_name(name) for name in names], self._patience, on=on)
 
     def delete(self, names: Sequence[str]) -> None:
         """See Storage.delete."""

@@ -6,17 +6,22 @@ found out on the day somebody deletes it, so each save reads its lock back and f
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 from include.backup.errors import AccessRefused, ConfigurationInvalid
+from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_errors import s3_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from include.backup.storage.s3_bucket import Bucket
     from include.backup.storage.s3_client import S3Client
 
+_AT_ONCE: Final = 8  # requests about single objects
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 
@@ -53,6 +58,59 @@ def confirm_lock(
         f"{place} was saved, but the store has not locked it until {until:%Y-%m-%d %H:%M:%S} UTC",
         hint="the bucket needs Object Lock, the role s3:PutObjectRetention and GetObjectRetention",
     )
+
+
+def extend_locks(
+    bucket: Bucket, names: Sequence[str], mode: LockMode, until: datetime, patience: Patience
+) -> None:
+    """See Storage.extend_lock.
+
+    Raises:
+        FileAbsent, AccessRefused, StorageUnreachable.
+    """
+
+    def extend(identifier: Mapping[str, str], place: str) -> None:
+        confirm_lock(bucket.client, identifier, mode, until, place=place)
+
+    _each(bucket, names, extend, patience)
+
+
+def set_holds(bucket: Bucket, names: Sequence[str], patience: Patience, *, on: bool) -> None:
+    """See Storage.hold.
+
+    Raises:
+        FileAbsent, AccessRefused, StorageUnreachable.
+    """
+    wanted = "ON" if on else "OFF"
+
+    def change(identifier: Mapping[str, str], place: str) -> None:
+        with s3_errors(f"the legal hold of {place}"):
+            bucket.client.put_object_legal_hold(**identifier, LegalHold={"Status": wanted})
+            answer = bucket.client.get_object_legal_hold(**identifier)
+        if answer["LegalHold"].get("Status") != wanted:
+            raise AccessRefused(
+                f"the store did not turn the legal hold of {place} {wanted.lower()}",
+                hint="the bucket needs Object Lock, the role s3:PutObjectLegalHold",
+            )
+
+    _each(bucket, names, change, patience)
+
+
+def _each(
+    bucket: Bucket,
+    names: Sequence[str],
+    change: Callable[[Mapping[str, str], str], None],
+    patience: Patience,
+) -> None:
+    """Change something about the first version of each file, several at a time."""
+
+    def one(name: str) -> None:
+        version, _ = bucket.file_version_id(name)
+        change(bucket.identifier(name, version), bucket.place(name))
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="locks") as pool:
+        for _ in pool.map(lambda name: retried(partial(one, name), patience), names):
+            pass
 
 
 def locked_until(client: S3Client, identifier: Mapping[str, str]) -> datetime | None:

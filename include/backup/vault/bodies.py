@@ -58,15 +58,19 @@ def opened(
     closes_at: datetime,
     key: str,
     envelope_sha256: str,
+    locked_until: datetime | None = None,
 ) -> dict[str, object]:
     """The body of `opened`; `key` is the id of the master key."""
-    return {
+    body: dict[str, object] = {
         "generation": generation,
         "opened_at": text_of_datetime(opened_at),
         "closes_at": text_of_datetime(closes_at),
         "key": key,
         "envelope_sha256": envelope_sha256,
     }
+    if locked_until is not None:
+        body["locked_until"] = text_of_datetime(locked_until)
+    return body
 
 
 def recovery_point(  # noqa: PLR0913 a record of so many facts, each named

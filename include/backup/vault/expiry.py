@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.wording import moment
 from include.backup.policy.retention import Circumstances, RetentionVerdict, judge_points
+from include.backup.policy.slots import EPOCH
 from include.backup.vault.fold import BACK_UP
 from include.backup.vault.generations import GenerationState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.backup.vault.generations import Generation
     from include.backup.vault.state import DatasetState
 
+# What is kept beyond its expiry is locked for one to two of these, again and again: a point whose
+# hold is lifted, or that is the newest no more, can go soon after.
+LOCK_STEP: Final = timedelta(days=7)
 READING: Final = frozenset({"restore", "verify", "check"})  # acts that read all of a generation
 _LONGEST_READ: Final = timedelta(days=7)  # of who does not say that it has ended
 
@@ -54,12 +58,22 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """Locks of a generation that have to last longer."""
+
+    generation: str
+    until: datetime | None  # all its files but the snapshots; None: they last long enough
+    snapshots: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryPlan:
     """What leaves, and what stays, with reasons."""
 
     verdicts: tuple[RetentionVerdict, ...]  # in the order of the ledger
     snapshots: Mapping[str, tuple[str, ...]]  # that leave alone, by generation
     fates: tuple[Fate, ...]
+    extensions: tuple[Extension, ...] = ()  # of locks, where the vault has some
 
     @property
     def dying(self) -> tuple[Fate, ...]:
@@ -97,7 +111,12 @@ def plan_expiry(state: DatasetState, terms: Terms) -> ExpiryPlan:
         for generation in state.generations
         if generation.id not in dying and (generation.leaving or generation.id in leaving)
     }
-    return ExpiryPlan(verdicts=tuple(verdicts), snapshots=alone, fates=fates)
+    return ExpiryPlan(
+        verdicts=tuple(verdicts),
+        snapshots=alone,
+        fates=fates,
+        extensions=tuple(_extensions(state, verdicts, terms)) if terms.locks else (),
+    )
 
 
 def _circumstances(state: DatasetState, terms: Terms) -> Circumstances:
@@ -158,6 +177,35 @@ def _waits(state: DatasetState, generation: Generation, terms: Terms) -> Iterato
     readers = [act for act in state.acts if act.action in READING]
     if generation.points and any(terms.now - act.began_at < _LONGEST_READ for act in readers):
         yield "somebody is reading"
-    locked_until = generation.closes_at + terms.complete_within + terms.retention
-    if terms.locks and terms.now < locked_until:
-        yield f"locked until {moment(locked_until)}"
+    if terms.locks and terms.now < (until := _locked_until(generation, terms)):
+        yield f"locked until {moment(until)}"
+
+
+def _locked_until(generation: Generation, terms: Terms) -> datetime:
+    first = generation.closes_at + terms.complete_within + terms.retention
+    return generation.locked_until or first
+
+
+def _extensions(
+    state: DatasetState, verdicts: Sequence[RetentionVerdict], terms: Terms
+) -> Iterator[Extension]:
+    """What has to be locked for longer, because something in it is kept for longer."""
+    for generation in state.generations:
+        kept = [one for one in verdicts if one.generation == generation.id and not one.expires]
+        if not kept:
+            continue
+        beyond = [one.snapshot for one in kept if one.until <= terms.now]
+        ahead = [_ahead(terms.now)] if beyond else []
+        until = max([one.until for one in kept] + ahead)
+        lengthened = {one.snapshot: one.until for one in kept if one.until > one.recorded}
+        snapshots = lengthened | dict.fromkeys(beyond, _ahead(terms.now))
+        longer = until > _locked_until(generation, terms)
+        if longer or snapshots:
+            yield Extension(
+                generation=generation.id, until=until if longer else None, snapshots=snapshots
+            )
+
+
+def _ahead(now: datetime) -> datetime:
+    """Until when something is locked that is kept without a date: the same for a whole week."""
+    return EPOCH + ((now - EPOCH) // LOCK_STEP + 2) * LOCK_STEP

@@ -3,7 +3,7 @@
     kind            body                                              what must hold
     begun           {action, class?, method?, slot?, owner?}          the act is new
     opened          {generation, opened_at, closes_at, key,           no other generation is
-                     envelope_sha256}                                 unfinished
+                     envelope_sha256, locked_until?}                  unfinished
     recovery-point  {generation, snapshot, method, taken_at,          the act is still open; a full
     adopted          committed_at, expires_at, slot?, entries,        is the first point of an
                      bytes_read, bytes_new, bytes_stored,             opened generation, an
@@ -27,7 +27,8 @@
     resolved        {suspicions: [sequence, …]}                       they are in doubt
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
-    retained        {lengthened?: {snapshot: expires_at, …}}          no expiry gets earlier
+    retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
+                     locked_until?: {generation: date, …}}
     refused, nothing-due, restored, key-exported, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
@@ -186,6 +187,7 @@ def _open(state: DatasetState, entry: Entry) -> DatasetState:
         closes_at=fields.moment("closes_at"),
         key=fields.text("key"),
         envelope_sha256=fields.text("envelope_sha256", shape="[0-9a-f]{64}"),
+        locked_until=fields.moment_or_none("locked_until"),
     )
     return replace(state, generations=(*state.generations, opened))
 

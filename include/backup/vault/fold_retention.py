@@ -76,11 +76,18 @@ def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> 
 
 
 def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
-    """The expiry of points is later than their records said; one that has left stays so."""
+    """Points expire later than their records said, generations are locked for longer."""
     later = Fields(
         entry.fields.document("lengthened"), what="what is lengthened", error=RecordRefused
     )
     names = set(entry.fields.document("lengthened"))
+    locks = Fields(
+        entry.fields.document("locked_until"), what="what is locked", error=RecordRefused
+    )
+    for name in entry.fields.document("locked_until"):
+        generation, until = known(state, name), locks.moment(name)
+        until = max(generation.locked_until or until, until)
+        state = with_generation(state, replace(generation, locked_until=until))
     for generation in state.generations:
         if not names.intersection(point.snapshot for point in generation.points):
             continue

@@ -1,7 +1,7 @@
 """Generations, recovery points and acts, as the ledger of a dataset knows them.
 
     generation = {id, state, opened_at, closes_at, key, envelope_sha256, damaged?, points?, reads?,
-                  leaving?, bytes_gone?}
+                  leaving?, bytes_gone?, locked_until?}
     point      = {snapshot, method, taken_at, committed_at, expires_at, slot?, entries, bytes_read,
                   bytes_new, bytes_stored, bytes_found?, bytes_all?, sequence, adopted?,
                   verified_at?}
@@ -140,6 +140,7 @@ class Generation:
     reads: tuple[Read, ...] = ()  # which shares of it were read again, and when
     leaving: tuple[str, ...] = ()  # snapshots that have expired, and are being removed
     bytes_gone: int = 0  # what the vault grew by for points that have expired
+    locked_until: datetime | None = None  # of its files but the snapshots; None: no Object Lock
 
     @property
     def sound(self) -> bool:
@@ -166,6 +167,8 @@ class Generation:
             document["leaving"] = list(self.leaving)
         if self.bytes_gone:
             document["bytes_gone"] = self.bytes_gone
+        if self.locked_until is not None:
+            document["locked_until"] = text_of_datetime(self.locked_until)
         return document
 
     @classmethod
@@ -195,6 +198,7 @@ class Generation:
             ),
             leaving=tuple(fields.texts("leaving")),
             bytes_gone=fields.number("bytes_gone", 0),
+            locked_until=fields.moment_or_none("locked_until"),
         )
 
 

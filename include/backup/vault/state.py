@@ -70,6 +70,10 @@ class DatasetState:
         """The open act of that id."""
         return next((found for found in self.acts if found.id == act_id), None)
 
+    def is_held(self, snapshot: str) -> bool:
+        """Whether a hold covers a recovery point."""
+        return any(not one.snapshots or snapshot in one.snapshots for one in self.holds)
+
     @property
     def points(self) -> tuple[Point, ...]:
         """The recovery points that have not expired, those in damaged generations included."""

@@ -1,0 +1,83 @@
+"""Locks of what is kept for longer than it was locked at first (Object Lock, invariant 8).
+
+    everything of a generation but its snapshots    until the last point that needs it has expired
+    a snapshot                                      until its own expiry
+
+A date is never beyond what retention promises, but for what is kept without a date, as a hold: that
+is locked for two weeks at a time. In compliance mode nobody can take back what was locked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from include.backup.format.times import text_of_datetime
+from include.backup.vault.layout import envelope_folder, generation_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.storage.base import Storage
+    from include.backup.vault.expiry import ExpiryPlan
+
+_TOGETHER: Final = 1000
+_FOLDERS: Final = ("index/", "data/", "keys/", "config")  # never locks/, which come and go
+
+
+def extend_locks(place: DatasetVault, plan: ExpiryPlan) -> dict[str, str]:
+    """Let locks last as long as the plan needs; return the new dates by generation, for the record.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    dates = {}
+    for extension in plan.extensions:
+        repository = generation_folder(place.folder, extension.generation)
+        for snapshot, until in extension.snapshots.items():
+            repository.extend_lock([f"snapshots/{snapshot}"], until)
+        if extension.until is None:
+            continue
+        for names in _batches(_files(repository)):
+            repository.extend_lock(names, extension.until)
+        envelopes = place.folder.list(envelope_folder(extension.generation))
+        place.folder.extend_lock([info.name for info in envelopes], extension.until)
+        dates[extension.generation] = text_of_datetime(extension.until)
+    return dates
+
+
+def hold_files(place: DatasetVault, points: Iterable[tuple[str, str]], *, on: bool) -> None:
+    """Put a legal hold on all that recovery points need, or take it off.
+
+    Args:
+        points: generation and snapshot of each.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    snapshots: dict[str, list[str]] = {}
+    for generation, snapshot in points:
+        snapshots.setdefault(generation, []).append(f"snapshots/{snapshot}")
+    for generation, names in snapshots.items():
+        repository = generation_folder(place.folder, generation)
+        for batch in _batches([*names, *_files(repository)]):
+            repository.hold(batch, on=on)
+        envelopes = [info.name for info in place.folder.list(envelope_folder(generation))]
+        place.folder.hold(envelopes, on=on)
+
+
+def _files(repository: Storage) -> Iterator[str]:
+    for folder in _FOLDERS:
+        for info in repository.list(folder):
+            yield info.name
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for name in names:
+        batch.append(name)
+        if len(batch) == _TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
