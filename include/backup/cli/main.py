@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from include.backup.cli import (
     commands,
     doctor,
+    key_options,
     keys,
     ledger,
     policy,
@@ -134,9 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "suspicious runs: while one is unresolved nothing of its dataset expires"
     retention_options.suspicions(verb("suspicions", retention.suspicions, text))
-    _keys(
-        verb("keys", keys.export, "`keys export`: the password of one repository, for stock restic")
-    )
+    text = "which keys open what; rotate them; hand out one repository's password for stock restic"
+    key_options.keys(verb("keys", keys.export, text))
     _ledger(verb("ledger", ledger.verify, "`ledger verify` and `ledger accept`: the evidence"))
     return parser
 
@@ -245,16 +245,6 @@ def _restores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--act", type=given, metavar="ID", help="the document about this one")
     parser.add_argument("--to", metavar="FILE.html", help="as a page in a new file; else printed")
     json_option(parser)
-
-
-def _keys(parser: argparse.ArgumentParser) -> None:
-    inner = subcommands(parser, "export DATASET GENERATION", required=True)
-    text = "print the repository password for stock restic, alone on the last line; it is recorded"
-    export = inner.add_parser("export", help=text, description=as_sentence(text))
-    dataset_argument(export)
-    export.add_argument(
-        "generation", metavar="GENERATION", help="its id, as `recovery-points` lists it"
-    )
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:

@@ -37,17 +37,18 @@ def holds(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="only this one; may be given several times",
     )
-    _two_people(add)
+    two_people(add)
     add.set_defaults(run=retention.add_hold)
     text = "end a hold"
     lift = inner.add_parser("lift", help=text, description=as_sentence(text))
     dataset_argument(lift)
     lift.add_argument("hold", metavar="HOLD", help="its id, as `holds` lists it")
-    _two_people(lift)
+    two_people(lift)
     lift.set_defaults(run=retention.lift_hold)
 
 
-def _two_people(parser: argparse.ArgumentParser) -> None:
+def two_people(parser: argparse.ArgumentParser) -> None:
+    """Who wants it, who approves it, and why."""
     parser.add_argument("--reason", type=given, required=True, metavar="TEXT")
     parser.add_argument("--requested-by", type=given, required=True, metavar="WHO")
     parser.add_argument(

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     # What happens to generations and points while an act is open.
     OPENED = "opened"  # a generation: its id, key and closing time, before any of its files exists
     ABANDONED = "abandoned"  # an unfinished generation that no run will finish
+    REKEYED = "rekeyed"  # a generation opens with another master key: its new envelope was tried
     EXPIRING = "expiring"  # a generation, or single points: their files are about to be removed
     EXPIRED = "expired"  # nothing of them is left
     ADOPTED = "adopted"  # a snapshot found without its record, and checked, is a recovery point
@@ -42,6 +43,8 @@ class Kind(StrEnum):
     RETAINED = "retained"  # a verdict on every recovery point was given, and carried out (3.2)
     HELD = "held"  # nothing of what a hold covers expires any more
     LIFTED = "lifted"  # that hold is over
+    ROTATED = "rotated"  # every generation of a dataset opens with the new master key
+    ERASED = "erased"  # generations were removed before their time, on somebody's word
     RESOLVED = "resolved"  # somebody has looked into suspicious runs, and says so
 
     # What only the ledger of the policy holds.
@@ -62,4 +65,6 @@ CLOSING: Final = frozenset({
     Kind.HELD,
     Kind.LIFTED,
     Kind.RESOLVED,
+    Kind.ROTATED,
+    Kind.ERASED,
 })

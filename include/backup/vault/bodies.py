@@ -113,6 +113,11 @@ def of_generation(generation: str) -> dict[str, object]:
     return {"generation": generation}
 
 
+def rekeyed(*, generation: str, key: str, envelope_sha256: str) -> dict[str, object]:
+    """The body of `rekeyed`; `key` is the id of the new master key."""
+    return {"generation": generation, "key": key, "envelope_sha256": envelope_sha256}
+
+
 def damaged(generations: Sequence[str]) -> dict[str, object]:
     """The body of `damaged`: the generations found broken."""
     return {"damaged": list(generations)}

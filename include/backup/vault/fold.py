@@ -10,10 +10,13 @@
                      bytes_found?, suspicious?}                       incremental adds to a
                                                                       completed one before it closes
     abandoned       {generation}                                      it is opened
-    expiring        {generation, retired?}                            it is completed or abandoned
+    rekeyed         {generation, key, envelope_sha256}                it is not expired
+    expiring        {generation, retired?, erased?}                   it is completed or abandoned
     expiring        {generation, snapshots, retired?}                 they are points of it
-                                                                      both: nothing of it is held,
-                                                                      in doubt, the last way back
+                                                                      both: nothing of it is held;
+                                                                      unless it is erased, in doubt;
+                                                                      unless it is retired as well,
+                                                                      the last way back
     expired         {generation}                                      it is expiring
     expired         {generation, snapshots}                           they are about to leave
     damaged         {damaged: […]}                                    they exist
@@ -29,7 +32,7 @@
     interrupted     {reason?}                                         the act is still open
     retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
                      locked_until?: {generation: date, …}}
-    refused, nothing-due, restored, key-exported, requested, approved    anything
+    refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
 before changes nothing: it is evidence as well. Only what would build on such an act is refused:
@@ -57,6 +60,7 @@ from include.backup.vault.fold_retention import (
     hold,
     lengthen,
     lift,
+    rekey,
     resolve,
     without_failed_verification,
 )
@@ -86,6 +90,7 @@ _SECOND: Final = timedelta(seconds=1)
 _NEEDS_ACT: Final = frozenset({
     Kind.OPENED,
     Kind.ABANDONED,
+    Kind.REKEYED,
     Kind.EXPIRING,
     Kind.EXPIRED,
     Kind.ADOPTED,
@@ -314,6 +319,7 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.ABANDONED: abandon,
     Kind.EXPIRING: begin_to_expire,
     Kind.EXPIRED: expire,
+    Kind.REKEYED: rekey,
     Kind.HELD: hold,
     Kind.LIFTED: lift,
     Kind.RESOLVED: resolve,

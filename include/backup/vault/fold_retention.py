@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from include.backup.vault.state import DatasetState
 
 
+def rekey(state: DatasetState, entry: Entry) -> DatasetState:
+    """A generation opens with another master key."""
+    generation = known(state, entry.fields.text("generation"))
+    if generation.state is GenerationState.EXPIRED:
+        raise RecordRefused(f"generation {generation.id} is expired, and has no key")
+    changed = replace(
+        generation,
+        key=entry.fields.text("key", shape="[0-9a-f]{16}"),
+        envelope_sha256=entry.fields.text("envelope_sha256", shape="[0-9a-f]{64}"),
+    )
+    return with_generation(state, changed)
+
+
 def abandon(state: DatasetState, entry: Entry) -> DatasetState:
     """A generation will never have a recovery point."""
     generation = known(state, entry.fields.text("generation"))
@@ -64,6 +77,8 @@ def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> 
     for one in state.holds:
         if not one.snapshots or set(leaving).intersection(one.snapshots):
             raise RecordRefused(f"they are on hold: {one.reason}")
+    if entry.fields.flag("erased", default=False):
+        return  # somebody wants just that
     if state.suspicions:
         raise RecordRefused(f"they are in doubt: {state.suspicions[0].reason}")
     if entry.fields.flag("retired", default=False):

@@ -207,6 +207,17 @@ def new_envelope(
         KeyUnusable: the provider refused.
     """
     secret = RepositorySecret(secret=secrets.token_bytes(SECRET_SIZE))
+    return envelope_of(secret, provider, context, now=now), secret
+
+
+def envelope_of(
+    secret: RepositorySecret, provider: KeyProvider, context: KeyContext, *, now: datetime
+) -> Envelope:
+    """Wrap the secret of a generation. Nothing is saved.
+
+    Raises:
+        KeyUnusable: the provider refused.
+    """
     envelope = Envelope(
         provider=provider.name,
         master_key_id=provider.master_key_id,
@@ -217,7 +228,7 @@ def new_envelope(
     )
     # What cannot be opened again must not protect anything.
     open_envelope(envelope, provider, context)
-    return envelope, secret
+    return envelope
 
 
 def open_envelope(

@@ -102,6 +102,7 @@ def documents(shell: Shell) -> dict[str, Any]:
         "policy": policy,
         "expire": with_a_generation(expiry),
         "holds": holds,
+        "keys": shell.json("keys", "list", "crm"),
         "suspicions": doubts,
     }
 
@@ -144,6 +145,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "policy": documented("`policy --json`"),
         "expire": documented("`expire --json`"),
         "holds": documented("`holds --json`"),
+        "keys": documented("`keys list --json`"),
         "suspicions": documented("`suspicions --json`"),
     }
     for command, known in documented_fields.items():

@@ -1,0 +1,102 @@
+"""Crypto-erasure: generations removed before their time, their keys first, on two people's word.
+
+What is on hold is not erased, nor what a lock keeps. The record is the proof: which generations, by
+which envelope, who wanted it, who approved it, and that no envelope of them is left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.removing import remove_generation
+from include.backup.errors import ConfigurationInvalid, DamageFound
+from include.backup.evidence import key_sentences as sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import count
+from include.backup.vault import bodies
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.layout import envelope_folder
+from include.backup.vault.leases import Lease
+
+if TYPE_CHECKING:
+    from include.backup.actions.hold import HoldOrder
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.vault.generations import Generation
+
+_LIVING: Final = {
+    GenerationState.COMPLETED,
+    GenerationState.ABANDONED,
+    GenerationState.EXPIRING,
+}
+
+
+def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = "") -> Outcome:
+    """Remove a generation, or all that is stored of a dataset but its evidence.
+
+    Args:
+        generation: its id; empty: all of them.
+
+    Raises:
+        ConfigurationInvalid: nobody approved it; there is no such generation.
+        RecordRefused: something of it is on hold.
+        AccessRefused: no right, or a lock.
+        StorageError, AlreadyRunning.
+    """
+    order.require()
+    place = DatasetVault.open_for_reading(setting, name)
+    wanted = [
+        one
+        for one in place.state().generations
+        if one.state in _LIVING and generation in {"", one.id}
+    ]
+    if not wanted:
+        raise ConfigurationInvalid(
+            f"{name} has no {f'generation {generation}' if generation else 'generation'} to erase",
+            hint="`keys list` tells which there are; one that is being filled is abandoned first",
+        )
+    act = Act(place, EXPIRE)
+    removed = 0
+    try:
+        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
+            act.begin(held=EXPIRE)
+            for one in wanted:
+                lease.check()
+                removed += _erase(act, one, order, lease)
+    except BaseException as error:
+        told = sentences.not_erased(place.subject, reason=reason_of(error), hint=hint_of(error))
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        raise
+    names = [one.id for one in wanted]
+    told = sentences.erased(
+        place.subject,
+        generations=names,
+        bytes_removed=removed,
+        reason=order.reason,
+        by=order.approved_by,
+    )
+    body = {
+        **order.to_json(),
+        "generations": [
+            {"generation": one.id, "key": one.key, "envelope_sha256": one.envelope_sha256}
+            for one in wanted
+        ],
+        "bytes": removed,
+    }
+    what = f"{count(len(names), 'generation')} erased"
+    return act.end(Kind.ERASED, body, say=lambda _: told, what=what, details={"generations": names})
+
+
+def _erase(act: Act, generation: Generation, order: HoldOrder, lease: Lease) -> int:
+    place = act.place
+    about = bodies.of_generation(generation.id)
+    if generation.state is not GenerationState.EXPIRING:
+        act.record(Kind.EXPIRING, about | {"erased": True} | order.to_json())
+    size_bytes = remove_generation(place.folder, generation.id, go_on=lease.check)
+    if any(True for _ in place.folder.list(envelope_folder(generation.id))):
+        raise DamageFound(f"an envelope of {generation.id} is there again after it was removed")
+    act.record(Kind.EXPIRED, about | {"bytes": size_bytes})
+    return size_bytes

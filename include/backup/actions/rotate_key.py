@@ -1,0 +1,139 @@
+"""Another master key for all that is stored of a dataset. No data moves (design: envelopes).
+
+    for each generation:   old envelope opened → new one saved beside it, loaded again and opened
+                           → rekeyed → old envelope removed
+    rotated
+
+A crash anywhere leaves each generation with one envelope at least that opens; the next run goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from include.backup.actions.acts import ROTATE, Act
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.generation import locked_until
+from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.errors import AccessRefused, DamageFound, NameTaken
+from include.backup.evidence import key_sentences as sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.vault import bodies
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.keyring import Envelope, KeyContext, envelope_of, load_secret
+from include.backup.vault.layout import envelope_folder, envelope_name
+from include.backup.vault.leases import Lease
+
+if TYPE_CHECKING:
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.vault.generations import Generation
+    from include.backup.vault.keyring import KeyProvider, RepositorySecret
+
+log = logging.getLogger(__name__)
+
+_MOST_ROUNDS: Final = 3  # over generations that others open meanwhile
+
+
+def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
+    """Let every generation of a dataset open with the configured master key, and with no other.
+
+    Args:
+        old: the provider of the master key that generations open with now.
+
+    Raises:
+        KeyUnusable: a generation opens with neither of the two.
+        StorageError, DamageFound, AlreadyRunning: not all is done; what is done stays.
+    """
+    place = DatasetVault.open_for_reading(setting, name)
+    act = Act(place, ROTATE)
+    new = place.provider()
+    try:
+        with Lease.acquire(place.folder, ROTATE, owner=act.owner, now=act.now()) as lease:
+            act.begin(held=ROTATE)
+            rewrapped, left = [], list[str]()
+            for _ in range(_MOST_ROUNDS):
+                waiting = [one for one in _living(act) if one.key != new.master_key_id]
+                for generation in waiting:
+                    lease.check()
+                    _rewrap(act, generation, old, new)
+                    rewrapped.append(generation.id)
+                if not waiting:
+                    break
+            for generation in _living(act):
+                lease.check()
+                left += _remove_others(act, generation, new)
+            told = sentences.rotated(
+                place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
+            )
+            body: dict[str, object] = {
+                "key": new.master_key_id,
+                "generations": rewrapped,
+                "left": left,
+            }
+            what = f"opens with master key {new.master_key_id}"
+            return act.end(Kind.ROTATED, body, say=lambda _: told, what=what, details=body)
+    except BaseException as error:
+        told = sentences.not_rotated(
+            place.subject, key=new.master_key_id, reason=reason_of(error), hint=hint_of(error)
+        )
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        raise
+
+
+def _living(act: Act) -> list[Generation]:
+    """The generations that have files."""
+    state = act.place.state()
+    return [one for one in state.generations if one.state is not GenerationState.EXPIRED]
+
+
+def _rewrap(act: Act, generation: Generation, old: KeyProvider, new: KeyProvider) -> None:
+    place = act.place
+    context = KeyContext(dataset=place.dataset.name, generation=generation.id)
+    if generation.state is GenerationState.EXPIRING and not _has_envelopes(act, generation):
+        return  # its key is gone already, as it should be
+    secret = load_secret(place.folder, old, context, envelope_sha256=generation.envelope_sha256)
+    envelope = envelope_of(secret, new, context, now=act.now())
+    with suppress(NameTaken):  # an earlier run had saved its own: that one counts
+        until = locked_until(place, generation)
+        place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)
+    saved = Envelope.parse(place.folder.load(envelope.name))
+    _require_same(load_secret(place.folder, new, context), secret, generation)
+    act.record(
+        Kind.REKEYED,
+        bodies.rekeyed(
+            generation=generation.id, key=new.master_key_id, envelope_sha256=saved.sha256
+        ),
+    )
+
+
+def _require_same(
+    found: RepositorySecret, secret: RepositorySecret, generation: Generation
+) -> None:
+    if found.secret != secret.secret:
+        raise DamageFound(
+            f"the new envelope of {generation.id} holds another password than the old one",
+            hint="remove it by hand: the old one still opens this generation",
+        )
+
+
+def _has_envelopes(act: Act, generation: Generation) -> bool:
+    return any(True for _ in act.place.folder.list(envelope_folder(generation.id)))
+
+
+def _remove_others(act: Act, generation: Generation, new: KeyProvider) -> list[str]:
+    """Remove the envelopes of other master keys; return what a lock keeps, for people."""
+    folder = act.place.folder
+    own = envelope_name(generation.id, new.master_key_id)
+    others = [info.name for info in folder.list(envelope_folder(generation.id)) if info.name != own]
+    if not others:
+        return []
+    try:
+        folder.delete(others)
+    except AccessRefused as error:
+        if not act.place.vault.object_lock:
+            raise
+        return [f"{generation.id}: {error.message}"]
+    return []

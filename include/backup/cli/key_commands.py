@@ -1,0 +1,108 @@
+"""`keys list`, `rotate` and `erase`: which key opens what, and what none opens any more."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.erase import erase as erase_generations
+from include.backup.actions.hold import HoldOrder
+from include.backup.actions.restores import every_dataset
+from include.backup.actions.rotate_key import rotate_key
+from include.backup.cli.json_output import print_json
+from include.backup.cli.policy_in_force import setting_of, warn
+from include.backup.cli.stopping import sigterm_stops
+from include.backup.errors import BackupError
+from include.backup.evidence.table import aligned
+from include.backup.format.times import text_of_datetime
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.keyring import LocalKey
+from include.backup.vault.layout import envelope_folder
+
+if TYPE_CHECKING:
+    import argparse
+
+    from include.backup.actions.setting import Setting
+
+
+def listed(options: argparse.Namespace) -> int:
+    """Which master key opens which generation, how old it is, and which envelopes there are."""
+    setting = setting_of(options)
+    warn(setting)
+    names, silent = every_dataset(setting, only=options.dataset or "")
+    found: list[dict[str, object]] = []
+    for name in names:
+        try:
+            found += _inventory(setting, name)
+        except BackupError as error:
+            silent[name] = str(error)
+    for name, why in silent.items():
+        print(f"{name}: {why}", file=sys.stderr)
+    if options.json:
+        print_json(found)
+    else:
+        head = ("dataset", "generation", "state", "master key", "since", "days", "envelopes")
+        rows = [tuple(str(value) for value in one.values()) for one in found]
+        print("\n".join(aligned([head, *rows])) if rows else "nothing is stored yet")
+    return 1 if silent else 0
+
+
+def _inventory(setting: Setting, name: str) -> list[dict[str, object]]:
+    place = DatasetVault.open_for_reading(setting, name)
+    now = setting.clock()
+    found: list[dict[str, object]] = []
+    for one in place.state().generations:
+        if one.state is GenerationState.EXPIRED:
+            continue
+        folder = envelope_folder(one.id)
+        files = [info.name.removeprefix(folder) for info in place.folder.list(folder)]
+        found.append({
+            "dataset": name,
+            "generation": one.id,
+            "state": str(one.state),
+            "master_key": one.key,
+            "opened_at": text_of_datetime(one.opened_at),
+            "days": (now - one.opened_at).days,
+            "envelopes": ", ".join(file.removesuffix(".json") for file in files) or "none",
+        })
+    return found
+
+
+def rotate(options: argparse.Namespace) -> int:
+    """Let everything open with the master key that is configured now; exit 1 if not all does."""
+    setting = setting_of(options)
+    warn(setting)
+    old = LocalKey.of_text(setting.connection(options.old).password)
+    new = LocalKey.of_text(setting.connection(setting.datasets.key.connection).password)
+    print(f"from master key {old.master_key_id} to {new.master_key_id}")
+    names, silent = every_dataset(setting, only=options.dataset or "")
+    failed = bool(silent)
+    for name, why in silent.items():
+        print(f"{name}: {why}", file=sys.stderr)
+    for name in names:
+        try:
+            with sigterm_stops():
+                print(rotate_key(setting, name, old).sentence)
+        except BackupError as error:
+            failed = True
+            told = getattr(error, "outcome", None)
+            print(told.sentence if told else f"{name}: {error}", file=sys.stderr)
+    if failed:
+        print("not everything is done: keep both keys, and run it again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def erase(options: argparse.Namespace) -> int:
+    """Remove generations before their time, their keys first."""
+    setting = setting_of(options)
+    warn(setting)
+    order = HoldOrder(
+        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
+    )
+    with sigterm_stops():
+        outcome = erase_generations(
+            setting, options.dataset, order, generation=options.generation or ""
+        )
+    print(outcome.sentence)
+    return 0
