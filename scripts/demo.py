@@ -1,8 +1,8 @@
 """`make demo`: the main job on real data, through a real Airflow scheduler, in ./.demo.
 
 Fulls of every class, one of them killed with -9 and resumed; data changes; incrementals; restores
-tried, compared and judged, as each quarter; one point restored by us and by stock restic, and
-compared with the source byte for byte.
+tried, compared and judged, as each quarter; what has expired removed; one point restored by us and
+by stock restic, and compared with the source byte for byte.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from include.backup.evidence.table import aligned
 from include.backup.evidence.wording import moment, size
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
-from include.orchestration.names import dag_id, verify_dag_id
+from include.backup.policy.retention import KEPT_POINTS
+from include.orchestration.names import dag_id, expire_dag_id, verify_dag_id
 from scripts.airflow_api import ApiError
 from scripts.airflow_site import LOCK, ROOT, Site, SiteError, end_leftovers, only_one, running
 from scripts.demo_data import DemoData
@@ -44,6 +45,8 @@ _KILLED: Final = ("important", "full", "handbook")
 _WATCH_SECONDS: Final = 0.005
 _START_SECONDS: Final = 120
 _KILL_TRIES: Final = 3
+_SHORT_LIVED: Final = "short_lived"  # a class, and its only dataset; see demo_data.py
+_RETENTION_SECONDS: Final = 31
 _VERDICTS: Final = tuple(map(str, Verdict))
 
 
@@ -121,6 +124,7 @@ class Demo:
             self._tell(f"a day passes: {self._data.change()}")
             self._incrementals(api, policy)
             self._verify(api, policy)
+            self._expire(api)
         self._tell("Airflow has ended; what follows needs the vault and the keys alone")
         if self._database is None:
             self._restore("flights")
@@ -146,7 +150,7 @@ class Demo:
         for data_class in policy.classes:
             api.make_pool(pool_of(data_class.name), 2, f"{data_class.name} backups at a time")
             expected += [dag_id(data_class.name, method) for method in _methods(data_class)]
-            expected.append(verify_dag_id(data_class.name))
+            expected += [verify_dag_id(data_class.name), expire_dag_id(data_class.name)]
         api.wait_for_dags(expected)
         for dag in expected:
             api.unpause(dag)
@@ -173,6 +177,20 @@ class Demo:
             raise DemoError(f"the trial left {left[0]}")
         page = FOLDER / "verification.html"
         self._say("report", NAME, "--to", str(page))
+
+    def _expire(self, api: AirflowApi) -> None:
+        """Three recovery points of a class whose retention is over: the newest two never expire."""
+        for _ in range(2):
+            self._holdfast("back-up", _SHORT_LIVED, "--full")
+        time.sleep(_RETENTION_SECONDS)
+        self._say("expire", _SHORT_LIVED, "--dry-run")
+        dag = expire_dag_id(_SHORT_LIVED)
+        self._await(api, [(dag, api.trigger(dag))])
+        if len(left := self._json("recovery-points", _SHORT_LIVED)) != KEPT_POINTS:
+            raise DemoError(f"{len(left)} recovery points are left, not {KEPT_POINTS}")
+        self._tell(
+            "what has expired is gone; the newest two recovery points stay, whatever their age"
+        )
 
     def _await(self, api: AirflowApi, runs: Sequence[tuple[str, str]]) -> None:
         for dag, run in runs:

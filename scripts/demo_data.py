@@ -28,6 +28,17 @@ _UNIQUE: Final = "expect_column_values_to_be_unique"
 _MOST_DOCUMENT_BYTES: Final = 400 << 20
 
 
+_SHORT_LIVED: Final = """
+  short_lived:                  # of the demo: so that something expires
+    frequency: daily
+    retention: 30 seconds
+    method: full
+    rpo: 48 hours
+    rto: 48 hours
+    complete_within: 12 hours
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData:
     """The demo's folder: configuration, data, vault, restored data."""
@@ -50,15 +61,21 @@ class DemoData:
         return self.folder / "data" / dataset
 
     def make(self, *, logs: Path) -> Policy:
-        """Write the configuration and collect the data; the policy is the shipped one.
+        """Write the configuration and collect the data.
+
+        The policy is the shipped one, and a class whose retention ends while one looks on.
 
         Args:
             logs: a folder that Airflow is writing to; the dataset of the class `non_essential`.
         """
         self.config.mkdir(parents=True)
-        shutil.copy(ROOT / "include" / "config" / "policy.yaml", self.config)
+        text = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
+        text = text.replace("\nfull_backups:", f"{_SHORT_LIVED}\nfull_backups:", 1)
+        (self.config / "policy.yaml").write_text(text, encoding="utf-8")
         self._collect_tables()
         self._collect_documents()
+        self.source("short_lived").mkdir()
+        (self.source("short_lived") / "leaflet.txt").write_text("Today only!\n", encoding="utf-8")
         logs.mkdir(parents=True, exist_ok=True)
         self._write_datasets(logs)
         return load_policy(self.config / "policy.yaml")
@@ -146,6 +163,7 @@ class DemoData:
                 "handbook": entry(
                     "important", "documents and sources", folder(self.source("handbook"))
                 ),
+                "short_lived": entry("short_lived", "leaflets", folder(self.source("short_lived"))),
                 "scheduler-logs": entry(
                     "non_essential",
                     "the logs of this very Airflow",

@@ -6,7 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.due import DueDataset, due_expiries
-from include.backup.actions.expire import expire, standing, verdict_rows
+from include.backup.actions.expire import expire, verdict_rows
+from include.backup.actions.kept import standing
 from include.backup.evidence.expiry_sentences import not_removed
 from include.backup.evidence.expiry_table import expiry_table
 from include.backup.evidence.table import aligned

@@ -12,8 +12,9 @@ import pytest
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
-from include.backup.actions.expire import expire, plan_of, standing
+from include.backup.actions.expire import expire, plan_of
 from include.backup.actions.hold import HoldOrder, add_hold, lift_hold, resolve
+from include.backup.actions.kept import standing
 from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid, RecordRefused
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict

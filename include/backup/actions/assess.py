@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.kept import standing_of
 from include.backup.actions.tested import class_forecast, tested
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import with_evidence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.expiry_table import ExpiryStanding
     from include.backup.evidence.records import Record
     from include.backup.policy.datasets import Datasets
 
@@ -46,6 +48,7 @@ class Assessment:
     last_slots: Mapping[Method, datetime | None] = field(default_factory=dict)  # completed ones
     committed_at: datetime | None = None  # the newest recovery point
     tested: Tested  # how restores of it stand
+    retention: ExpiryStanding | None = None  # None: nobody can know
 
     def to_json(self) -> dict[str, Any]:
         """As ``status --json`` prints it: see JSON.md."""
@@ -77,6 +80,15 @@ class Assessment:
                 "packs": read.packs,
                 "bytes": read.size_bytes,
                 "oldest_at": _text(read.oldest_at),
+            },
+            "retention": None
+            if (kept := self.retention) is None
+            else {
+                "verdict": str(kept.verdict),
+                "kept": kept.kept,
+                "beyond": kept.beyond,
+                "next_at": _text(kept.next_at),
+                "why": kept.what,
             },
             "tested": {
                 "verdict": str(self.tested.verdict),
@@ -172,6 +184,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         last_slots={method: state.last_slot(method, now=now) for method in Method},
         committed_at=state.newest_point.committed_at if state.newest_point else None,
         tested=tested(place, state, now),
+        retention=standing_of(place, state, now),
     )
 
 

@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.errors import AccessRefused, AlreadyRunning, BackupError
+from include.backup.errors import AccessRefused, AlreadyRunning
 from include.backup.evidence import expiry_sentences as sentences
-from include.backup.evidence.expiry_table import ExpiryStanding
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, moment
 from include.backup.format.times import text_of_datetime
-from include.backup.policy.objectives import SKEW, Verdict
-from include.backup.policy.retention import MOST_LATE
+from include.backup.policy.objectives import SKEW
 from include.backup.vault import bodies
-from include.backup.vault.expiry import ExpiryPlan, Terms, plan_expiry
+from include.backup.vault.expiry import ExpiryPlan, plan_expiry
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.leases import Lease
 
@@ -71,35 +70,7 @@ def plan_of(setting: Setting, name: str) -> tuple[DatasetVault, ExpiryPlan]:
     """
     place = DatasetVault.open(setting, name)
     place.require_history()
-    return place, plan_expiry(place.state(), _terms(place, setting.clock()))
-
-
-def standing(setting: Setting, name: str) -> ExpiryStanding:
-    """How the retention of a dataset stands, by its ledger."""
-    dataset = setting.datasets.good[name]
-    try:
-        place, plan = plan_of(setting, name)
-        state = place.state()
-    except BackupError as error:
-        return ExpiryStanding(
-            verdict=Verdict.BROKEN, data_class=dataset.data_class, dataset=name, what=str(error)
-        )
-    now = setting.clock()
-    late = [one for one in plan.expired if now - one.until > MOST_LATE]
-    what = ""
-    if late:
-        what = f"{count(len(late), 'recovery point')} should have gone; owner {dataset.owner}"
-    elif state.suspicions:
-        what = f"nothing expires: in doubt, {state.suspicions[0].reason}"
-    return ExpiryStanding(
-        verdict=Verdict.BROKEN if late else Verdict.AT_RISK if what else Verdict.KEPT,
-        data_class=place.data_class.name,
-        dataset=name,
-        kept=len(plan.kept),
-        beyond=sum(one.until <= now for one in plan.kept),
-        next_at=min((one.until for one in plan.kept if one.until > now), default=None),
-        what=what or "; ".join(sorted({one.why for one in plan.kept if one.until <= now})),
-    )
+    return place, plan_expiry(place.state(), terms_of(place, setting.clock()))
 
 
 def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
@@ -135,7 +106,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     place = act.place
     state = act.begin(held=EXPIRE)
     require_clock(place, EXPIRE, act.now())
-    plan = plan_expiry(state, _terms(place, act.now()))
+    plan = plan_expiry(state, terms_of(place, act.now()))
     gone = _Gone()
     locks = extend_locks(place, plan)
     doubted = not plan.is_empty and _is_clock_doubted(place, state, act.now())
@@ -231,17 +202,6 @@ def _remove_generation(act: Act, lease: Lease, fate: Fate) -> int:
 def _leaving(place: DatasetVault, generation: str) -> dict[str, object]:
     retired = place.dataset.retired is not None
     return bodies.of_generation(generation) | ({"retired": True} if retired else {})
-
-
-def _terms(place: DatasetVault, now: datetime) -> Terms:
-    retired = place.dataset.retired
-    return Terms(
-        now=now,
-        retention=place.data_class.retention,
-        complete_within=place.data_class.complete_within,
-        retired=retired is not None and retired.date <= now.date(),
-        locks=bool(place.vault.object_lock),
-    )
 
 
 def _is_clock_doubted(place: DatasetVault, state: DatasetState, now: datetime) -> bool:

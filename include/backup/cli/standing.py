@@ -13,6 +13,7 @@ from include.backup.actions.assess import owner_of, recovery_order
 from include.backup.cli.json_output import person_json, planned_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence.expiry_table import expiry_table
 from include.backup.evidence.restoration import as_page, as_text
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import aligned, table
@@ -24,6 +25,8 @@ from include.backup.policy.people import FILE
 
 if TYPE_CHECKING:
     import argparse
+
+    from include.backup.actions.setting import Setting
 
 
 def status(options: argparse.Namespace) -> int:
@@ -38,10 +41,27 @@ def status(options: argparse.Namespace) -> int:
     else:
         print(table([assessment.row for assessment in found]))
         print(f"\n{tested_table([assessment.tested for assessment in found])}")
+        kept = [one.retention for one in found if one.retention is not None]
+        print(f"\n{expiry_table(kept)}")
         for line in assess_action.class_lines(setting, found):
             print(line)
-    broken = any(assessment.row.verdict is Verdict.BROKEN for assessment in found)
+        for name in _unlisted(setting):
+            print(
+                f"finding 3.2 · a vault holds {name}, which no entry of datasets.yaml names: "
+                "nothing of it expires; hint: list it with `retired:`"
+            )
+    broken = any(
+        assessment.row.verdict is Verdict.BROKEN
+        or (assessment.retention and assessment.retention.verdict is Verdict.BROKEN)
+        for assessment in found
+    )
     return 1 if broken else 0
+
+
+def _unlisted(setting: Setting) -> list[str]:
+    names, _ = restores_action.every_dataset(setting)
+    known = setting.datasets.good.keys() | setting.datasets.bad.keys()
+    return [name for name in names if name not in known]
 
 
 def recovery_plan(options: argparse.Namespace) -> int:
