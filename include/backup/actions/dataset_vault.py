@@ -61,17 +61,23 @@ class DatasetVault:
     seen: Seen
 
     @classmethod
-    def open(cls, setting: Setting, name: str) -> DatasetVault:
+    def open(cls, setting: Setting, name: str, *, expiring: bool = False) -> DatasetVault:
         """Find a dataset and its vault. Nothing is read from the vault yet.
+
+        Args:
+            expiring: with the credentials that may delete.
 
         Raises:
             DatasetInvalid, ConfigurationInvalid: the dataset, or what it needs, is not configured.
         """
         dataset = setting.datasets.dataset(name)
-        return cls._of(setting, dataset, setting.policy.data_class(dataset.data_class))
+        data_class = setting.policy.data_class(dataset.data_class)
+        return cls._of(setting, dataset, data_class, expiring=expiring)
 
     @classmethod
-    def open_for_reading(cls, setting: Setting, name: str) -> DatasetVault:
+    def open_for_reading(
+        cls, setting: Setting, name: str, *, expiring: bool = False
+    ) -> DatasetVault:
         """The same for what writes no backups: a vault that holds the dataset is enough.
 
         Raises:
@@ -79,15 +85,18 @@ class DatasetVault:
             ConfigurationInvalid: what is needed is not configured.
         """
         try:
-            return cls.open(setting, name)
+            return cls.open(setting, name, expiring=expiring)
         except DatasetInvalid as error:
             if (found := find_unlisted(setting, name)) is None:
                 raise
             warning = f"AT RISK 3.1 · {name} is backed up no more: {error.message}"
-        return cls._of(replace(setting, warnings=(*setting.warnings, warning)), *found)
+        warned = replace(setting, warnings=(*setting.warnings, warning))
+        return cls._of(warned, *found, expiring=expiring)
 
     @classmethod
-    def _of(cls, setting: Setting, dataset: Dataset, data_class: DataClass) -> DatasetVault:
+    def _of(
+        cls, setting: Setting, dataset: Dataset, data_class: DataClass, *, expiring: bool
+    ) -> DatasetVault:
         name = dataset.name
         vault = setting.datasets.vaults[dataset.vault]
         signing_key = setting.connection(setting.datasets.signing_key)
@@ -95,7 +104,8 @@ class DatasetVault:
         trusted = setting.datasets.trusted_keys
         if dataset.insecure_reason and not vault.insecure_reason:
             vault = replace(vault, insecure_reason=dataset.insecure_reason)
-        folder = dataset_folder(setting.open_storage(vault), name)
+        opened = replace(vault, connection=vault.expirer) if expiring and vault.expirer else vault
+        folder = dataset_folder(setting.open_storage(opened), name)
         # By its address: what waits for a vault does not belong into a copy of it.
         address = sha256(vault.url.encode()).hexdigest()[:16]
         spool = LocalStorage(setting.state_folder / "spool" / f"{vault.name}-{address}")

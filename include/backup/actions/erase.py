@@ -47,7 +47,7 @@ def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = ""
         StorageError, AlreadyRunning.
     """
     order.require()
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, expiring=True)
     wanted = [
         one
         for one in place.state().generations

@@ -80,7 +80,7 @@ def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
         BackupError: not all that should go is gone. The failure is recorded, and the error carries
             the outcome with its sentence as `.outcome`.
     """
-    place = DatasetVault.open(setting, name)
+    place = DatasetVault.open(setting, name, expiring=True)
     act = Act(place, EXPIRE)
     overdue = False
     try:

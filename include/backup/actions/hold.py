@@ -73,7 +73,7 @@ def add_hold(
         StorageError, LedgerBroken: it could not be recorded, and does not hold.
     """
     order.require()
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, expiring=True)
     act = Act(place, _HOLD)
     state = act.begin()
     snapshots = [point_named(state.points, one).snapshot for one in points]
@@ -96,7 +96,7 @@ def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outco
         StorageError, LedgerBroken: it could not be recorded, and still holds.
     """
     order.require()
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, expiring=True)
     known = [one.id for one in place.state().holds]
     if hold not in known:
         raise ConfigurationInvalid(
@@ -126,7 +126,7 @@ def resolve(setting: Setting, name: str, *, by: str, reason: str) -> Outcome:
         ConfigurationInvalid: nothing is in doubt.
         StorageError, LedgerBroken: it could not be recorded.
     """
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, expiring=True)
     found = place.state().suspicions
     if not found:
         raise ConfigurationInvalid(f"nothing of {name} is in doubt")

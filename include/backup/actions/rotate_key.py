@@ -47,7 +47,7 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
         KeyUnusable: a generation opens with neither of the two.
         StorageError, DamageFound, AlreadyRunning: not all is done; what is done stays.
     """
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, expiring=True)
     act = Act(place, ROTATE)
     new = place.provider()
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.open_source import open_source
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_sources import try_bucket
-from include.backup.cli.doctor_vaults import try_keys, try_vault
+from include.backup.cli.doctor_vaults import try_keys, try_roles, try_vault
 from include.backup.cli.environment import (
     config_folder,
     connection,
@@ -151,6 +151,8 @@ def _examine_vault(
     patient: _Patient, setting: Setting, vault: VaultSettings, *, with_keys: bool
 ) -> None:
     failure = patient.examine(f"vault {vault.name}", lambda: try_vault(vault))
+    if vault.expirer and failure is None:
+        patient.examine(f"rights in vault {vault.name}", lambda: try_roles(vault))
     # A vault that cannot be reached says the same again, and takes as long for it.
     if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
         patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from include.backup.cli.environment import connection, now, open_storage, user
-from include.backup.errors import BackupError, ConfigurationInvalid, KeyUnusable, NameTaken
+from include.backup.errors import (
+    AccessRefused,
+    BackupError,
+    ConfigurationInvalid,
+    KeyUnusable,
+    NameTaken,
+)
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.signing import Signer, key_id_of
 from include.backup.vault.keyring import LocalKey
@@ -62,6 +69,36 @@ def try_vault(vault: VaultSettings) -> str:
     finally:
         storage.delete([name])
     return f"{vault.url}: written, read, second writer refused, deleted"
+
+
+def try_roles(vault: VaultSettings) -> str:
+    """See that who writes cannot delete a recovery point, and that who expires can.
+
+    Raises:
+        BackupError: it is otherwise.
+    """
+    writer = open_storage(vault, hurried=True)
+    expirer = open_storage(replace(vault, connection=vault.expirer), hurried=True)
+    name = f"datasets/holdfast-doctor/keys/probe-{secrets.token_hex(8)}"
+    writer.save(name, b"")
+    refused = False
+    try:
+        writer.delete([name])
+    except AccessRefused:
+        refused = True
+    try:
+        expirer.delete([name])
+    except AccessRefused as error:
+        raise BackupError(
+            f"{vault.expirer} cannot delete what has expired: {error.message}",
+            hint="VAULTS.md has the policy that the bucket needs",
+        ) from None
+    if not refused:
+        raise BackupError(
+            f"{vault.connection} writes backups, and can delete them as well",
+            hint="VAULTS.md has the policy that the bucket needs",
+        )
+    return f"{vault.connection} cannot delete recovery points, {vault.expirer} can"
 
 
 def try_keys(setting: Setting, vault: VaultSettings) -> str:

@@ -29,7 +29,8 @@ class VaultSettings:
 
     name: str
     url: str  # file:///srv/vault or s3://bucket/prefix
-    connection: str = ""  # for s3
+    connection: str = ""  # for s3; it writes and reads
+    expirer: str = ""  # a connection that may delete; empty: `connection` does
     region: str = ""
     endpoint_url: str = ""  # empty: that of the connection, or of AWS
     object_lock: str = ""  # "governance", "compliance" or empty

@@ -21,7 +21,7 @@ _HINTS: Final = {
     _NO_CONNECTION: "connection: backup_vault, and an Airflow connection of that name, type aws, "
     "whose login and password are the access key"
 }
-_BUCKET_ONLY: Final = ("connection", "region", "endpoint_url", "object_lock")
+_BUCKET_ONLY: Final = ("connection", "expirer", "region", "endpoint_url", "object_lock")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 
 
@@ -99,6 +99,11 @@ _VAULT: Final = Section(
         ),
         "connection": Field(
             kind=TEXT, meaning="the connection with the credentials of a bucket", default=""
+        ),
+        "expirer": Field(
+            kind=TEXT,
+            meaning="the connection that may delete what has expired; else the other one does",
+            default="",
         ),
         "region": Field(kind=TEXT, meaning="the region of a bucket", default=""),
         "endpoint_url": Field(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.cli.shell import ENTRY, ROOT, Shell
+from tests.integration.storage.test_expiry_on_s3 import documented_policy
 from tests.servers.rgw import REGION, rgw  # noqa: F401 a fixture
 
 if TYPE_CHECKING:
@@ -112,3 +113,33 @@ def test_doctor_tells_what_is_wrong_with_a_bucket(rgw: Rgw, shell: Shell) -> Non
     assert "dataset clear: the dataset's connection to s3.example.com sends everything in" in told
     assert "dataset unknown: there is no connection 'nobody'" in told
     assert rgw.owner.secret_key not in told
+
+
+def test_doctor_sees_what_each_role_may_do(rgw: Rgw, shell: Shell) -> None:  # noqa: F811
+    """Who writes cannot delete, who expires can; without the policy of VAULTS.md it is told."""
+    bucket = rgw.make_bucket("versioned")
+    for name, user in (("writer", rgw.role), ("expirer", rgw.owner)):
+        shell.environment[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({
+            "conn_type": "aws",
+            "login": user.access_key,
+            "password": user.secret_key,
+            "extra": {
+                "region_name": REGION,
+                "verify": str(rgw.ca_path),
+                "endpoint_url": rgw.endpoint,
+                "config_kwargs": {"s3": {"addressing_style": "path"}},
+            },
+        })
+    vault = f"url: 's3://{bucket}/vault', connection: writer, expirer: expirer"
+    (shell.site / "config" / "datasets.yaml").write_text(
+        "key: {provider: local, connection: backup_master_key}\n"
+        "signing_key: {connection: backup_signing_key}\n"
+        f"vaults: {{primary: {{{vault}}}}}\n"
+        "datasets: {}\n"
+    )
+    rgw.grant(bucket)
+    told = shell("doctor", code=None)
+    assert "rights in vault primary: writer writes backups, and can delete them as well" in told
+    rgw.client().put_bucket_policy(Bucket=bucket, Policy=documented_policy(rgw, bucket))
+    told = shell("doctor", code=None)
+    assert "rights in vault primary: writer cannot delete recovery points, expirer can" in told
