@@ -7,6 +7,8 @@ clean-up of the dying run reaches it, as none would after kill -9.
 from __future__ import annotations
 
 import base64
+import copy
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -132,6 +134,23 @@ class Site:
         order = Order(recovery_point=point, address=str(target), requested_by="tests")
         restore(self.setting(), "crm", Directory(target), order)
         return self.content(target)
+
+    def rewinding(self) -> Callable[[], None]:
+        """What puts vault, clock and the state of this machine back to how they are now."""
+        names, now = copy.deepcopy(self.memory._names), self.now
+        state, kept = self.folder / "state", self.folder / "state-kept"
+        if state.exists():
+            shutil.copytree(state, kept)
+
+        def rewind() -> None:
+            self.memory._names, self.now = copy.deepcopy(names), now
+            shutil.rmtree(state, ignore_errors=True)
+            if kept.exists():
+                shutil.copytree(kept, state)
+            for restored in self.folder.glob("restored-*"):
+                shutil.rmtree(restored)
+
+        return rewind
 
     def dump(self, target: Path) -> Path:
         """Write the vault to a directory, for stock restic."""

@@ -90,18 +90,20 @@ def test_crash_at_every_save(
     scene: Callable[[Site], Method], tmp_path: Path, *, after: bool
 ) -> None:
     """Whatever was recorded still restores, nothing is damaged, and the next run succeeds."""
-    changes = changes_of(scene, tmp_path / "counted")
-    for at, change in enumerate(changes, start=1):
-        site = Site(tmp_path / f"{at}")
-        method = scene(site)
-        before = {point.snapshot: site.restored(point.snapshot) for point in points(site)}
+    site = Site(tmp_path)
+    method = scene(site)
+    before = {point.snapshot: site.restored(point.snapshot) for point in points(site)}
+    rewind = site.rewinding()
+    counting = Crashing(site.memory)
+    assert kept(back_up(site.setting(counting), "crm", method=method))
+    for at, change in enumerate(counting.changes, start=1):
+        rewind()
         with pytest.raises(Crash):
             back_up(site.setting(Crashing(site.memory, at=at, after=after)), "crm", method=method)
         site.wait(minutes=31)  # the lease of the dead is over then
         outcome = back_up(site.setting(), "crm", method=method)
         assert outcome.ok, f"{change}: {outcome.sentence}"
         recover(site, before, change)
-        shutil.rmtree(site.folder)
 
 
 def recover(site: Site, before: dict[str, dict[str, bytes]], change: str) -> None:

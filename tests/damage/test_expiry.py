@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -145,7 +143,7 @@ def test_crash_at_every_change(
     """What must live restores, the next run removes the rest, and the evidence fits."""
     site = Site(tmp_path)
     scene(site)
-    rewind = rewinding(site)
+    rewind = site.rewinding()
     counting = Crashing(site.memory)
     expire(site.setting(counting), "crm")
     assert any(change.startswith("delete") for change in counting.changes)
@@ -167,20 +165,6 @@ def test_crash_at_every_change(
         site.place().ledger.verify()
     assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
     assert site.restored() == site.content()
-
-
-def rewinding(site: Site) -> Callable[[], None]:
-    """Puts a site back to where it is now."""
-    names, now = copy.deepcopy(site.memory._names), site.now
-    state, kept = site.folder / "state", site.folder / "kept"
-    shutil.copytree(state, kept)
-
-    def rewind() -> None:
-        site.memory._names, site.now = copy.deepcopy(names), now
-        shutil.rmtree(state)
-        shutil.copytree(kept, state)
-
-    return rewind
 
 
 def test_a_hold_keeps_everything_until_it_is_lifted(site: Site) -> None:

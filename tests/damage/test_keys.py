@@ -17,7 +17,7 @@ from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.vault.keyring import LocalKey
 from tests.damage.site import MASTER_KEY, Crash, Crashing, Site
-from tests.damage.test_expiry import LOCKED, back_up_daily, generations, rewinding, snapshots
+from tests.damage.test_expiry import LOCKED, back_up_daily, generations, snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def test_everything_opens_with_the_new_key_and_nothing_with_the_old(site: Site) 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_crash_at_every_change(site: Site, *, after: bool) -> None:
     """The key of before, or the new one, opens each generation; the next run goes on."""
-    rewind = rewinding(site)
+    rewind = site.rewinding()
     site.keys["backup_master_key"] = NEW_TEXT
     counting = Crashing(site.memory)
     rotate_key(site.setting(counting), "crm", OLD)

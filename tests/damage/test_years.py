@@ -129,7 +129,8 @@ class Years:
                 del self.points[snapshot]
         self._look_at_bytes()
         if self.dice.random() < 0.1:
-            snapshot = self.dice.choice(list(self.points))
+            living = [point.snapshot for point in site.place().state().points]
+            snapshot = self.dice.choice(living)  # the rest has expired, and is locked
             assert site.restored(snapshot) == self.points[snapshot].content
 
     def _is_locked(self, snapshot: str) -> bool:
