@@ -102,7 +102,8 @@ class Years:
 
     def _expire(self) -> None:
         dice, site = self.dice, self.site
-        for taken in self.points.values():
+        for point in site.place().state().points:  # what has expired does not come to life again
+            taken = self.points[point.snapshot]
             taken.kept = max(taken.kept, self.retention)
         if dice.random() < 0.1:
             storage = Crashing(site.memory, at=dice.randrange(1, 14), after=dice.random() < 0.5)
