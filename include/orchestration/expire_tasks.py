@@ -47,9 +47,9 @@ def _is_unmet(outcome: dict[str, Any]) -> bool:
 def _tell(setting: Setting, run: Run, names: Sequence[str]) -> bool:
     """Whether nothing is kept longer than it may."""
     del run
-    found = [standing(setting, name) for name in names]
+    found = [standing(setting, name) for name in names if name in setting.datasets.good]
     log.info("%s", "\n" + expiry_table(found))
-    return all(one.verdict is Verdict.KEPT for one in found)
+    return len(found) == len(names) and all(one.verdict is Verdict.KEPT for one in found)
 
 
 TASKS = Tasks(

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions import check as check_module
+from include.backup.actions import expire as expire_module
+from include.backup.actions import generation as generation_module
+from include.backup.actions.acts import EXPIRE, RESTORE, Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire, plan_of
 from include.backup.actions.hold import HoldOrder, add_hold, lift_hold, resolve
 from include.backup.actions.kept import standing
-from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid, RecordRefused
+from include.backup.actions.shorten import shorten
+from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository import lock
@@ -210,8 +214,8 @@ def test_a_hold_that_comes_meanwhile_is_stronger(
         return made
 
     monkeypatch.setattr(module, "plan_expiry", plan)
-    with pytest.raises(RecordRefused, match="on hold"):
-        expire(site.setting(), "crm")
+    outcome, _ = expire(site.setting(), "crm")
+    assert "they are on hold: a lawsuit" in outcome.sentence
     assert snapshots(site) == before
 
 
@@ -344,6 +348,22 @@ def is_held(site: Site, name: str) -> bool:
     return site.memory._file(name).on_hold
 
 
+def test_a_shorter_retention_needs_two_people(site: Site) -> None:
+    """By itself it shortens nothing that was promised; on their word it does."""
+    back_up_daily(site, 5)
+    site.policy_change = ("retention: 30 days", "retention: 10 days")
+    site.wait(days=9)
+    expire(site.setting(), "crm")
+    assert len(snapshots(site)) == 5
+    outcome = shorten(site.setting(), "crm", TWO)
+    assert "5 recovery points that were promised more are kept for 10 days now" in outcome.sentence
+    expire(site.setting(), "crm")
+    assert len(snapshots(site)) == 2
+    with pytest.raises(ConfigurationInvalid, match="was promised more"):
+        shorten(site.setting(), "crm", TWO)
+    site.place().ledger.verify()
+
+
 def test_points_of_the_future_stay(site: Site) -> None:
     """Some clock was wrong; nobody knows how old they are."""
     site.wait(days=400)
@@ -401,3 +421,138 @@ def test_what_is_damaged_counts_as_no_copy(site: Site) -> None:
     _, plan = expire(site.setting(), "crm")
     assert {one.generation for one in plan.kept} == {site.place().state().generations[0].id}
     assert len(plan.kept) == 2
+
+
+def test_a_check_beside_an_expiry_condemns_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points leave while it reads, for it takes longer than a day: they are not damage."""
+    back_up_daily(site, 5)
+    site.wait(days=26)
+    packs = check_module.check_packs
+
+    def meanwhile(*args: object) -> object:
+        site.wait(days=2)
+        expire(site.setting(), "crm")
+        return packs(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(check_module, "check_packs", meanwhile)
+    _, damages = check(site.setting(), "crm", reading=Reading.ALL)
+    assert damages == []
+    assert len(snapshots(site)) == 2
+    assert not any(one.damaged for one in site.place().state().generations)
+
+
+def test_an_incremental_beside_an_expiry_condemns_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan knows points that have left meanwhile; nor does it adopt them."""
+    a_point_leaves(site)
+    require = generation_module.require_packs
+
+    def meanwhile(*args: object) -> None:
+        expire(site.setting(), "crm")
+        require(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generation_module, "require_packs", meanwhile)
+    outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert outcome.kind == "recovery-point", outcome.sentence
+    state = site.place().state()
+    assert len(state.points) == 4
+    assert {point.snapshot for point in state.points} == snapshots(site)
+
+
+def test_whoever_reads_finds_it_to_the_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore that begins after the plan is stronger than the plan."""
+    a_generation_dies(site)
+    before = snapshots(site)
+    planned = expire_module.plan_expiry
+
+    def plan(*args: object) -> object:
+        made = planned(*args)  # type: ignore[arg-type]
+        Act(site.place(), RESTORE).begin()
+        return made
+
+    monkeypatch.setattr(expire_module, "plan_expiry", plan)
+    outcome, _ = expire(site.setting(), "crm")
+    assert "somebody is reading since" in outcome.sentence
+    assert snapshots(site) == before
+    monkeypatch.undo()
+    site.wait(days=2)
+    expire(site.setting(), "crm")
+    assert snapshots(site) < before
+
+
+def test_what_a_crash_leaves_to_be_adopted_is_doubted_as_well(site: Site) -> None:
+    """The recovery point of a dataset that has shrunk, saved, and not yet recorded."""
+    site.write(**{f"file{number}": "x" * 100 for number in range(30)})
+    back_up_daily(site, 2)
+    for number in range(2, 30):
+        (site.data / f"file{number}").unlink()
+    counting = Crashing(site.memory)
+    rewind = site.rewinding()
+    back_up(site.setting(counting), "crm", method=Method.INCREMENTAL)
+    at = next(n for n, change in enumerate(counting.changes, 1) if "/snapshots/" in change)
+    rewind()
+    with pytest.raises(Crash):
+        back_up(
+            site.setting(Crashing(site.memory, at=at, after=True)),
+            "crm",
+            method=Method.INCREMENTAL,
+        )
+    site.wait(minutes=31)
+    back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    [doubt, *_] = site.place().state().suspicions
+    assert "entries are left of" in doubt.reason
+
+
+def test_a_locked_vault_does_not_hide_a_missing_right(site: Site) -> None:
+    """Only what a lock keeps is no error."""
+    site.vault_url = LOCKED
+    a_point_leaves(site)
+    crashing = Refusing(site.memory, error=AccessRefused("no right to delete"))
+    with pytest.raises(AccessRefused) as caught:
+        expire(site.setting(crashing), "crm")
+    assert caught.value.outcome.sentence.startswith("AT RISK 3.2")  # type: ignore[attr-defined]
+
+
+def test_a_hold_that_a_crash_has_left_on_files_keeps_nothing(site: Site) -> None:
+    """The ledger knows of none: what has to go goes."""
+    site.vault_url = LOCKED
+    a_point_leaves(site)
+    counting = Crashing(site.memory)
+    rewind = site.rewinding()
+    add_hold(site.setting(counting), "crm", TWO)
+    last = max(n for n, change in enumerate(counting.changes, 1) if change.startswith("hold"))
+    rewind()
+    with pytest.raises(Crash):
+        add_hold(site.setting(Crashing(site.memory, at=last, after=True)), "crm", TWO)
+    assert site.place().state().holds == ()
+    assert any(is_held(site, info.name) for info in site.memory.list())
+    site.wait(days=1)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.details["expired"] >= 2, outcome.sentence
+
+
+def test_a_clock_that_is_put_right_again_is_believed(tmp_path: Path) -> None:
+    """What it had said meanwhile holds nothing up."""
+    site = Site(tmp_path)
+    site.vault_url = "file:///nowhere/vault"
+    back_up_daily(site, 5)
+    site.wait(days=300)
+    expire(site.setting(), "crm")  # doubted
+    site.now -= 300 * DAY
+    site.wait(days=26)
+    outcome, _ = expire(site.setting(), "crm")
+    assert outcome.details["expired"] == 2, outcome.sentence
+
+
+def test_what_a_zombie_writes_into_a_dead_generation_goes(site: Site) -> None:
+    """The next run finds it."""
+    a_generation_dies(site)
+    old, new = [one.id for one in site.place().state().generations]
+    expire(site.setting(), "crm")
+    site.memory.save(f"datasets/crm/generations/{old}/data/ab/{'ab' * 32}", b"late")
+    assert generations(site) == {old, new}
+    expire(site.setting(), "crm")
+    assert generations(site) == {new}

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from include.backup.actions.acts import EXPIRE, ROTATE, Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.erase import erase
 from include.backup.actions.hold import HoldOrder, add_hold
-from include.backup.actions.rotate_key import rotate_key
+from include.backup.actions.rotate_key import _remove_old, rotate_key
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, RecordRefused
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.vault.keyring import LocalKey
+from include.backup.vault.leases import Lease
 from tests.damage.site import MASTER_KEY, Crash, Crashing, Site
 from tests.damage.test_expiry import LOCKED, back_up_daily, generations, snapshots
 
@@ -158,3 +160,37 @@ def test_what_is_on_hold_is_not_erased(site: Site) -> None:
     with pytest.raises(ConfigurationInvalid, match="four eyes"):
         erase(site.setting(), "crm", alone)
     assert snapshots(site) == before
+
+
+def test_a_generation_that_opens_with_the_old_key_keeps_its_envelope(site: Site) -> None:
+    """Whatever a rotation has planned: the ledger of that moment says which envelope counts."""
+    place = site.place()
+    act = Act(place, ROTATE)
+    names = envelopes(site)
+    with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
+        act.begin(held=EXPIRE)
+        for generation in place.state().generations:
+            [told] = _remove_old(act, lease, generation.id, OLD, LocalKey.of_text(NEW_TEXT))
+            assert "opened with the old key meanwhile" in told
+    assert envelopes(site) == names
+
+
+def test_a_generation_without_an_envelope_holds_up_no_rotation(site: Site) -> None:
+    """Nobody can open it; the others are not to suffer for it."""
+    site.keys["backup_master_key"] = NEW_TEXT
+    with pytest.raises(Crash):  # between the record and its envelope
+        back_up(site.setting(Crashing(site.memory, at=4)), "crm", method=Method.FULL, new_key=True)
+    site.wait(minutes=31)
+    rotate_key(site.setting(), "crm", OLD)
+    assert site.restored() == site.content()
+
+
+def test_nothing_is_erased_where_locks_last(tmp_path: Path) -> None:
+    """Nor is it begun: everything can still be restored."""
+    site = Site(tmp_path)
+    site.vault_url = LOCKED
+    back_up_daily(site, 2)
+    with pytest.raises(ConfigurationInvalid, match="nothing was erased"):
+        erase(site.setting(), "crm", TWO)
+    assert len(site.place().state().points) == 2
+    assert site.restored() == site.content()

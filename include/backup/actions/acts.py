@@ -56,7 +56,7 @@ CHECK: Final = "check"
 VERIFY: Final = "verify"
 EXPIRE: Final = "expire"
 ROTATE: Final = "rotate_key"
-_LEASED: Final = frozenset({EXPIRE, ROTATE})  # they hold a lease of that name
+_LEASED: Final = frozenset({EXPIRE, ROTATE})  # they hold the lease `expire`
 _WORDS: Final = {
     EXPORT: "export of a password",
     VERIFY: "verification",
@@ -301,7 +301,7 @@ class Act:
         owner = Owner.of_json(act.owner)
         if owner is not None and owner.is_dead():
             return True
-        lease = act.action if act.action in _LEASED else act.method and str(act.method)
+        lease = EXPIRE if act.action in _LEASED else act.method and str(act.method)
         if lease is None:  # it holds none that would tell
             return self.now() - act.began_at > _LONGEST_UNSEEN
         return lease == held or holder(self.place.folder, lease) is None

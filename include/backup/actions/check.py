@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.acts import CHECK, Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.errors import DamageFound
+from include.backup.errors import DamageFound, FileAbsent
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.repository.repository import Repository
     from include.backup.vault.coverage import Coverage, Share
-    from include.backup.vault.generations import Generation
+    from include.backup.vault.generations import Generation, Point
 
 _MOST_DAMAGES = 1000  # in a record
 
@@ -138,13 +139,11 @@ def _check_generation(
     seen: set[bytes] = set()
     for point in generation.points:
         what = f"snapshot {point.snapshot[:8]}"
-        if bytes.fromhex(point.snapshot) not in stored:
-            damages.append(f"{what} of a recorded recovery point is gone")
-            continue
         try:
-            tree = repository.load_snapshot(bytes.fromhex(point.snapshot)).tree
-        except DamageFound as error:
-            damages.append(error.message)
+            tree = _tree_of(repository, point, stored)
+        except (DamageFound, FileAbsent) as error:
+            if _is_still_there(act, point):  # else it has expired meanwhile
+                damages.append(error.message)
             continue
         damages += [str(damage) for damage in check_trees(repository, [(what, tree)], seen=seen)]
     held = shares_of(repository.index.pack_bytes())
@@ -156,6 +155,18 @@ def _check_generation(
         damages += [str(damage) for damage in found]
     read = [one for one in held if one.share in wanted]
     return list(dict.fromkeys(damages)), read  # a pack that is gone is met twice
+
+
+def _tree_of(repository: Repository, point: Point, stored: set[bytes]) -> bytes:
+    snapshot = bytes.fromhex(point.snapshot)
+    if snapshot not in stored:
+        raise DamageFound(f"snapshot {point.snapshot[:8]} of a recorded recovery point is gone")
+    return repository.load_snapshot(snapshot).tree
+
+
+def _is_still_there(act: Act, point: Point) -> bool:
+    """Whether the ledger of this moment has a recovery point."""
+    return any(one.snapshot == point.snapshot for one in act.place.state().points)
 
 
 def _wanted(

@@ -97,11 +97,17 @@ def due_checks(setting: Setting, *, data_class: str, tick: datetime) -> list[Due
 
 def due_expiries(setting: Setting, *, data_class: str, tick: datetime) -> list[DueDataset]:
     """Every dataset of a class, retired ones too, each day: its task says what expires."""
-    return [
+    good = [
         DueDataset(name=name, due=True, slot=tick, reason="looked at each day")
-        for name, dataset in sorted(setting.datasets.good.items())
+        for name, dataset in setting.datasets.good.items()
         if dataset.data_class == data_class
     ]
+    bad = [
+        DueDataset(name=name, due=True, reason=f"nothing of it expires: {error}")
+        for name, error in setting.datasets.bad.items()
+        if error.data_class in {"", data_class}
+    ]
+    return sorted([*good, *bad], key=lambda dataset: dataset.name)
 
 
 def _judge_check(setting: Setting, name: str, tick: datetime) -> DueDataset:

@@ -6,17 +6,19 @@ which envelope, who wanted it, who approved it, and that no envelope of them is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.generation import locked_until
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation
 from include.backup.errors import ConfigurationInvalid, DamageFound
 from include.backup.evidence import key_sentences as sentences
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.wording import count
+from include.backup.evidence.wording import count, moment
 from include.backup.vault import bodies
+from include.backup.vault.fold import BACK_UP
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import envelope_folder
 from include.backup.vault.leases import Lease
@@ -26,12 +28,7 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
     from include.backup.vault.generations import Generation
-
-_LIVING: Final = {
-    GenerationState.COMPLETED,
-    GenerationState.ABANDONED,
-    GenerationState.EXPIRING,
-}
+    from include.backup.vault.state import DatasetState
 
 
 def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = "") -> Outcome:
@@ -48,31 +45,58 @@ def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = ""
     """
     order.require()
     place = DatasetVault.open_for_reading(setting, name, expiring=True)
-    wanted = [
-        one
-        for one in place.state().generations
-        if one.state in _LIVING and generation in {"", one.id}
-    ]
-    if not wanted:
-        raise ConfigurationInvalid(
-            f"{name} has no {f'generation {generation}' if generation else 'generation'} to erase",
-            hint="`keys list` tells which there are; one that is being filled is abandoned first",
-        )
     act = Act(place, EXPIRE)
+    wanted: list[Generation] = []
     removed = 0
     try:
         with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
-            act.begin(held=EXPIRE)
+            state = act.begin(held=EXPIRE)
+            wanted = _wanted(act, state, generation)
             for one in wanted:
                 lease.check()
                 removed += _erase(act, one, order, lease)
+            return _end(act, wanted, order, removed)
     except BaseException as error:
         told = sentences.not_erased(place.subject, reason=reason_of(error), hint=hint_of(error))
         error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
         raise
+
+
+def _wanted(act: Act, state: DatasetState, generation: str) -> list[Generation]:
+    """The generations that are to go. Nothing is touched if one of them cannot.
+
+    Raises:
+        ConfigurationInvalid: there is none, one is being written to, or is locked.
+    """
+    name = act.place.dataset.name
+    wanted = [
+        one
+        for one in state.generations
+        if one.state is not GenerationState.EXPIRED and generation in {"", one.id}
+    ]
+    if not wanted:
+        raise ConfigurationInvalid(
+            f"{name} has no {f'generation {generation}' if generation else 'generation'} to erase",
+            hint="`keys list` tells which there are",
+        )
+    if any(one.action == BACK_UP for one in state.acts):
+        raise ConfigurationInvalid(
+            f"a backup of {name} is running", hint="wait for its end, or stop it, and erase then"
+        )
+    for one in wanted:
+        until = locked_until(act.place, one)
+        if until is not None and act.now() < until:
+            raise ConfigurationInvalid(
+                f"generation {one.id} is locked until {moment(until)}; nothing was erased",
+                hint="nobody can delete it before; in governance, who may bypass that",
+            )
+    return wanted
+
+
+def _end(act: Act, wanted: list[Generation], order: HoldOrder, removed: int) -> Outcome:
     names = [one.id for one in wanted]
     told = sentences.erased(
-        place.subject,
+        act.place.subject,
         generations=names,
         bytes_removed=removed,
         reason=order.reason,
@@ -93,6 +117,8 @@ def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = ""
 def _erase(act: Act, generation: Generation, order: HoldOrder, lease: Lease) -> int:
     place = act.place
     about = bodies.of_generation(generation.id)
+    if generation.state is GenerationState.OPENED:
+        act.record(Kind.ABANDONED, about)
     if generation.state is not GenerationState.EXPIRING:
         act.record(Kind.EXPIRING, about | {"erased": True} | order.to_json())
     size_bytes = remove_generation(place.folder, generation.id, go_on=lease.check)

@@ -16,16 +16,16 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.kept import terms_of
-from include.backup.actions.locking import extend_locks
+from include.backup.actions.locking import extend_locks, hold_files
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.errors import AccessRefused, AlreadyRunning
+from include.backup.errors import AccessRefused, AlreadyRunning, RecordRefused
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, moment
@@ -34,10 +34,11 @@ from include.backup.policy.objectives import SKEW
 from include.backup.vault import bodies
 from include.backup.vault.expiry import ExpiryPlan, plan_expiry
 from include.backup.vault.generations import GenerationState
+from include.backup.vault.layout import GENERATIONS
 from include.backup.vault.leases import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from include.backup.vault.state import DatasetState
 
 log = logging.getLogger(__name__)
+Done = TypeVar("Done")
 
 _DOUBTED: Final = timedelta(hours=12)  # a clock that has jumped: the next daily run goes on
 
@@ -112,11 +114,13 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     doubted = not plan.is_empty and _is_clock_doubted(place, state, act.now())
     if not doubted:
         _carry_out(act, lease, plan, gone)
+        gone.size_bytes += _sweep(act, lease, state)
     told = sentences.retained(
         place.subject,
         sentences.Retention(
             promised=place.data_class.retention,
             kept=len(plan.kept),
+            lengths=[one.until - one.taken_at for one in plan.kept],
             beyond=[one for one in plan.kept if one.until <= act.now()],
             future=sum(one.taken_at > act.now() + SKEW for one in plan.kept),
             gone=[one.taken_at for one in gone.points],
@@ -162,15 +166,47 @@ def _carry_out(act: Act, lease: Lease, plan: ExpiryPlan, gone: _Gone) -> None:
             gone.points += [one for one in plan.expired if one.generation == fate.generation]
 
 
+def _sweep(act: Act, lease: Lease, state: DatasetState) -> int:
+    """Remove what zombies have written into generations that are gone; return its bytes."""
+    folder = act.place.folder
+    there = {*folder.folders(GENERATIONS), *folder.folders("keys/")}
+    removed = 0
+    for one in state.generations:
+        if one.state is GenerationState.EXPIRED and one.id in there:
+            lease.check()
+            log.warning("generation %s: files were there again after its end", one.id)
+            removed += remove_generation(folder, one.id, go_on=lease.check)
+    return removed
+
+
 @contextmanager
 def _locks_noted(act: Act, gone: _Gone, what: str) -> Iterator[None]:
     """What a lock keeps is no error: the next run tries again."""
     try:
         yield
+    except RecordRefused as error:  # a hold, a doubt, a reader that came meanwhile
+        gone.locked.append(f"{what}: {error.message}")
     except AccessRefused as error:
-        if not act.place.vault.object_lock:
+        if not act.place.vault.object_lock or "locked until" not in error.message:
             raise
         gone.locked.append(f"{what}: {error.message}")
+
+
+def _without_holds(
+    act: Act, generation: str, snapshots: Sequence[str], remove: Callable[[], Done]
+) -> Done:
+    """Remove files; take off first what a hold that is in no ledger has left on them.
+
+    Raises:
+        AccessRefused: no right, or a lock.
+    """
+    try:
+        return remove()
+    except AccessRefused:
+        if not act.place.vault.object_lock:
+            raise
+    hold_files(act.place, [(generation, one) for one in snapshots or ("",)], on=False)
+    return remove()
 
 
 def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str, ...]) -> None:
@@ -179,8 +215,13 @@ def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str
     assert found is not None
     lease.check()
     if new := [one for one in snapshots if one not in found.leaving]:
-        act.record(Kind.EXPIRING, _leaving(place, generation) | {"snapshots": new})
-    remove_snapshots(place.folder, generation, snapshots)
+        act.record(Kind.EXPIRING, _leaving(act, generation) | {"snapshots": new})
+    _without_holds(
+        act,
+        generation,
+        snapshots,
+        lambda: remove_snapshots(place.folder, generation, snapshots),
+    )
     act.record(Kind.EXPIRED, bodies.of_generation(generation) | {"snapshots": list(snapshots)})
 
 
@@ -193,14 +234,19 @@ def _remove_generation(act: Act, lease: Lease, fate: Fate) -> int:
     if found.state is GenerationState.OPENED:
         act.record(Kind.ABANDONED, bodies.of_generation(found.id))
     if found.state is not GenerationState.EXPIRING:
-        act.record(Kind.EXPIRING, _leaving(place, found.id) | {"reason": fate.why})
-    size_bytes = remove_generation(place.folder, found.id, go_on=lease.check)
+        act.record(Kind.EXPIRING, _leaving(act, found.id) | {"reason": fate.why})
+    size_bytes = _without_holds(
+        act,
+        found.id,
+        found.leaving,
+        lambda: remove_generation(place.folder, found.id, go_on=lease.check),
+    )
     act.record(Kind.EXPIRED, bodies.of_generation(found.id) | {"bytes": size_bytes})
     return size_bytes
 
 
-def _leaving(place: DatasetVault, generation: str) -> dict[str, object]:
-    retired = place.dataset.retired is not None
+def _leaving(act: Act, generation: str) -> dict[str, object]:
+    retired = terms_of(act.place, act.now()).retired
     return bodies.of_generation(generation) | ({"retired": True} if retired else {})
 
 
@@ -211,7 +257,9 @@ def _is_clock_doubted(place: DatasetVault, state: DatasetState, now: datetime) -
     asked, nothing is removed for half a day: the next daily run goes on.
     """
     resumed = state.resumed_at
-    return bool(place.vault.local_path) and resumed is not None and now - resumed < _DOUBTED
+    if not place.vault.local_path or resumed is None:
+        return False
+    return timedelta() <= now - resumed < _DOUBTED  # before it: the clock was put right again
 
 
 def _is_overdue(state: DatasetState) -> bool:
@@ -219,19 +267,19 @@ def _is_overdue(state: DatasetState) -> bool:
     return any(one.leaving or one.state is GenerationState.EXPIRING for one in state.generations)
 
 
+def _reason(one: RetentionVerdict) -> str:
+    return f"{'expire' if one.expires else 'keep'}: {one.why}"
+
+
 def _body(plan: ExpiryPlan, gone: _Gone) -> dict[str, object]:
+    reasons = list(dict.fromkeys(map(_reason, plan.verdicts)))
+    numbers = {reason: number for number, reason in enumerate(reasons)}
     return {
-        "verdicts": [
-            {
-                "snapshot": one.snapshot,
-                "generation": one.generation,
-                "taken_at": text_of_datetime(one.taken_at),
-                "until": text_of_datetime(one.until),
-                "keep": not one.expires,
-                "why": one.why,
-            }
+        "reasons": reasons,
+        "verdicts": {
+            one.snapshot: [numbers[_reason(one)], text_of_datetime(one.until)]
             for one in plan.verdicts
-        ],
+        },
         "generations": [
             {"generation": fate.generation, "dies": fate.dies, "why": fate.why}
             for fate in plan.fates

@@ -106,7 +106,11 @@ def resume(
     remove_dead(repository, ours=lock_owner(place, ""), living=living)
     until = locked_until(place, generation)
     index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until)
-    unrecorded = require_recorded_snapshots(repository, generation)
+
+    def generation_now() -> Generation:
+        return place.state().generation(generation.id) or generation
+
+    unrecorded = require_recorded_snapshots(repository, generation_now)
     if unrecorded:
         lock.confirm()
     return adopt(act, repository, generation, unrecorded)

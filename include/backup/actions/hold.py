@@ -13,6 +13,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.choosing import point_named
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.locking import hold_files
+from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
@@ -75,17 +76,28 @@ def add_hold(
     order.require()
     place = DatasetVault.open_for_reading(setting, name, expiring=True)
     act = Act(place, _HOLD)
-    state = act.begin()
-    snapshots = [point_named(state.points, one).snapshot for one in points]
-    if place.vault.object_lock:
-        covered = [one for one in state.points if not snapshots or one.snapshot in snapshots]
-        hold_files(place, ((one.generation, one.snapshot) for one in covered), on=True)
-    hold = new_id()[:8]
-    told = sentences.held(
-        place.subject, hold=hold, points=len(snapshots), reason=order.reason, by=order.approved_by
-    )
-    body = {"hold": hold, **order.to_json(), "snapshots": snapshots}
-    return act.end(Kind.HELD, body, say=lambda _: told, what=f"hold {hold}", details={"hold": hold})
+    try:
+        state = act.begin()
+        snapshots = [point_named(state.points, one).snapshot for one in points]
+        if place.vault.object_lock:
+            covered = [one for one in state.points if not snapshots or one.snapshot in snapshots]
+            hold_files(place, ((one.generation, one.snapshot) for one in covered), on=True)
+        hold = new_id()[:8]
+        told = sentences.held(
+            place.subject,
+            hold=hold,
+            points=len(snapshots),
+            reason=order.reason,
+            by=order.approved_by,
+        )
+        body = {"hold": hold, **order.to_json(), "snapshots": snapshots}
+        return act.end(
+            Kind.HELD, body, say=lambda _: told, what=f"hold {hold}", details={"hold": hold}
+        )
+    except BaseException as error:
+        told = sentences.not_held(place.subject, reason=reason_of(error), hint=hint_of(error))
+        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        raise
 
 
 def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outcome:

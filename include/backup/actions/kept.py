@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.errors import BackupError
@@ -11,6 +12,9 @@ from include.backup.evidence.wording import count
 from include.backup.policy.objectives import Verdict
 from include.backup.policy.retention import MOST_LATE
 from include.backup.vault.expiry import Terms, plan_expiry
+from include.backup.vault.generations import GenerationState
+
+_RUNS_LATE: Final = timedelta(hours=4)  # of a daily run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,11 +51,16 @@ def standing(setting: Setting, name: str) -> ExpiryStanding:
 def standing_of(place: DatasetVault, state: DatasetState, now: datetime) -> ExpiryStanding:
     """The same where its state is known."""
     plan = plan_expiry(state, terms_of(place, now))
-    late = [one for one in plan.expired if now - one.until > MOST_LATE]
+    late = [one.snapshot for one in plan.expired if now - one.until > MOST_LATE]
+    if state.retained_at is not None and now - state.retained_at <= MOST_LATE + _RUNS_LATE:
+        late = []  # a run has looked since: what is free only now goes with the next one
+    if not place.vault.object_lock:
+        late += [one for generation in state.generations for one in generation.leaving]
+        late += [one.id for one in state.generations if one.state is GenerationState.EXPIRING]
     beyond = [one for one in plan.kept if one.until <= now]
     what = ""
     if late:
-        what = f"{count(len(late), 'recovery point')} should have gone; owner {place.dataset.owner}"
+        what = f"{count(len(late), 'thing')} should have gone; owner {place.dataset.owner}"
     elif state.suspicions:
         what = f"nothing expires: in doubt, {state.suspicions[0].reason}"
     return ExpiryStanding(

@@ -9,6 +9,7 @@ is locked for two weeks at a time. In compliance mode nobody can take back what 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from include.backup.format.times import text_of_datetime
@@ -16,10 +17,13 @@ from include.backup.vault.layout import envelope_folder, generation_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from include.backup.actions.dataset_vault import DatasetVault
     from include.backup.storage.base import Storage
     from include.backup.vault.expiry import ExpiryPlan
+
+log = logging.getLogger(__name__)
 
 _TOGETHER: Final = 1000
 _FOLDERS: Final = ("index/", "data/", "keys/", "config")  # never locks/, which come and go
@@ -34,8 +38,15 @@ def extend_locks(place: DatasetVault, plan: ExpiryPlan) -> dict[str, str]:
     dates = {}
     for extension in plan.extensions:
         repository = generation_folder(place.folder, extension.generation)
+        there = {info.name for info in repository.list("snapshots/")}
+        by_date: dict[datetime, list[str]] = {}
         for snapshot, until in extension.snapshots.items():
-            repository.extend_lock([f"snapshots/{snapshot}"], until)
+            if (name := f"snapshots/{snapshot}") in there:
+                by_date.setdefault(until, []).append(name)
+            else:
+                log.warning("snapshot %s is gone: run check on this dataset", snapshot[:8])
+        for until, names in by_date.items():
+            repository.extend_lock(names, until)
         if extension.until is None:
             continue
         for names in _batches(_files(repository)):
@@ -60,7 +71,9 @@ def hold_files(place: DatasetVault, points: Iterable[tuple[str, str]], *, on: bo
         snapshots.setdefault(generation, []).append(f"snapshots/{snapshot}")
     for generation, names in snapshots.items():
         repository = generation_folder(place.folder, generation)
-        for batch in _batches([*names, *_files(repository)]):
+        there = {info.name for info in repository.list("snapshots/")}
+        wanted = [name for name in names if name in there]
+        for batch in _batches([*wanted, *_files(repository)]):
             repository.hold(batch, on=on)
         envelopes = [info.name for info in place.folder.list(envelope_folder(generation))]
         place.folder.hold(envelopes, on=on)

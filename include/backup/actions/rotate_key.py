@@ -13,11 +13,11 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from include.backup.actions.acts import ROTATE, Act
+from include.backup.actions.acts import EXPIRE, ROTATE, Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import locked_until
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.errors import AccessRefused, DamageFound, NameTaken
+from include.backup.errors import AccessRefused, BackupError, DamageFound, KeyUnusable, NameTaken
 from include.backup.evidence import key_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.vault import bodies
@@ -51,20 +51,15 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
     act = Act(place, ROTATE)
     new = place.provider()
     try:
-        with Lease.acquire(place.folder, ROTATE, owner=act.owner, now=act.now()) as lease:
-            act.begin(held=ROTATE)
-            rewrapped, left = [], list[str]()
-            for _ in range(_MOST_ROUNDS):
-                waiting = [one for one in _living(act) if one.key != new.master_key_id]
-                for generation in waiting:
-                    lease.check()
-                    _rewrap(act, generation, old, new)
-                    rewrapped.append(generation.id)
-                if not waiting:
-                    break
-            for generation in _living(act):
-                lease.check()
-                left += _remove_others(act, generation, new)
+        # The lease of expiry: nothing is removed while its envelope is made.
+        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
+            act.begin(held=EXPIRE)
+            rewrapped = _rewrap_all(act, lease, old, new)
+            left = [
+                told
+                for generation in _living(act)
+                for told in _remove_old(act, lease, generation.id, old, new)
+            ]
             told = sentences.rotated(
                 place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
             )
@@ -83,6 +78,41 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
         raise
 
 
+def _rewrap_all(act: Act, lease: Lease, old: KeyProvider, new: KeyProvider) -> list[str]:
+    """Wrap anew what does not open with the new key; one that cannot be does not stop the others.
+
+    Raises:
+        KeyUnusable, DamageFound: the first that could not be; also when others keep opening
+            generations with another key.
+    """
+    done: list[str] = []
+    failures: dict[str, BackupError] = {}
+    for _ in range(_MOST_ROUNDS):
+        waiting = [
+            one
+            for one in _living(act)
+            if one.key != new.master_key_id and one.id not in failures and _has_envelopes(act, one)
+        ]
+        for generation in waiting:
+            lease.check()
+            try:
+                _rewrap(act, generation, old, new)
+            except (KeyUnusable, DamageFound) as error:
+                failures[generation.id] = error
+            else:
+                done.append(generation.id)
+        if not waiting:
+            break
+    else:
+        raise KeyUnusable(
+            "runs with another master key keep opening generations",
+            hint="configure the new key everywhere first",
+        )
+    if failures:
+        raise next(iter(failures.values()))
+    return done
+
+
 def _living(act: Act) -> list[Generation]:
     """The generations that have files."""
     state = act.place.state()
@@ -92,8 +122,6 @@ def _living(act: Act) -> list[Generation]:
 def _rewrap(act: Act, generation: Generation, old: KeyProvider, new: KeyProvider) -> None:
     place = act.place
     context = KeyContext(dataset=place.dataset.name, generation=generation.id)
-    if generation.state is GenerationState.EXPIRING and not _has_envelopes(act, generation):
-        return  # its key is gone already, as it should be
     secret = load_secret(place.folder, old, context, envelope_sha256=generation.envelope_sha256)
     envelope = envelope_of(secret, new, context, now=act.now())
     with suppress(NameTaken):  # an earlier run had saved its own: that one counts
@@ -123,17 +151,28 @@ def _has_envelopes(act: Act, generation: Generation) -> bool:
     return any(True for _ in act.place.folder.list(envelope_folder(generation.id)))
 
 
-def _remove_others(act: Act, generation: Generation, new: KeyProvider) -> list[str]:
-    """Remove the envelopes of other master keys; return what a lock keeps, for people."""
+def _remove_old(
+    act: Act, lease: Lease, generation: str, old: KeyProvider, new: KeyProvider
+) -> list[str]:
+    """Remove the envelope of the old key, if by the ledger the new one opens; return what is left.
+
+    Nothing but the ledger of this moment says which envelope is the old one: another rotation may
+    have gone the other way, or a run with the old key have opened a generation.
+    """
     folder = act.place.folder
-    own = envelope_name(generation.id, new.master_key_id)
-    others = [info.name for info in folder.list(envelope_folder(generation.id)) if info.name != own]
-    if not others:
+    context = KeyContext(dataset=act.place.dataset.name, generation=generation)
+    name = envelope_name(generation, old.master_key_id)
+    if name not in {info.name for info in folder.list(envelope_folder(generation))}:
         return []
+    lease.check()
+    found = act.place.state().generation(generation)
+    if found is None or found.key != new.master_key_id or old.master_key_id == found.key:
+        return [f"{generation}: opened with the old key meanwhile"]
+    load_secret(folder, new, context, envelope_sha256=found.envelope_sha256)
     try:
-        folder.delete(others)
+        folder.delete([name])
     except AccessRefused as error:
         if not act.place.vault.object_lock:
             raise
-        return [f"{generation.id}: {error.message}"]
+        return [f"{generation}: {error.message}"]
     return []

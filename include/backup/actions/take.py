@@ -22,7 +22,7 @@ from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_sna
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import NodeType, encode_tree
 from include.backup.policy.retention import expires_at
-from include.backup.policy.suspicion import Figures, suspicion
+from include.backup.policy.suspicion import Figures, figures_of, suspicion
 from include.backup.repository.check import load_pack
 from include.backup.repository.repository import HOSTNAME, Repository
 from include.backup.repository.writer import WriteSession
@@ -275,22 +275,13 @@ class Taking:
 
     def _suspicion(self, figures: dict[str, int], bytes_all: int) -> str:
         """What is suspicious about this recovery point, compared with those before (3.2)."""
-        before = [
-            Figures(
-                entries=point.entries,
-                bytes_all=point.bytes_all,
-                bytes_new=point.bytes_new,
-                bytes_stored=point.bytes_stored,
-            )
-            for point in self._before.sound_points
-        ]
         now = Figures(
             entries=figures["entries"],
             bytes_all=bytes_all,
             bytes_new=figures["bytes_new"],
             bytes_stored=figures["bytes_stored"],
         )
-        return suspicion(now, before)
+        return suspicion(now, figures_of(self._before.sound_points))
 
     def _evidence(self, archive: Archive, session: WriteSession, notes: Notes) -> dict[str, object]:
         """What the record says besides."""

@@ -17,6 +17,7 @@ from include.backup.format.ids import short
 from include.backup.format.times import datetime_of_text
 from include.backup.policy.model import Method
 from include.backup.policy.retention import expires_at
+from include.backup.policy.suspicion import Figures, figures_of, suspicion
 from include.backup.repository.check import check_packs, check_trees, pack_sizes
 from include.backup.repository.repository import HOSTNAME, Repository
 from include.backup.repository.salvage import unindexed_packs
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.actions.acts import Act
-    from include.backup.format.snapshot import Snapshot
+    from include.backup.format.snapshot import Snapshot, SnapshotSummary
     from include.backup.vault.generations import Generation
 
 log = logging.getLogger(__name__)
@@ -71,13 +72,22 @@ def index_found_packs(
         repository.index.add_pack(pack_id, blobs)
 
 
-def require_recorded_snapshots(repository: Repository, generation: Generation) -> set[bytes]:
+def require_recorded_snapshots(
+    repository: Repository, generation_now: Callable[[], Generation]
+) -> set[bytes]:
     """Compare the snapshots of a generation with its ledger; return those without a record.
+
+    Args:
+        generation_now: by the ledger of this moment: points expire while a backup goes on.
 
     Raises:
         DamageFound: a recovery point of the ledger has lost its snapshot.
     """
+    before = generation_now()
     stored = set(repository.file_ids("snapshots"))
+    generation = generation_now()
+    gone = {bytes.fromhex(point.snapshot) for point in before.points}
+    gone |= {bytes.fromhex(one) for one in before.leaving}
     recorded = {bytes.fromhex(point.snapshot) for point in generation.points}
     if lost := recorded - stored:
         raise DamageFound(
@@ -85,7 +95,7 @@ def require_recorded_snapshots(repository: Repository, generation: Generation) -
             "recovery point",
             hint="run check on this dataset",
         )
-    return stored - recorded - {bytes.fromhex(one) for one in generation.leaving}
+    return stored - recorded - gone - {bytes.fromhex(one) for one in generation.leaving}
 
 
 def adopt(
@@ -124,6 +134,16 @@ def _is_ours(snapshot: Snapshot, dataset: str) -> bool:
     return snapshot.hostname == HOSTNAME and snapshot.paths == (f"/{dataset}",)
 
 
+def _figures(summary: SnapshotSummary) -> Figures:
+    folders = summary.dirs_new + summary.dirs_changed + summary.dirs_unmodified
+    return Figures(
+        entries=max(0, summary.total_files_processed + folders - 1),
+        bytes_all=summary.total_bytes_processed,
+        bytes_new=summary.data_added,
+        bytes_stored=summary.data_added_packed,
+    )
+
+
 def _record(
     act: Act, generation: Generation, snapshot: Snapshot, snapshot_id: bytes, method: Method
 ) -> None:
@@ -146,6 +166,8 @@ def _record(
     )
     if summary:
         body["bytes_all"] = summary.total_bytes_processed
+        if suspicious := suspicion(_figures(summary), figures_of(place.state().sound_points)):
+            body["suspicious"] = suspicious
     told = sentences.adopted(
         place.subject,
         method=str(method),

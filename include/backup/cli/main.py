@@ -133,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     retention_options.holds(
         verb("holds", retention.holds, "legal holds: what does not expire, and why")
     )
+    text = "let recovery points expire by the shorter retention of today, on two people's word"
+    retention_options.shorten(verb("shorten", retention.shorten, text))
     text = "suspicious runs: while one is unresolved nothing of its dataset expires"
     retention_options.suspicions(verb("suspicions", retention.suspicions, text))
     text = "which keys open what; rotate them; hand out one repository's password for stock restic"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions import expire as expire_action
 from include.backup.actions import hold as hold_action
+from include.backup.actions import shorten as shorten_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.expire import verdict_rows
 from include.backup.actions.hold import HoldOrder
@@ -105,6 +106,25 @@ def lift_hold(options: argparse.Namespace) -> int:
     """End a hold."""
     order = _order(options)
     print(hold_action.lift_hold(setting_of(options), options.dataset, options.hold, order).sentence)
+    return 0
+
+
+def shorten(options: argparse.Namespace) -> int:
+    """Let recovery points expire by the shorter retention of today."""
+    setting = setting_of(options)
+    warn(setting)
+    _, found = shorten_action.shortened(setting, options.dataset)
+    rows = [("recovery point", "taken", "promised until", "by its class of today")]
+    rows += [
+        (point.snapshot[:8], moment(point.taken_at), moment(point.expires_at), moment(until))
+        for point, until in found
+    ]
+    if found:
+        print("\n".join(aligned(rows)))
+    if options.dry_run:
+        print("nothing was touched")
+        return 0
+    print(shorten_action.shorten(setting, options.dataset, _order(options)).sentence)
     return 0
 
 

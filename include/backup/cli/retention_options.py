@@ -56,6 +56,13 @@ def two_people(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def shorten(parser: argparse.ArgumentParser) -> None:
+    """Of `shorten`."""
+    dataset_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show old and new expiry only")
+    two_people(parser)
+
+
 def suspicions(parser: argparse.ArgumentParser) -> None:
     """Of `suspicions`."""
     parser.add_argument("--dataset", metavar="DATASET", help="else those of all")

@@ -27,6 +27,7 @@ class Retention:
 
     promised: timedelta  # the retention of its class
     kept: int  # recovery points
+    lengths: Sequence[timedelta] = ()  # how long each of them is kept
     beyond: Sequence[RetentionVerdict] = ()  # of those, kept longer than their expiry
     future: int = 0  # of those, dated in the future
     gone: Sequence[datetime] = ()  # the times of recovery points that were removed
@@ -93,7 +94,11 @@ def not_removed(subject: Subject, *, reason: str, owner: str, overdue: bool, hin
 
 
 def _kept(found: Retention) -> str:
-    told = f"{count(found.kept, 'recovery point')} kept, each for {format_duration(found.promised)}"
+    lengths = found.lengths or (found.promised,)
+    each = format_duration(min(lengths))
+    if max(lengths) > min(lengths):
+        each += f" to {format_duration(max(lengths))}"
+    told = f"{count(found.kept, 'recovery point')} kept, each for {each}"
     reasons = Counter(one.why for one in found.beyond)
     if reasons:
         listed = "; ".join(f"{number:,} {why}" for why, number in reasons.items())
@@ -131,6 +136,17 @@ def held(subject: Subject, *, hold: str, points: int, reason: str, by: str) -> s
     )
 
 
+def not_held(subject: Subject, *, reason: str, hint: str = "") -> str:
+    """A hold could not be put on: nothing is kept by it."""
+    return sentence(
+        Verdict.AT_RISK,
+        _CLAUSES,
+        subject,
+        f"nothing is on hold: {reason}",
+        f"hint: {hint}" if hint else "",
+    )
+
+
 def lifted(subject: Subject, *, hold: str, reason: str, by: str) -> str:
     """A hold ended."""
     return sentence(
@@ -139,7 +155,7 @@ def lifted(subject: Subject, *, hold: str, reason: str, by: str) -> str:
         subject,
         f"hold {hold} is lifted: {reason}",
         f"approved by {by}",
-        "what has expired meanwhile goes with the next run",
+        "what has expired meanwhile goes with the next run, unless another hold or a lock keeps it",
     )
 
 
@@ -152,4 +168,17 @@ def resolved(subject: Subject, *, reasons: Sequence[str], by: str, reason: str) 
         f"no longer in doubt: {some_of(Several.of(list(reasons)))}",
         f"{by}: {reason}",
         "what has expired meanwhile goes with the next run",
+    )
+
+
+def shortened(subject: Subject, *, points: int, retention: timedelta, reason: str, by: str) -> str:
+    """Recovery points expire earlier than was promised."""
+    return sentence(
+        Verdict.KEPT,
+        _CLAUSES,
+        subject,
+        f"{count(points, 'recovery point')} that were promised more are kept for "
+        f"{format_duration(retention)} now: {reason}",
+        f"approved by {by}",
+        "a lock that lasts longer still does",
     )

@@ -45,6 +45,7 @@ class Kind(StrEnum):
     LIFTED = "lifted"  # that hold is over
     ROTATED = "rotated"  # every generation of a dataset opens with the new master key
     ERASED = "erased"  # generations were removed before their time, on somebody's word
+    SHORTENED = "shortened"  # points expire earlier than was promised, on two people's word
     RESOLVED = "resolved"  # somebody has looked into suspicious runs, and says so
 
     # What only the ledger of the policy holds.
@@ -65,6 +66,7 @@ CLOSING: Final = frozenset({
     Kind.HELD,
     Kind.LIFTED,
     Kind.RESOLVED,
+    Kind.SHORTENED,
     Kind.ROTATED,
     Kind.ERASED,
 })

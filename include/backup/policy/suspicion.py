@@ -10,7 +10,7 @@ the dataset expires until a person has looked into it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from include.backup.evidence.wording import size
 
@@ -40,6 +40,32 @@ class Figures:
         if self.bytes_new < _LITTLE_BYTES:
             return None
         return self.bytes_stored / self.bytes_new
+
+
+class Taken(Protocol):
+    """A recovery point, as far as figures are concerned; vault/generations.py has it."""
+
+    @property
+    def entries(self) -> int: ...  # noqa: D102
+    @property
+    def bytes_all(self) -> int: ...  # noqa: D102
+    @property
+    def bytes_new(self) -> int: ...  # noqa: D102
+    @property
+    def bytes_stored(self) -> int: ...  # noqa: D102
+
+
+def figures_of(points: Sequence[Taken]) -> list[Figures]:
+    """The figures of recovery points, in their order."""
+    return [
+        Figures(
+            entries=point.entries,
+            bytes_all=point.bytes_all,
+            bytes_new=point.bytes_new,
+            bytes_stored=point.bytes_stored,
+        )
+        for point in points
+    ]
 
 
 def suspicion(now: Figures, before: Sequence[Figures]) -> str:

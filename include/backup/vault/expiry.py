@@ -16,6 +16,7 @@ from include.backup.evidence.wording import moment
 from include.backup.policy.retention import Circumstances, RetentionVerdict, judge_points
 from include.backup.policy.slots import EPOCH
 from include.backup.vault.fold import BACK_UP
+from include.backup.vault.fold_retention import LONGEST_READ, READING
 from include.backup.vault.generations import GenerationState
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 # What is kept beyond its expiry is locked for one to two of these, again and again: a point whose
 # hold is lifted, or that is the newest no more, can go soon after.
 LOCK_STEP: Final = timedelta(days=7)
-READING: Final = frozenset({"restore", "verify", "check"})  # acts that read all of a generation
-_LONGEST_READ: Final = timedelta(days=7)  # of who does not say that it has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +105,15 @@ def plan_expiry(state: DatasetState, terms: Terms) -> ExpiryPlan:
             leaving.setdefault(one.generation, []).append(one.snapshot)
     fates = tuple(_fates(state, terms, staying))
     dying = {fate.generation for fate in fates if fate.dies}
+    if _is_read(state, terms):
+        leaving = {}  # they go with the next run; what was announced goes now
     alone = {
         generation.id: (*generation.leaving, *leaving.get(generation.id, ()))
         for generation in state.generations
         if generation.id not in dying and (generation.leaving or generation.id in leaving)
     }
+    if any(not hold.snapshots for hold in state.holds):
+        alone = {}
     return ExpiryPlan(
         verdicts=tuple(verdicts),
         snapshots=alone,
@@ -131,6 +134,12 @@ def _circumstances(state: DatasetState, terms: Terms) -> Circumstances:
         suspicion="; ".join(one.reason for one in state.suspicions),
         retired=terms.retired,
     )
+
+
+def _is_read(state: DatasetState, terms: Terms) -> bool:
+    """Whether somebody reads what is stored."""
+    readers = [act for act in state.acts if act.action in READING]
+    return any(terms.now - act.began_at < LONGEST_READ for act in readers)
 
 
 def _fates(state: DatasetState, terms: Terms, staying: set[str]) -> Iterator[Fate]:
@@ -165,17 +174,16 @@ def _waits(state: DatasetState, generation: Generation, terms: Terms) -> Iterato
     for hold in state.holds:
         if not hold.snapshots:
             yield f"on hold: {hold.reason}"
+    if generation.state is GenerationState.EXPIRING:
+        return  # what was announced is gone on with
     for suspicion in state.suspicions:
         yield f"in doubt: {suspicion.reason}"
-    if generation.state is GenerationState.EXPIRING:
-        return
     if generation.state is GenerationState.COMPLETED and not _is_over(generation, terms):
         yield f"it may grow until {moment(generation.closes_at + terms.complete_within)}"
     writers = [act for act in state.acts if act.action == BACK_UP]
     if any(act.began_at <= generation.closes_at for act in writers):
         yield "a backup may still be writing to it"
-    readers = [act for act in state.acts if act.action in READING]
-    if generation.points and any(terms.now - act.began_at < _LONGEST_READ for act in readers):
+    if generation.points and _is_read(state, terms):
         yield "somebody is reading"
     if terms.locks and terms.now < (until := _locked_until(generation, terms)):
         yield f"locked until {moment(until)}"

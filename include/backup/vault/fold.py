@@ -11,12 +11,11 @@
                                                                       completed one before it closes
     abandoned       {generation}                                      it is opened
     rekeyed         {generation, key, envelope_sha256}                it is not expired
-    expiring        {generation, retired?, erased?}                   it is completed or abandoned
+    expiring        {generation, retired?, erased?, requested_by?,    it is completed or abandoned
+                     approved_by?}
     expiring        {generation, snapshots, retired?}                 they are points of it
-                                                                      both: nothing of it is held;
-                                                                      unless it is erased, in doubt;
-                                                                      unless it is retired as well,
-                                                                      the last way back
+                    both: nothing of it is on hold, or read now; all has expired, and nothing is in
+                    doubt, or the last way back, unless it is retired, or erased by two people
     expired         {generation}                                      it is expiring
     expired         {generation, snapshots}                           they are about to leave
     damaged         {damaged: […]}                                    they exist
@@ -30,6 +29,8 @@
     resolved        {suspicions: [sequence, …]}                       they are in doubt
     failed          {reason, action?}
     interrupted     {reason?}                                         the act is still open
+    shortened       {expires_at: {snapshot: date, …}, requested_by,   they are points; two people
+                     approved_by, reason}
     retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
                      locked_until?: {generation: date, …}}
     refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
@@ -62,6 +63,7 @@ from include.backup.vault.fold_retention import (
     lift,
     rekey,
     resolve,
+    shorten,
     without_failed_verification,
 )
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
@@ -93,6 +95,7 @@ _NEEDS_ACT: Final = frozenset({
     Kind.REKEYED,
     Kind.EXPIRING,
     Kind.EXPIRED,
+    Kind.RETAINED,
     Kind.ADOPTED,
     Kind.RECOVERY_POINT,
 })
@@ -152,7 +155,9 @@ def _heard(state: DatasetState, at: datetime) -> DatasetState:
     """The ledger speaks: after a long silence that is remembered, for a clock may have jumped."""
     last = state.last_at
     resumed = at if last is not None and at - last > LONGEST_SILENCE else state.resumed_at
-    return replace(state, last_at=max(last or at, at), resumed_at=resumed)
+    # A record of the spool is older than the newest; a clock that is put right again much older.
+    follows = last is None or at >= last or last - at > LONGEST_SILENCE
+    return replace(state, last_at=at if follows else last, resumed_at=resumed)
 
 
 def _begin(state: DatasetState, entry: Entry) -> DatasetState:
@@ -324,6 +329,7 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.LIFTED: lift,
     Kind.RESOLVED: resolve,
     Kind.RETAINED: lengthen,
+    Kind.SHORTENED: shorten,
     Kind.DAMAGED: _mark_damaged,
     Kind.CHECKED: _check,
     Kind.VERIFIED: _verify,

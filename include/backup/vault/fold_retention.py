@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import RecordRefused
 from include.backup.evidence.fields import Fields
+from include.backup.evidence.wording import moment
+from include.backup.policy.objectives import SKEW
 from include.backup.policy.retention import last_ways_back
 from include.backup.vault.fold_entry import known, moved, with_generation
 from include.backup.vault.generations import GenerationState
@@ -17,6 +20,13 @@ if TYPE_CHECKING:
 
     from include.backup.vault.fold_entry import Entry
     from include.backup.vault.state import DatasetState
+
+
+def _require_unread(state: DatasetState, entry: Entry) -> None:
+    """Who has begun to read, and chose by a state in which it was there, finds it to the end."""
+    for act in state.acts:
+        if act.action in READING and entry.draft.at - act.began_at < LONGEST_READ:
+            raise RecordRefused(f"somebody is reading since {moment(act.began_at)} ({act.action})")
 
 
 def rekey(state: DatasetState, entry: Entry) -> DatasetState:
@@ -38,6 +48,10 @@ def abandon(state: DatasetState, entry: Entry) -> DatasetState:
     return with_generation(state, moved(generation, GenerationState.ABANDONED))
 
 
+READING: Final = frozenset({"restore", "verify", "check"})  # acts that read what is stored
+LONGEST_READ: Final = timedelta(days=1)  # of who does not say that it has ended
+
+
 def begin_to_expire(state: DatasetState, entry: Entry) -> DatasetState:
     """A generation, or some of its points, count as copies no more: their files are removed."""
     generation = known(state, entry.fields.text("generation"))
@@ -49,9 +63,10 @@ def begin_to_expire(state: DatasetState, entry: Entry) -> DatasetState:
     if unknown := sorted(set(snapshots) - points.keys()):
         raise RecordRefused(f"{unknown[0][:8]} is no recovery point of {generation.id}")
     gone = sum(points[snapshot].bytes_in_vault for snapshot in snapshots)
+    wanted = set(snapshots)
     changed = replace(
         generation,
-        points=tuple(point for point in generation.points if point.snapshot not in snapshots),
+        points=tuple(point for point in generation.points if point.snapshot not in wanted),
         leaving=(*generation.leaving, *snapshots),
         bytes_gone=generation.bytes_gone + gone,
     )
@@ -74,13 +89,23 @@ def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> 
     """Whatever a run has planned: what was recorded meanwhile is stronger."""
     if not leaving:
         return
+    _require_unread(state, entry)
     for one in state.holds:
         if not one.snapshots or set(leaving).intersection(one.snapshots):
             raise RecordRefused(f"they are on hold: {one.reason}")
-    if entry.fields.flag("erased", default=False):
-        return  # somebody wants just that
+    if not entry.fields.flag("erased", default=False):
+        _require_expired(state, leaving, entry)
+    elif entry.fields.text("requested_by") == entry.fields.text("approved_by"):
+        raise RecordRefused("who wants an erasure does not approve it")
+
+
+def _require_expired(state: DatasetState, leaving: Sequence[str], entry: Entry) -> None:
     if state.suspicions:
         raise RecordRefused(f"they are in doubt: {state.suspicions[0].reason}")
+    wanted = set(leaving)
+    for point in state.points:
+        if point.snapshot in wanted and point.expires_at > entry.draft.at + SKEW:
+            raise RecordRefused(f"{point.snapshot[:8]} has not expired")
     if entry.fields.flag("retired", default=False):
         return
     damaged = {one.id for one in state.generations if one.damaged}
@@ -109,6 +134,26 @@ def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
         points = tuple(
             replace(point, expires_at=max(point.expires_at, later.moment(point.snapshot)))
             if point.snapshot in names
+            else point
+            for point in generation.points
+        )
+        state = with_generation(state, replace(generation, points=points))
+    return replace(state, retained_at=entry.draft.at)
+
+
+def shorten(state: DatasetState, entry: Entry) -> DatasetState:
+    """Points expire earlier than was promised: two people want it so."""
+    if entry.fields.text("requested_by") == entry.fields.text("approved_by"):
+        raise RecordRefused("who wants a shorter retention does not approve it")
+    document = entry.fields.document("expires_at")
+    dates = Fields(document, what="what is shortened", error=RecordRefused)
+    known_points = {point.snapshot for point in state.points}
+    if unknown := sorted(document.keys() - known_points):
+        raise RecordRefused(f"{unknown[0][:8]} is no recovery point of {entry.draft.subject}")
+    for generation in state.generations:
+        points = tuple(
+            replace(point, expires_at=min(point.expires_at, dates.moment(point.snapshot)))
+            if point.snapshot in document
             else point
             for point in generation.points
         )

@@ -37,6 +37,8 @@ READS = st.lists(
     max_size=30,
 )
 
+LATER = NOW + 60 * DAY
+
 
 @given(reads=READS, more=READS)
 def test_the_latest_record_of_a_share_stays(reads: list[Read], more: list[Read]) -> None:
@@ -125,6 +127,6 @@ def test_what_has_expired_is_not_missed() -> None:
     life.full(at=NOW + DAY)
     assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == 2 * SHARES
     life.record(Kind.BEGUN, "e", bodies.begun(action="expire"))
-    life.record(Kind.EXPIRING, "e", bodies.of_generation(first) | {"retired": True})
+    life.record(Kind.EXPIRING, "e", bodies.of_generation(first) | {"retired": True}, at=LATER)
     life.record(Kind.EXPIRED, "e", bodies.of_generation(first))
     assert coverage(life.state.generations, now=NOW + 9 * DAY).shares == SHARES

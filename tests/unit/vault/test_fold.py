@@ -30,6 +30,8 @@ from tests.unit.vault.samples import (
     snapshot_of,
 )
 
+LATER = NOW + 60 * DAY
+
 
 def dying(name: str) -> dict[str, object]:
     """The body of the record that a generation of a retired dataset begins to leave."""
@@ -37,7 +39,14 @@ def dying(name: str) -> dict[str, object]:
 
 
 # Ends that need an open act, or something to end.
-ONCE = {Kind.RECOVERY_POINT, Kind.INTERRUPTED, Kind.HELD, Kind.LIFTED}
+ONCE = {
+    Kind.RECOVERY_POINT,
+    Kind.INTERRUPTED,
+    Kind.HELD,
+    Kind.LIFTED,
+    Kind.SHORTENED,
+    Kind.RETAINED,
+}
 
 
 def test_full_completes_its_generation() -> None:
@@ -72,7 +81,7 @@ def test_incremental_adds_to_a_completed_generation_only() -> None:
     life.record(Kind.ABANDONED, "f", bodies.of_generation(name))
     with pytest.raises(RecordRefused, match=f"{name} is abandoned"):
         add()
-    life.record(Kind.EXPIRING, "f", bodies.of_generation(name))
+    life.record(Kind.EXPIRING, "f", bodies.of_generation(name), at=LATER)
     with pytest.raises(RecordRefused, match=f"{name} is expiring"):
         add()
     with pytest.raises(RecordRefused, match="'20270101T000000Z' is not in the ledger"):
@@ -116,7 +125,7 @@ def test_name_of_a_generation_is_never_used_again() -> None:
     life = Life()
     name = life.full()
     life.begin("x", action="expire", method=None)
-    life.record(Kind.EXPIRING, "x", dying(name))
+    life.record(Kind.EXPIRING, "x", dying(name), at=LATER)
     life.record(Kind.EXPIRED, "x", bodies.of_generation(name))
     body = bodies.opened(
         generation=name, opened_at=NOW, closes_at=NOW, key="", envelope_sha256="cd" * 32
@@ -139,7 +148,7 @@ def test_generation_dies_in_order(state: GenerationState, kind: Kind) -> None:
     legal = {("opened", "abandoned"), ("completed", "expiring"), ("abandoned", "expiring")}
     legal.add(("expiring", "expired"))
     if (str(state), str(kind)) in legal:
-        life.record(kind, "x", dying(name))
+        life.record(kind, "x", dying(name), at=LATER)
         assert life.state.generation(name).state == str(kind)
     else:
         with pytest.raises(RecordRefused, match=f"{name} is {state} and cannot become {kind}"):
@@ -151,7 +160,7 @@ def test_expiring_points_are_no_copies_and_expired_ones_are_forgotten() -> None:
     life = Life()
     old, new = life.full(), life.full(at=NOW + 28 * DAY)
     life.begin("x", action="expire", method=None)
-    life.record(Kind.EXPIRING, "x", dying(old))
+    life.record(Kind.EXPIRING, "x", dying(old), at=LATER)
     assert [point.generation for point in life.state.points] == [new]
     assert life.state.generation(old).points
     life.record(Kind.EXPIRED, "x", bodies.of_generation(old))

@@ -14,6 +14,8 @@ from tests.unit.vault.samples import DAY, FULL, NOW, Life, point_body
 
 HOLD = {"hold": "h1", "reason": "a lawsuit", "requested_by": "legal", "approved_by": "cto"}
 
+LATER = NOW + 60 * DAY
+
 
 def five() -> tuple[Life, str, list[str]]:
     """A generation of five points, and an open act."""
@@ -33,7 +35,7 @@ def leaving(name: str, *snapshots: str) -> dict[str, object]:
 def test_points_leave_by_themselves() -> None:
     """They are no copies any more, and their names are known until their files are gone."""
     life, name, snapshots = five()
-    life.record(Kind.EXPIRING, "x", leaving(name, *snapshots[:2]))
+    life.record(Kind.EXPIRING, "x", leaving(name, *snapshots[:2]), at=LATER)
     found = life.state.generation(name)
     assert [point.snapshot for point in life.state.points] == snapshots[2:]
     assert found.leaving == tuple(snapshots[:2])
@@ -44,20 +46,20 @@ def test_points_leave_by_themselves() -> None:
     life.record(Kind.EXPIRED, "x", leaving(name, *snapshots[:2]))
     assert life.state.generation(name).leaving == ()
     with pytest.raises(RecordRefused, match="is no recovery point of"):
-        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]))
+        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]), at=LATER)
 
 
 def test_the_last_way_back_does_not_leave() -> None:
     """Nor the newest verified one; but of a retired dataset."""
     life, name, snapshots = five()
     with pytest.raises(RecordRefused, match="is one of the newest 2"):
-        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[-1]))
+        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[-1]), at=LATER)
     with pytest.raises(RecordRefused, match="is one of the newest 2"):
-        life.record(Kind.EXPIRING, "x", bodies.of_generation(name))
+        life.record(Kind.EXPIRING, "x", bodies.of_generation(name), at=LATER)
     verify(life, proved=[snapshots[0]])
     with pytest.raises(RecordRefused, match="is the newest that was verified"):
-        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]))
-    life.record(Kind.EXPIRING, "x", leaving(name, *snapshots) | {"retired": True})
+        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]), at=LATER)
+    life.record(Kind.EXPIRING, "x", leaving(name, *snapshots) | {"retired": True}, at=LATER)
     assert life.state.points == ()
 
 
@@ -80,7 +82,7 @@ def test_what_is_on_hold_does_not_leave() -> None:
     life, name, snapshots = five()
     life.record(Kind.HELD, "h", HOLD)
     with pytest.raises(RecordRefused, match="on hold: a lawsuit"):
-        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]))
+        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]), at=LATER)
     with pytest.raises(RecordRefused, match="hold h1 is there already"):
         life.record(Kind.HELD, "h", HOLD)
     with pytest.raises(RecordRefused, match="there is no hold 'h2'"):
@@ -89,8 +91,8 @@ def test_what_is_on_hold_does_not_leave() -> None:
     life.record(Kind.HELD, "h", HOLD | {"snapshots": [snapshots[0]]})
     assert DatasetState.of_json(life.state.to_json()) == life.state
     with pytest.raises(RecordRefused, match="on hold"):
-        life.record(Kind.EXPIRING, "x", leaving(name, *snapshots[:2]))
-    life.record(Kind.EXPIRING, "x", leaving(name, snapshots[1]))
+        life.record(Kind.EXPIRING, "x", leaving(name, *snapshots[:2]), at=LATER)
+    life.record(Kind.EXPIRING, "x", leaving(name, snapshots[1]), at=LATER)
     with pytest.raises(RecordRefused, match="is no recovery point of crm"):
         life.record(Kind.HELD, "h", HOLD | {"hold": "h3", "snapshots": [snapshots[1]]})
 
@@ -105,13 +107,13 @@ def test_nothing_leaves_while_something_is_in_doubt() -> None:
     assert [one.reason for one in life.state.suspicions] == ["half is gone", "1 fault"]
     assert DatasetState.of_json(life.state.to_json()) == life.state
     with pytest.raises(RecordRefused, match="in doubt: half is gone"):
-        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]))
+        life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]), at=LATER)
     verify(life, proved=[])
     [left] = life.state.suspicions
     with pytest.raises(RecordRefused, match="record 1 is not in doubt"):
         life.record(Kind.RESOLVED, "r", {"suspicions": [1]})
     life.record(Kind.RESOLVED, "r", {"suspicions": [left.sequence]})
-    life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]))
+    life.record(Kind.EXPIRING, "x", leaving(name, snapshots[0]), at=LATER)
 
 
 def test_a_silence_is_remembered() -> None:
