@@ -52,8 +52,8 @@ class Years:
     retention: timedelta = 30 * DAY
     points: dict[str, Taken] = field(default_factory=dict)  # in the order of the ledger
     hold: str = ""
-    released: datetime | None = None  # when the last hold was lifted
     full_at: datetime | None = None
+    living: set[str] = field(default_factory=set)  # the recovery points that are there today
     events: list[str] = field(default_factory=list)
 
     def day(self) -> None:
@@ -80,7 +80,7 @@ class Years:
             self.hold = add_hold(site.setting(), "crm", TWO).details["hold"]
         elif self.hold and dice.random() < 0.1:
             lift_hold(site.setting(), "crm", self.hold, TWO)
-            self.hold, self.released = "", site.now
+            self.hold = ""
 
     def _back_up(self) -> None:
         dice, site = self.dice, self.site
@@ -146,6 +146,7 @@ class Years:
         """Of generations that hold a living point, that may grow, or that a lock keeps."""
         site, now, state = self.site, self.site.now, self.site.place().state()
         living: dict[str, datetime] = {}  # and until when something in it is kept
+        self.living = {point.snapshot for point in state.points}
         for point in state.points:
             until = self.points[point.snapshot].at + self.points[point.snapshot].kept
             living[point.generation] = max(living.get(point.generation, until), until)
@@ -169,7 +170,7 @@ class Years:
             return
         now, locked = self.site.now, self.site.memory.locked_until(name)
         if folder == "snapshots":
-            if file not in self.points:
+            if file not in self.living:
                 return  # it has expired, and is on its way
             wanted = self.points[file].at + self.points[file].kept
         assert locked is not None

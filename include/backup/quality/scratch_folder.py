@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "holdfast-verify-"
 OWNER: Final = "owner.json"
+DATA: Final = "data"
 _ROOM: Final = 1.05  # of what is restored: blocks that are not full
 
 
@@ -99,7 +100,7 @@ class FolderPlace:
             raise RestoreRefused(f"{path}: {error.strerror}") from error
         try:
             (path / OWNER).write_text(json.dumps(owner.to_json()), encoding="utf-8")
-            yield FolderScratch(path / "data")
+            yield FolderScratch(path / DATA)
         finally:
             _remove(path)
 
@@ -137,6 +138,8 @@ def _remove(path: Path) -> None:
             for inner in (os.path.join(folder, name) for name in names):  # noqa: PTH118
                 if not os.path.islink(inner):  # noqa: PTH114  chmod would follow it
                     os.chmod(inner, 0o700)  # noqa: PTH101
+        if (data := path / DATA).exists():
+            shutil.rmtree(data)  # before the mark: whoever finds half of it knows whose it was
         shutil.rmtree(path)
     except FileNotFoundError:
         return

@@ -19,7 +19,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("command", "lines"),
     [
         ("policy", ["policy [-h] [--json | --schemas DIR] [review --by WHO", "review record that"]),
-        ("keys", ["keys [-h] export DATASET GENERATION", "export print the repository password"]),
+        ("keys", ["keys [-h] {export DATASET GENERATION | list", "export print the repository"]),
         (
             "ledger",
             [
