@@ -556,3 +556,14 @@ def test_what_a_zombie_writes_into_a_dead_generation_goes(site: Site) -> None:
     assert generations(site) == {old, new}
     expire(site.setting(), "crm")
     assert generations(site) == {new}
+
+
+def test_an_interrupted_expiry_is_told_as_one(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """What it had begun is gone on with."""
+    a_generation_dies(site)
+    with pytest.raises(Crash):
+        expire(site.setting(Crashing(site.memory, at=6)), "crm")
+    site.wait(minutes=31)
+    expire(site.setting(), "crm")
+    assert "the expiry begun" in caplog.text
+    assert "goes on with what it had begun, and removes nothing else" in caplog.text

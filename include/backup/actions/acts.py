@@ -60,6 +60,8 @@ _LEASED: Final = frozenset({EXPIRE, ROTATE})  # they hold the lease `expire`
 _WORDS: Final = {
     EXPORT: "export of a password",
     VERIFY: "verification",
+    EXPIRE: sentences.EXPIRY,
+    ROTATE: sentences.ROTATION,
 }  # what people call an act; else its own name
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BACKUP_CLAUSES: Final = ("3.1", "3.3", "4.1")
 AGE_CLAUSES: Final = ("3.1", "4.1")
 STORED_BEFORE: Final = "stored before by an interrupted run"
+EXPIRY: Final = "expiry"
+ROTATION: Final = "rotation of the master key"
 _BESIDE: Final = " · "
 _DIGEST_SHOWN: Final = 16
 
@@ -177,11 +179,18 @@ def interrupted(
         AGE_CLAUSES,
         subject,
         f"the {action} begun {moment(began_at)} was interrupted: its process ended without a word",
-        "it made no recovery point; what it had stored is kept and used by the next run"
-        if action.endswith("backup")
-        else "it made and removed no recovery point",
+        _left_by(action),
         newest_copy(copies),
     )
+
+
+def _left_by(action: str) -> str:
+    """What an act that was interrupted has left."""
+    if action.endswith("backup"):
+        return "it made no recovery point; what it had stored is kept and used by the next run"
+    if action in {EXPIRY, ROTATION}:
+        return "the next one goes on with what it had begun, and removes nothing else"
+    return "it made and removed no recovery point"
 
 
 def adopted(
