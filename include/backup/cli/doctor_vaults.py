@@ -45,6 +45,8 @@ def try_vault(vault: VaultSettings) -> str:
     """
     _require_directory(vault)
     storage = open_storage(vault, hurried=True)
+    if vault.object_lock:
+        _require_lockable(storage)
     name = f"leases/doctor-{secrets.token_hex(8)}"
     probe = secrets.token_bytes(64)
     storage.save(name, probe)
@@ -69,6 +71,13 @@ def try_vault(vault: VaultSettings) -> str:
     finally:
         storage.delete([name])
     return f"{vault.url}: written, read, second writer refused, deleted"
+
+
+def _require_lockable(storage: Storage) -> None:
+    from include.backup.storage.s3 import S3Storage  # noqa: PLC0415  boto3 is heavy
+
+    assert isinstance(storage, S3Storage)  # a directory has no such key
+    storage.require_lockable()
 
 
 def try_roles(vault: VaultSettings) -> str:

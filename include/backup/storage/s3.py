@@ -40,6 +40,7 @@ from include.backup.storage.s3_locks import (
     extend_locks,
     lock_date,
     locked_until,
+    require_no_default,
     set_holds,
 )
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
@@ -184,6 +185,11 @@ class S3Storage:
         if self._lock_mode is not None:
             checked = [checked_name(name) for name in names]
             extend_locks(self._bucket, checked, self._lock_mode, lock_date(until), self._patience)
+
+    def require_lockable(self) -> None:
+        """See s3_locks.require_no_default; nothing is asked where there are no lock dates."""
+        if self._lock_mode is not None:
+            require_no_default(self._client, self._bucket.bucket)
 
     def hold(self, names: Sequence[str], *, on: bool) -> None:
         """See Storage.hold."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from include.backup.errors import AccessRefused, ConfigurationInvalid
+from include.backup.errors import AccessRefused, ConfigurationInvalid, FileAbsent
 from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_errors import s3_errors
 
@@ -58,6 +58,34 @@ def confirm_lock(
         f"{place} was saved, but the store has not locked it until {until:%Y-%m-%d %H:%M:%S} UTC",
         hint="the bucket needs Object Lock, the role s3:PutObjectRetention and GetObjectRetention",
     )
+
+
+def require_no_default(client: S3Client, bucket: str) -> None:
+    """Refuse a bucket that gives every file a lock date of its own: leases and locks as well.
+
+    Raises:
+        ConfigurationInvalid: it has a default retention, or no Object Lock.
+        AccessRefused, StorageUnreachable.
+    """
+    found: Mapping[str, Any]
+    try:
+        with s3_errors(f"the Object Lock of s3://{bucket}"):
+            found = client.get_object_lock_configuration(Bucket=bucket)
+    except (FileAbsent, AccessRefused) as error:
+        if isinstance(error, AccessRefused) and "ConfigurationNotFound" not in error.message:
+            raise
+        found = {}
+    configuration = found.get("ObjectLockConfiguration", {})
+    if configuration.get("ObjectLockEnabled") != "Enabled":
+        raise ConfigurationInvalid(
+            f"s3://{bucket} has no Object Lock, and the vault says object_lock",
+            hint="VAULTS.md tells how to make the bucket",
+        )
+    if "DefaultRetention" in configuration.get("Rule", {}):
+        raise ConfigurationInvalid(
+            f"s3://{bucket} has a default retention, which locks leases as well",
+            hint="remove it: each file gets a date of its own (VAULTS.md)",
+        )
 
 
 def extend_locks(

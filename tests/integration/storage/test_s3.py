@@ -239,3 +239,21 @@ def test_what_is_not_ours_is_passed_over(rgw: Rgw, tmp_path: Path) -> None:
     for name in (".hidden", "data/ü", "data/real"):
         (tmp_path / name).write_bytes(b"x")
     assert [info.name for info in LocalStorage(tmp_path).list()] == ["data/real"]
+
+
+def test_a_bucket_that_locks_everything_is_refused(rgw: Rgw) -> None:
+    """Its default would lock leases as well; one without Object Lock locks nothing."""
+    bucket = rgw.make_bucket("locked")
+    S3Storage(rgw.client(), bucket, "v", lock_mode="COMPLIANCE").require_lockable()
+    rgw.client().put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+        },
+    )
+    with pytest.raises(ConfigurationInvalid, match="has a default retention"):
+        S3Storage(rgw.client(), bucket, "v", lock_mode="COMPLIANCE").require_lockable()
+    plain = S3Storage(rgw.client(), rgw.make_bucket("versioned"), "v", lock_mode="COMPLIANCE")
+    with pytest.raises(ConfigurationInvalid, match="has no Object Lock"):
+        plain.require_lockable()
