@@ -8,6 +8,7 @@ BackupError
 │   ├── FileAbsent           the store answered, and the file is not there
 │   ├── NameTaken            write-once held: someone was here first
 │   ├── AccessRefused        the store answered no; never treat as absent, never retry
+│   │   └── FileLocked       because of a lock date that has not come; FileHeld: a legal hold
 │   ├── StorageFull          no room left; nothing half-written remains visible
 │   └── StorageUnreachable   no answer, throttled or cut short: worth a retry
 ├── DamageFound              stored bytes are not what was written; never retried, always recorded
@@ -22,6 +23,7 @@ BackupError
 ├── AlreadyRunning           a run of the same kind holds the lease; not a failure of the backup
 ├── LeaseLost                another run has taken over; nothing more may be written
 ├── RecordRefused            a record would contradict those before it; it was not written
+│   └── StillNeeded          what is to leave is on hold, in doubt, read, or the last way back
 ├── RepositoryLocked         stock restic holds an exclusive lock
 ├── DeadlinePassed           the time a class has to complete is over
 ├── ClockWrong               this machine's clock is not that of the store: nothing expires by it
@@ -88,6 +90,14 @@ class AccessRefused(StorageError):
     """The store refused. Absence must never be concluded from it."""
 
 
+class FileLocked(AccessRefused):
+    """A lock date that has not come, or a legal hold, keeps a file: no missing right."""
+
+
+class FileHeld(FileLocked):
+    """A legal hold keeps a file."""
+
+
 class StorageFull(StorageError):
     """No room is left in the store."""
 
@@ -150,6 +160,10 @@ class LeaseLost(BackupError):
 
 class RecordRefused(BackupError):
     """A record would contradict those before it in the ledger; it was not written."""
+
+
+class StillNeeded(RecordRefused):
+    """What is to leave is needed: on hold, in doubt, read now, or the last way back."""
 
 
 class RepositoryLocked(BackupError):

@@ -336,8 +336,9 @@ def test_a_hold_is_kept_by_the_store_as_well(site: Site) -> None:
     lift_hold(site.setting(), "crm", hold, TWO)
     assert not any(is_held(site, info.name) for info in site.memory.list())
     outcome, _ = expire(site.setting(), "crm")
-    assert "locked: recovery points of" in outcome.sentence
+    assert "not yet gone: recovery points of" in outcome.sentence
     assert "is locked until" in outcome.sentence
+    assert standing(site.setting(), "crm").verdict is Verdict.KEPT
     site.wait(days=14)
     expire(site.setting(), "crm")
     assert oldest.snapshot not in snapshots(site)
@@ -477,10 +478,19 @@ def test_whoever_reads_finds_it_to_the_end(site: Site, monkeypatch: pytest.Monke
     outcome, _ = expire(site.setting(), "crm")
     assert "somebody is reading since" in outcome.sentence
     assert snapshots(site) == before
+    site.wait(hours=6)
+    assert set(site.place().state().left) == before - planned_kept(site)
+    assert standing(site.setting(), "crm").verdict is Verdict.BROKEN
     monkeypatch.undo()
     site.wait(days=2)
     expire(site.setting(), "crm")
     assert snapshots(site) < before
+    assert standing(site.setting(), "crm").verdict is Verdict.KEPT
+
+
+def planned_kept(site: Site) -> set[str]:
+    """The snapshots that a plan keeps now."""
+    return {one.snapshot for one in plan_of(site.setting(), "crm")[1].kept}
 
 
 def test_what_a_crash_leaves_to_be_adopted_is_doubted_as_well(site: Site) -> None:

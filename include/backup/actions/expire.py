@@ -25,7 +25,7 @@ from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks, hold_files
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.errors import AccessRefused, AlreadyRunning, RecordRefused
+from include.backup.errors import AlreadyRunning, FileHeld, FileLocked, StillNeeded
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, moment
@@ -60,7 +60,8 @@ class _Gone:
     points: list[RetentionVerdict] = field(default_factory=list)
     generations: list[str] = field(default_factory=list)
     size_bytes: int = 0  # of files
-    locked: list[str] = field(default_factory=list)  # what a lock has kept, for people
+    kept_back: list[str] = field(default_factory=list)  # by a lock, or who needs it; for people
+    locked: set[str] = field(default_factory=set)  # snapshots that a lock keeps for a while
 
 
 def plan_of(setting: Setting, name: str) -> tuple[DatasetVault, ExpiryPlan]:
@@ -129,7 +130,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
             next_at=min((one.until for one in plan.kept if one.until > act.now()), default=None),
             in_doubt="; ".join(one.reason for one in state.suspicions),
             on_hold="; ".join(one.reason for one in state.holds),
-            locked=gone.locked,
+            kept_back=gone.kept_back,
             clock_doubted=doubted,
             owner=place.dataset.owner,
         ),
@@ -145,7 +146,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
             "kept": len(plan.kept),
             "generations": gone.generations,
             "bytes_removed": gone.size_bytes,
-            "locked": gone.locked,
+            "kept_back": gone.kept_back,
             "in_doubt": bool(state.suspicions),
         },
     )
@@ -156,14 +157,15 @@ def _carry_out(act: Act, lease: Lease, plan: ExpiryPlan, gone: _Gone) -> None:
     """Remove what the plan says, in its order; what a lock keeps is noted."""
     expired = {one.snapshot: one for one in plan.expired}
     for generation, snapshots in plan.snapshots.items():
-        with _locks_noted(act, gone, f"recovery points of {generation}"):
+        with _noting(gone, f"recovery points of {generation}", snapshots):
             _remove_points(act, lease, generation, snapshots)
             gone.points += [expired[one] for one in snapshots if one in expired]
     for fate in plan.dying:
-        with _locks_noted(act, gone, f"generation {fate.generation}"):
+        points = [one for one in plan.expired if one.generation == fate.generation]
+        with _noting(gone, f"generation {fate.generation}", [one.snapshot for one in points]):
             gone.size_bytes += _remove_generation(act, lease, fate)
             gone.generations.append(fate.generation)
-            gone.points += [one for one in plan.expired if one.generation == fate.generation]
+            gone.points += points
 
 
 def _sweep(act: Act, lease: Lease, state: DatasetState) -> int:
@@ -180,16 +182,14 @@ def _sweep(act: Act, lease: Lease, state: DatasetState) -> int:
 
 
 @contextmanager
-def _locks_noted(act: Act, gone: _Gone, what: str) -> Iterator[None]:
-    """What a lock keeps is no error: the next run tries again."""
+def _noting(gone: _Gone, what: str, snapshots: Sequence[str]) -> Iterator[None]:
+    """What a lock keeps, or somebody needs, is no error: the next run tries again."""
     try:
         yield
-    except RecordRefused as error:  # a hold, a doubt, a reader that came meanwhile
-        gone.locked.append(f"{what}: {error.message}")
-    except AccessRefused as error:
-        if not act.place.vault.object_lock or "locked until" not in error.message:
-            raise
-        gone.locked.append(f"{what}: {error.message}")
+    except (FileLocked, StillNeeded) as error:  # the latter: what came since the plan was made
+        gone.kept_back.append(f"{what}: {error.message}")
+        if isinstance(error, FileLocked):
+            gone.locked.update(snapshots)
 
 
 def _without_holds(
@@ -202,9 +202,8 @@ def _without_holds(
     """
     try:
         return remove()
-    except AccessRefused:
-        if not act.place.vault.object_lock:
-            raise
+    except FileHeld:
+        pass
     hold_files(act.place, [(generation, one) for one in snapshots or ("",)], on=False)
     return remove()
 
@@ -285,7 +284,12 @@ def _body(plan: ExpiryPlan, gone: _Gone) -> dict[str, object]:
             for fate in plan.fates
         ],
         "bytes_removed": gone.size_bytes,
-        "locked": gone.locked,
+        "kept_back": gone.kept_back,
+        "left": [
+            one.snapshot
+            for one in plan.expired
+            if one not in gone.points and one.snapshot not in gone.locked
+        ],
         "lengthened": {
             one.snapshot: text_of_datetime(one.until)
             for one in plan.kept

@@ -6,6 +6,7 @@ who it really was; the record says what was said.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from include.backup.actions.choosing import point_named
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.locking import hold_files
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.errors import ConfigurationInvalid
+from include.backup.errors import ConfigurationInvalid, StorageError
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import new_id
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+
+log = logging.getLogger(__name__)
 
 _HOLD: Final = "hold"
 _LIFT: Final = "lift"
@@ -123,11 +126,11 @@ def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outco
         state = place.state()
         free = [one for one in state.points if not state.is_held(one.snapshot)]
         held = {one.generation for one in state.points if state.is_held(one.snapshot)}
-        hold_files(
-            place,
-            ((one.generation, one.snapshot) for one in free if one.generation not in held),
-            on=False,
-        )
+        freed = ((one.generation, one.snapshot) for one in free if one.generation not in held)
+        try:
+            hold_files(place, freed, on=False)
+        except StorageError as error:  # the ledger counts: what has to go is freed when it goes
+            log.warning("hold %s is lifted, and still stands on files: %s", hold, error)
     return outcome
 
 

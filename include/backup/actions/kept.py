@@ -14,13 +14,13 @@ from include.backup.policy.retention import MOST_LATE
 from include.backup.vault.expiry import Terms, plan_expiry
 from include.backup.vault.generations import GenerationState
 
-_RUNS_LATE: Final = timedelta(hours=4)  # of a daily run
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.actions.setting import Setting
     from include.backup.vault.state import DatasetState
+
+_RUNS_LATE: Final = timedelta(hours=4)  # of a daily run
 
 
 def terms_of(place: DatasetVault, now: datetime) -> Terms:
@@ -51,9 +51,13 @@ def standing(setting: Setting, name: str) -> ExpiryStanding:
 def standing_of(place: DatasetVault, state: DatasetState, now: datetime) -> ExpiryStanding:
     """The same where its state is known."""
     plan = plan_expiry(state, terms_of(place, now))
-    late = [one.snapshot for one in plan.expired if now - one.until > MOST_LATE]
-    if state.retained_at is not None and now - state.retained_at <= MOST_LATE + _RUNS_LATE:
-        late = []  # a run has looked since: what is free only now goes with the next one
+    # What is free only since the last run goes with the next one, if there is one.
+    runs = state.retained_at is not None and now - state.retained_at <= MOST_LATE + _RUNS_LATE
+    late = [
+        one.snapshot
+        for one in plan.expired
+        if now - one.until > MOST_LATE and (not runs or one.snapshot in state.left)
+    ]
     if not place.vault.object_lock:
         late += [one for generation in state.generations for one in generation.leaving]
         late += [one.id for one in state.generations if one.state is GenerationState.EXPIRING]

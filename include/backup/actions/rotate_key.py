@@ -17,7 +17,7 @@ from include.backup.actions.acts import EXPIRE, ROTATE, Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import locked_until
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.errors import AccessRefused, BackupError, DamageFound, KeyUnusable, NameTaken
+from include.backup.errors import BackupError, DamageFound, FileLocked, KeyUnusable, NameTaken
 from include.backup.evidence import key_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.vault import bodies
@@ -171,8 +171,6 @@ def _remove_old(
     load_secret(folder, new, context, envelope_sha256=found.envelope_sha256)
     try:
         folder.delete([name])
-    except AccessRefused as error:
-        if not act.place.vault.object_lock:
-            raise
+    except FileLocked as error:
         return [f"{generation}: {error.message}"]
     return []

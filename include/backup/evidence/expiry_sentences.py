@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.sentences import sentence
@@ -36,7 +36,7 @@ class Retention:
     next_at: datetime | None = None  # when the next recovery point expires
     in_doubt: str = ""  # why nothing expires
     on_hold: str = ""
-    locked: Sequence[str] = field(default_factory=tuple)  # what a lock has kept
+    kept_back: Sequence[str] = ()  # what has expired, and a lock or somebody's need keeps
     clock_doubted: bool = False  # the ledger had said nothing for long: nothing was removed
     owner: str = ""
 
@@ -63,7 +63,7 @@ def retained(subject: Subject, found: Retention) -> str:
         *(risk for risk in risks if risk),
         f"on hold: {found.on_hold}" if found.on_hold else "",
         _gone(found),
-        *(f"locked: {one}" for one in found.locked),
+        *(f"not yet gone: {one}" for one in found.kept_back),
         f"owner {found.owner}" if at_risk and found.owner else "",
         f"hint: {hint}" if found.in_doubt else "",
     )

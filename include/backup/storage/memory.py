@@ -19,6 +19,8 @@ from include.backup.errors import (
     AccessRefused,
     DamageFound,
     FileAbsent,
+    FileHeld,
+    FileLocked,
     NameTaken,
     StorageFull,
 )
@@ -261,8 +263,8 @@ class MemoryStorage:
         now = self._clock()
         for version in held.versions:
             if version.on_hold:
-                raise AccessRefused(f"{name} in {self.url} is on hold")
+                raise FileHeld(f"{name} in {self.url} is on hold")
             if version.locked_until is not None and now < version.locked_until:
                 date = f"{version.locked_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-                raise AccessRefused(f"{name} in {self.url} is locked until {date}")
+                raise FileLocked(f"{name} in {self.url} is locked until {date}")
         del self._names[name]

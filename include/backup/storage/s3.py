@@ -23,7 +23,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from include.backup.errors import AccessRefused, ConfigurationInvalid, DamageFound
+from include.backup.errors import (
+    AccessRefused,
+    ConfigurationInvalid,
+    DamageFound,
+    FileHeld,
+    FileLocked,
+)
 from include.backup.storage.base import FileInfo
 from include.backup.storage.names import (
     LONGEST_NAME,
@@ -36,10 +42,11 @@ from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_bucket import Bucket, cut_short
 from include.backup.storage.s3_client import checked_transport, make_client, sign_prehashed
 from include.backup.storage.s3_locks import (
+    ON_HOLD,
     LockMode,
     extend_locks,
+    kept_by_lock,
     lock_date,
-    locked_until,
     require_no_default,
     set_holds,
 )
@@ -265,10 +272,10 @@ class S3Storage:
                     yield {"Key": history.key, "VersionId": version}
 
     def _refused(self, name: str, version: str, code: str) -> AccessRefused:
-        until = locked_until(self._client, self._bucket.identifier(name, version))
+        kept_by = kept_by_lock(self._client, self._bucket.identifier(name, version))
         place = self._bucket.place(name)
-        if until is not None:
-            return AccessRefused(f"{place} is locked until {until:%Y-%m-%d %H:%M:%S} UTC")
+        if kept_by:
+            return (FileHeld if kept_by == ON_HOLD else FileLocked)(f"{place} is {kept_by}")
         return AccessRefused(
             f"{place} could not be deleted: the store answered {code}",
             hint="the role needs s3:DeleteObject, with versions s3:DeleteObjectVersion too",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from include.backup.storage.s3_bucket import Bucket
     from include.backup.storage.s3_client import S3Client
 
+ON_HOLD: Final = "on hold"
 _AT_ONCE: Final = 8  # requests about single objects
 LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
@@ -141,15 +143,23 @@ def _each(
             pass
 
 
-def locked_until(client: S3Client, identifier: Mapping[str, str]) -> datetime | None:
-    """The lock date of an object, None if it has none or it cannot be had."""
+def kept_by_lock(client: S3Client, identifier: Mapping[str, str]) -> str:
+    """What of Object Lock keeps an object now, for people; empty: nothing, or nobody may ask.
+
+    By the store's own clock: a date that has passed keeps nothing, and a right is missing.
+    """
     try:
         with s3_errors("lock"):
             head = client.head_object(**identifier)
     except AccessRefused:
-        return None
+        return ""
+    if head.get("ObjectLockLegalHoldStatus") == "ON":
+        return ON_HOLD
     date = head.get("ObjectLockRetainUntilDate")
-    return date.astimezone(UTC) if isinstance(date, datetime) else None
+    told = head["ResponseMetadata"]["HTTPHeaders"].get("date")
+    if not isinstance(date, datetime) or (told and date <= parsedate_to_datetime(told)):
+        return ""
+    return f"locked until {date.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _is_locked(

@@ -32,7 +32,8 @@
     shortened       {expires_at: {snapshot: date, …}, requested_by,   they are points; two people
                      approved_by, reason}
     retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
-                     locked_until?: {generation: date, …}}
+                     locked_until?: {generation: date, …},
+                     left?: [snapshot, …]}
     refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import RecordRefused
+from include.backup.errors import RecordRefused, StillNeeded
 from include.backup.evidence.fields import Fields
 from include.backup.evidence.wording import moment
 from include.backup.policy.objectives import SKEW
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from include.backup.vault.state import DatasetState
 
 
-def _require_unread(state: DatasetState, entry: Entry) -> None:
-    """Who has begun to read, and chose by a state in which it was there, finds it to the end."""
-    for act in state.acts:
-        if act.action in READING and entry.draft.at - act.began_at < LONGEST_READ:
-            raise RecordRefused(f"somebody is reading since {moment(act.began_at)} ({act.action})")
+READING: Final = frozenset({"restore", "verify", "check"})  # acts that read what is stored
+LONGEST_READ: Final = timedelta(days=1)  # of who does not say that it has ended
 
 
 def rekey(state: DatasetState, entry: Entry) -> DatasetState:
@@ -46,10 +43,6 @@ def abandon(state: DatasetState, entry: Entry) -> DatasetState:
     """A generation will never have a recovery point."""
     generation = known(state, entry.fields.text("generation"))
     return with_generation(state, moved(generation, GenerationState.ABANDONED))
-
-
-READING: Final = frozenset({"restore", "verify", "check"})  # acts that read what is stored
-LONGEST_READ: Final = timedelta(days=1)  # of who does not say that it has ended
 
 
 def begin_to_expire(state: DatasetState, entry: Entry) -> DatasetState:
@@ -92,16 +85,23 @@ def _require_free(state: DatasetState, leaving: Sequence[str], entry: Entry) -> 
     _require_unread(state, entry)
     for one in state.holds:
         if not one.snapshots or set(leaving).intersection(one.snapshots):
-            raise RecordRefused(f"they are on hold: {one.reason}")
+            raise StillNeeded(f"they are on hold: {one.reason}")
     if not entry.fields.flag("erased", default=False):
         _require_expired(state, leaving, entry)
     elif entry.fields.text("requested_by") == entry.fields.text("approved_by"):
         raise RecordRefused("who wants an erasure does not approve it")
 
 
+def _require_unread(state: DatasetState, entry: Entry) -> None:
+    """Who has begun to read, and chose by a state in which it was there, finds it to the end."""
+    for act in state.acts:
+        if act.action in READING and entry.draft.at - act.began_at < LONGEST_READ:
+            raise StillNeeded(f"somebody is reading since {moment(act.began_at)} ({act.action})")
+
+
 def _require_expired(state: DatasetState, leaving: Sequence[str], entry: Entry) -> None:
     if state.suspicions:
-        raise RecordRefused(f"they are in doubt: {state.suspicions[0].reason}")
+        raise StillNeeded(f"they are in doubt: {state.suspicions[0].reason}")
     wanted = set(leaving)
     for point in state.points:
         if point.snapshot in wanted and point.expires_at > entry.draft.at + SKEW:
@@ -112,7 +112,7 @@ def _require_expired(state: DatasetState, leaving: Sequence[str], entry: Entry) 
     ways = last_ways_back(state.points, damaged)
     for snapshot in leaving:
         if snapshot in ways:
-            raise RecordRefused(f"{snapshot[:8]} is {ways[snapshot]}")
+            raise StillNeeded(f"{snapshot[:8]} is {ways[snapshot]}")
 
 
 def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
@@ -138,7 +138,8 @@ def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
             for point in generation.points
         )
         state = with_generation(state, replace(generation, points=points))
-    return replace(state, retained_at=entry.draft.at)
+    left = tuple(entry.fields.texts("left"))
+    return replace(state, retained_at=entry.draft.at, left=left)
 
 
 def shorten(state: DatasetState, entry: Entry) -> DatasetState:

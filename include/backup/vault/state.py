@@ -5,7 +5,7 @@ it from the one before. As JSON, fields that hold their usual value are left out
 
     state = {version, since, class?, generations?, acts?, failures?, failure?,
              greatest_age_seconds?, verification?, holds?, suspicions?, last_at?, resumed_at?,
-             retained_at?}
+             retained_at?, left?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -44,6 +44,7 @@ _OPTIONAL: Final = (
     "last_at",
     "resumed_at",
     "retained_at",
+    "left",
 )
 
 
@@ -63,8 +64,8 @@ class DatasetState:
     suspicions: tuple[Suspicion, ...] = ()  # that nobody has resolved
     last_at: datetime | None = None  # the latest time of a record
     resumed_at: datetime | None = None  # the newest record after a silence: or a clock jumped
-
     retained_at: datetime | None = None  # when a verdict on everything was last carried out
+    left: tuple[str, ...] = ()  # expired, not locked, and not removed by that run
 
     def generation(self, name: str) -> Generation | None:
         """The generation of that id."""
@@ -155,6 +156,7 @@ class DatasetState:
             "last_at": self.last_at and text_of_datetime(self.last_at),
             "resumed_at": self.resumed_at and text_of_datetime(self.resumed_at),
             "retained_at": self.retained_at and text_of_datetime(self.retained_at),
+            "left": list(self.left),
         }
         document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
         document |= {name: value for name, value in optional.items() if value}
@@ -201,6 +203,7 @@ class DatasetState:
             last_at=fields.moment_or_none("last_at"),
             resumed_at=fields.moment_or_none("resumed_at"),
             retained_at=fields.moment_or_none("retained_at"),
+            left=tuple(fields.texts("left")),
         )
 
     def _ordered(self, *, damaged_too: bool = False) -> tuple[Point, ...]:

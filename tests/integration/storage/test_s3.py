@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.config import Config
 
-from include.backup.errors import AccessRefused, ConfigurationInvalid, FileAbsent, NameTaken
+from include.backup.errors import (
+    AccessRefused,
+    ConfigurationInvalid,
+    FileAbsent,
+    FileHeld,
+    FileLocked,
+    NameTaken,
+)
 from include.backup.storage.local import LocalStorage
 from include.backup.storage.s3 import S3Storage, open_s3
 from include.backup.storage.s3_client import S3Access
+from include.backup.storage.s3_locks import kept_by_lock
 from tests.servers.rgw import REGION
 
 if TYPE_CHECKING:
@@ -167,6 +176,25 @@ def test_a_writer_needs_no_right_to_delete(rgw: Rgw) -> None:
         storage.delete(["ledger/1"])
     assert [info.name for info in storage.list()] == ["ledger/1"]
     assert storage.load("ledger/1") == b"x"
+
+
+def test_a_lock_that_has_passed_hides_no_missing_right(rgw: Rgw) -> None:
+    """By the store's clock: a lock or a hold keeps a file, or else somebody's right is missing."""
+    bucket, client = rgw.make_bucket("locked"), rgw.client()
+    storage = S3Storage(client, bucket, lock_mode="COMPLIANCE")
+    until = soon(storage, timedelta(seconds=4))
+    storage.save("packs/one", b"x", locked_until=until)
+    with pytest.raises(FileLocked, match="locked until") as caught:
+        storage.delete(["packs/one"])
+    assert not isinstance(caught.value, FileHeld)
+    storage.hold(["packs/one"], on=True)
+    with pytest.raises(FileHeld, match="on hold"):
+        storage.delete(["packs/one"])
+    storage.hold(["packs/one"], on=False)
+    while soon(storage, timedelta()) <= until + timedelta(seconds=1):
+        time.sleep(0.5)
+    assert kept_by_lock(client, {"Bucket": bucket, "Key": "packs/one"}) == ""
+    storage.delete(["packs/one"])
 
 
 def test_a_file_deleted_and_saved_anew_elsewhere_is_read_anew(rgw: Rgw) -> None:
