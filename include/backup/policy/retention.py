@@ -33,17 +33,34 @@ class Dated(Protocol):
     """A recovery point, as far as retention is concerned; vault/generations.py has it."""
 
     @property
-    def snapshot(self) -> str: ...  # noqa: D102
+    def snapshot(self) -> str:
+        """Its id in the repository, hexadecimal."""
+        ...
+
     @property
-    def generation(self) -> str: ...  # noqa: D102
+    def generation(self) -> str:
+        """The id of the generation that holds it."""
+        ...
+
     @property
-    def taken_at(self) -> datetime: ...  # noqa: D102  the consistency point
+    def taken_at(self) -> datetime:
+        """Its consistency point, with a time zone."""
+        ...
+
     @property
-    def expires_at(self) -> datetime: ...  # noqa: D102  as its record says
+    def expires_at(self) -> datetime:
+        """When it may go, as its record says; with a time zone."""
+        ...
+
     @property
-    def sequence(self) -> int: ...  # noqa: D102  of its record
+    def sequence(self) -> int:
+        """The number of its record in the ledger."""
+        ...
+
     @property
-    def verified_at(self) -> datetime | None: ...  # noqa: D102
+    def verified_at(self) -> datetime | None:
+        """When a restore of it was last verified; None: never."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

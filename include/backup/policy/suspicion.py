@@ -46,13 +46,24 @@ class Taken(Protocol):
     """A recovery point, as far as figures are concerned; vault/generations.py has it."""
 
     @property
-    def entries(self) -> int: ...  # noqa: D102
+    def entries(self) -> int:
+        """Files, folders and other entries in it."""
+        ...
+
     @property
-    def bytes_all(self) -> int: ...  # noqa: D102
+    def bytes_all(self) -> int:
+        """Size of all its content."""
+        ...
+
     @property
-    def bytes_new(self) -> int: ...  # noqa: D102
+    def bytes_new(self) -> int:
+        """Size of the content that no earlier one had."""
+        ...
+
     @property
-    def bytes_stored(self) -> int: ...  # noqa: D102
+    def bytes_stored(self) -> int:
+        """What that takes in the vault, compressed."""
+        ...
 
 
 def figures_of(points: Sequence[Taken]) -> list[Figures]:

@@ -148,7 +148,7 @@ def fold(state: DatasetState, draft: Draft, sequence: int) -> DatasetState:
     if (change := _CHANGES.get(kind)) is not None:
         state = change(state, entry)
     if kind in CLOSING:
-        state = replace(state, acts=tuple(known for known in state.acts if known.id != draft.act))
+        state = replace(state, acts=tuple(one for one in state.acts if one.id != draft.act))
     return state
 
 
@@ -226,7 +226,7 @@ def _add_point(state: DatasetState, entry: Entry) -> DatasetState:
     # An act that began in time may end later: lock dates leave it the time to complete.
     if act.began_at > generation.closes_at and not adopted:
         raise RecordRefused(f"generation {name} was closed when act {act.id} began")
-    if any(point.snapshot == known.snapshot for known in state.points):
+    if any(point.snapshot == one.snapshot for one in state.points):
         raise RecordRefused(f"snapshot {point.snapshot[:8]} of {name} is recorded already")
     age = state.age(point.committed_at)
     grown = replace(generation, points=(*generation.points, point))
@@ -280,7 +280,7 @@ def _verify(state: DatasetState, entry: Entry) -> DatasetState:
         )
         state = with_generation(state, replace(generation, points=points))
     last = state.verification
-    known, sequence = (last.restores, last.sequence) if last else ((), 0)
+    measured_before, sequence = (last.restores, last.sequence) if last else ((), 0)
     measured: tuple[Measured, ...] = ()
     if entry.act is not None:  # a second end is evidence
         measured, sequence = measured_of(fields), entry.sequence
@@ -290,7 +290,7 @@ def _verify(state: DatasetState, entry: Entry) -> DatasetState:
         level=Level(fields.text("level", shape="|".join(Level))),
         verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
         passed=fields.flag("passed"),
-        restores=(*known, *measured)[-MOST_MEASURED:],
+        restores=(*measured_before, *measured)[-MOST_MEASURED:],
         sequence=sequence,
     )
     return replace(state, verification=verification)
