@@ -10,8 +10,10 @@ Source: Great Expectations 1.24, "Validate data".
 from __future__ import annotations
 
 import difflib
+import gc
 import logging
 import re
+import sys
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +41,7 @@ class Judge:
     """Judges tables of one database, or files; one after the other."""
 
     def __init__(self, database: Database | None = None) -> None:
+        _import()
         import great_expectations as gx  # noqa: PLC0415  takes seconds
         from great_expectations.data_context.types.base import (  # noqa: PLC0415
             ProgressBarsConfig,
@@ -138,7 +141,26 @@ def _no_rows_for(query: str) -> Iterator[None]:
 
 def import_it() -> None:
     """Take the seconds that the import takes now, from whatever thread."""
-    import great_expectations.expectations  # noqa: F401, PLC0415
+    _import()
+
+
+def _import() -> None:
+    """Import Great Expectations, out of the sight of Python's collector.
+
+    It would look through all that is made, now, with every expectation and at the end of the
+    process, for what nobody needs any more: a second of processor time, and nothing to be found.
+    """
+    if "great_expectations.expectations" in sys.modules:
+        return
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        import great_expectations.expectations  # noqa: F401, PLC0415
+
+        gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def make(one: Expectation, number: int = 0) -> Any:  # noqa: ANN401  of Great Expectations
@@ -147,7 +169,7 @@ def make(one: Expectation, number: int = 0) -> Any:  # noqa: ANN401  of Great Ex
     Raises:
         ConfigurationInvalid: it knows none of that name, or it takes other arguments.
     """
-    import great_expectations.expectations  # noqa: F401, PLC0415  takes seconds; registers them
+    _import()  # it registers them
     from great_expectations.exceptions import ExpectationNotFoundError  # noqa: PLC0415
     from great_expectations.expectations import registry  # noqa: PLC0415
 
