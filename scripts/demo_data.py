@@ -157,9 +157,21 @@ class DemoData:
             },
             "key": {"provider": "local", "connection": "backup_master_key"},
             "signing_key": {"connection": "backup_signing_key"},
-            "vaults": {"primary": {"url": f"file://{self.vault}"}},
+            "vaults": {
+                "primary": {"url": f"file://{self.vault}", "offsite": False},
+                # On your own disk as well: in the demo it plays the part of another place.
+                "second": {"url": f"file://{self.folder / 'second'}", "offsite": True},
+            },
+            "offsite_waiver": {
+                "reason": "the demo copies its most critical dataset alone",
+                "by": "the demo",
+                "until": "2999-12-31",
+            },
             "datasets": {
-                "flights": entry("critical", "every flight out of New York in 2013", flights),
+                "flights": {
+                    **entry("critical", "every flight out of New York in 2013", flights),
+                    "replicas": ["second"],
+                },
                 "handbook": entry(
                     "important", "documents and sources", folder(self.source("handbook"))
                 ),

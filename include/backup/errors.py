@@ -113,6 +113,10 @@ class DamageFound(BackupError):
     """Stored bytes differ from what was written. Never retried, always recorded."""
 
 
+class ReplicaDamaged(DamageFound):
+    """What a replica holds differs from what was copied; the home is whole."""
+
+
 class SealBroken(DamageFound):
     """The authentication tag does not match: wrong key, or bytes changed."""
 
@@ -128,6 +132,10 @@ class LedgerBroken(DamageFound):
         self, message: str, *, hint: str = 'see RUNBOOK.md, "The evidence does not fit"'
     ) -> None:
         super().__init__(message, hint=hint)
+
+
+class NotAReplica(BackupError):
+    """What lies in another vault is no copy of this dataset; nothing of it was touched."""
 
 
 class MemoryFault(BackupError):

@@ -3,6 +3,7 @@
     verify   restores are tried each quarter (3.4, 4.2)
     check    a share of all that is stored is read again each week (3.2)
     expire   what has expired is removed each day, and nothing else (3.2)
+    replicate  what a backup has stored is copied to other vaults (3.5)
 
 due → one task for each dataset → summary → watcher
 """
@@ -14,17 +15,29 @@ from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Asset, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from include.backup.cli.airflow_pools import pool_of
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.durations import format_duration
 from include.backup.policy.model import CLAUSES
-from include.backup.policy.schedule import check_schedule, expiry_schedule, verification_schedule
+from include.backup.policy.schedule import (
+    check_schedule,
+    expiry_schedule,
+    replication_schedule,
+    verification_schedule,
+)
 from include.orchestration.alerts import ALERTS
-from include.orchestration.names import check_dag_id, expire_dag_id, verify_dag_id
+from include.orchestration.names import (
+    backups_asset,
+    check_dag_id,
+    expire_dag_id,
+    replicate_dag_id,
+    verify_dag_id,
+)
 from include.orchestration.runs import Run, of_context, unit_name
 
 if TYPE_CHECKING:
@@ -47,6 +60,7 @@ class Control:
     module: str  # imported in tasks only; its TASKS say what they do, see working.py
     unmet: str  # as in "crm did not pass"
     red: str  # what the watcher says
+    after: str = ""  # the asset whose updates start it as well
 
 
 def verify_dag(policy: Policy, data_class: DataClass) -> DAG:
@@ -98,13 +112,28 @@ def expire_dag(policy: Policy, data_class: DataClass) -> DAG:
     return _control_dag(data_class, control)
 
 
+def replicate_dag(policy: Policy, data_class: DataClass) -> DAG:
+    """The DAG that copies recovery points of one class to other vaults."""
+    control = Control(
+        dag_id=replicate_dag_id(data_class.name),
+        title="Replicate",
+        clauses=("3.5",),
+        tick_cron=replication_schedule(data_class).tick_cron,
+        words=_words_of_replicate(policy, data_class),
+        task_id="replicate",
+        module="include.orchestration.replicate_tasks",
+        unmet="is not in every vault as it should be",
+        red="not every replica holds what it should; see the summary",
+        after=backups_asset(data_class.name),
+    )
+    return _control_dag(data_class, control)
+
+
 def _control_dag(data_class: DataClass, control: Control) -> DAG:
     dag = DAG(
         dag_id=control.dag_id,
         dag_display_name=f"{control.title} · {data_class.name} ({', '.join(control.clauses)})",
-        schedule=CronTriggerTimetable(
-            control.tick_cron, timezone="UTC", run_immediately=timedelta()
-        ),
+        schedule=_schedule(control),
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=0,  # a control must never be switched off by failing
@@ -136,6 +165,13 @@ def _control_dag(data_class: DataClass, control: Control) -> DAG:
     with dag:
         _wire(data_class.name, control)
     return dag
+
+
+def _schedule(control: Control) -> Any:  # noqa: ANN401  one of two kinds of Airflow's
+    daily = CronTriggerTimetable(control.tick_cron, timezone="UTC", run_immediately=timedelta())
+    if not control.after:
+        return daily
+    return AssetOrTimeSchedule(timetable=daily, assets=[Asset(name=control.after)])
 
 
 def _wire(data_class: str, control: Control) -> None:
@@ -173,9 +209,10 @@ def _wire(data_class: str, control: Control) -> None:
     @task(trigger_rule="all_done", retries=2)
     def summary(chosen: Any, done: Any) -> bool:  # noqa: ANN401  XCom
         """How every dataset of the run stands, in one table."""
-        del done  # the ledgers know
         tasks, working = _heavy(control)
-        return bool(working.summarize(tasks, run(), chosen))
+        # How things stand, the ledgers know; a task that failed has left no result.
+        worked = len(list(done or ())) == len(chosen or ())
+        return bool(working.summarize(tasks, run(), chosen)) and worked
 
     @task(trigger_rule="all_done", retries=0)
     def watcher(ok: Any) -> None:  # noqa: ANN401  XCom
@@ -246,4 +283,22 @@ newest two recovery points and the newest verified one never expire, nor what is
 nor anything of a dataset that is in doubt (`suspicions`).
 
 Started by hand it looks at every dataset of the class, or those named in *Datasets*.
+"""
+
+
+def _words_of_replicate(policy: Policy, data_class: DataClass) -> str:
+    """What the DAG is for, with the clause that it carries out."""
+    return f"""\
+**{policy.name}**, class `{data_class.name}`
+
+* 3.5 {CLAUSES["3.5"]}
+
+This DAG **copies recovery points to other vaults**: after each backup of the class, and
+{replication_schedule(data_class)}, of every dataset with `replicas:` in its entry. Each file is
+compared with its name, a sample of what was stored is read again, and records come after what they
+name. In the copies goes what the ledger says has expired, and nothing that is merely absent at
+home. `status` tells what each copy lacks, and since when.
+
+Started by hand it looks at every dataset of the class that has replicas, or those named in
+*Datasets*.
 """

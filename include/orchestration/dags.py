@@ -21,7 +21,7 @@ from include.backup.policy.durations import DAY, HOUR, format_duration
 from include.backup.policy.model import CLAUSES, Method
 from include.backup.policy.schedule import full_schedule, schedule_of
 from include.orchestration.alerts import ALERTS
-from include.orchestration.names import dag_id
+from include.orchestration.names import backups_asset, dag_id
 from include.orchestration.runs import of_context, unit_name
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _next_delay(attempt: int) -> timedelta:
 
 def _wire(data_class: str, method: str) -> None:
     # No address of its own: for one with a scheme Airflow would load every provider at parse time.
-    asset = Asset(name=f"holdfast_{data_class}")
+    asset = Asset(name=backups_asset(data_class))
 
     @task(retry_delay=timedelta(minutes=1))
     def due() -> list[list[dict[str, Any]]]:

@@ -20,6 +20,16 @@ def expire_dag_id(data_class: str) -> str:
     return f"holdfast_expire_{data_class}"
 
 
+def replicate_dag_id(data_class: str) -> str:
+    """The DAG that copies what is stored of a class to other vaults."""
+    return f"holdfast_replicate_{data_class}"
+
+
+def backups_asset(data_class: str) -> str:
+    """The asset that every backup of a class updates."""
+    return f"holdfast_{data_class}"
+
+
 def verify_dag_id(data_class: str) -> str:
     """The DAG that tries restores of a class."""
     return f"holdfast_verify_recovery_{data_class}"

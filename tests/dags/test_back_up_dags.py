@@ -104,7 +104,8 @@ def test_a_new_dag_waits_for_its_next_tick(site: Path, airflow_db: None) -> None
     for dag in load().values():
         if not dag.timetable.can_be_scheduled:
             continue  # started by hand alone
-        assert timedelta(seconds=dag.timetable.serialize()["run_immediately"]) == timedelta()
+        own = getattr(dag.timetable, "timetable", dag.timetable)  # the other half waits for assets
+        assert timedelta(seconds=own.serialize()["run_immediately"]) == timedelta()
 
 
 def test_parsing_imports_nothing_heavy_and_reads_no_datasets(site: Path) -> None:

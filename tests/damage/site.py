@@ -59,6 +59,11 @@ class Site:
         self.expectations = ""  # of the dataset crm, as YAML
         self.policy_change = ("rpo:", "rpo:")
         self.vault_url = "s3://memory/vault', connection: 'none"
+        self.second: Storage | None = None  # another vault, which holds a replica
+        self.second_options = ""
+        self.home_options = ""
+        self.waiver = ""
+        self.moved = False  # the second vault is the home, and this one the replica
         self.restores = 0  # how many there were: the last one is in restored-<restores>
 
     def clock(self) -> datetime:
@@ -70,21 +75,21 @@ class Site:
         """Let time pass."""
         self.now += timedelta(**length)
 
-    def setting(self, storage: Storage | None = None) -> Setting:
-        """The setting of one act, over the site's storage or another."""
+    def setting(self, storage: Storage | None = None, second: Storage | None = None) -> Setting:
+        """The setting of one act, over the site's storages or others."""
         config = self.folder / "config"
         config.mkdir(exist_ok=True)
         text = (
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
-            f"vaults: {{primary: {{url: '{self.vault_url}'}}}}\n"
-            f"{self.verification}"
+            f"vaults: {self._vaults()}\n"
+            f"{self.verification}{self.waiver}"
             "datasets:\n"
             "  crm:\n"
             "    class: critical\n"
             "    owner: crm-team@example.com\n"
             f"    source: {{{self.source_text}{self.source_options}}}\n"
-            f"{self.entry_options}"
+            f"{self.entry_options}{self._replicas()}"
         )
         path = config / "datasets.yaml"
         if not path.exists() or path.read_text() != text:  # another process may be reading it
@@ -99,13 +104,28 @@ class Site:
             policy=policy,
             datasets=load_datasets(names, config / "datasets.yaml"),
             connection=lambda name: Connection(password=self.keys[name]),
-            open_storage=lambda _: storage or self.storage,
+            open_storage=lambda vault: (
+                second or self.second if vault.name == "second" else storage or self.storage
+            ),
             s3_client=lambda _: self.s3,
             state_folder=self.folder / "state",
             clock=self.clock,
             owner="tests",
             expectations=partial(load_expectations, config / "expectations"),
         )
+
+    def _vaults(self) -> str:
+        primary = f"primary: {{url: '{self.vault_url}'{self.home_options}}}"
+        if self.second is None:
+            return f"{{{primary}}}"
+        url = "s3://second/vault', connection: 'none"
+        second = f"second: {{url: '{url}'{self.second_options}}}"
+        return "{" + ", ".join([second, primary] if self.moved else [primary, second]) + "}"
+
+    def _replicas(self) -> str:
+        if self.second is None:
+            return ""
+        return f"    replicas: [{'primary' if self.moved else 'second'}]\n"
 
     def write(self, **files: bytes | str) -> None:
         """Write files into the dataset; "__" in a name stands for "/"."""
@@ -127,23 +147,28 @@ class Site:
         """The dataset and its vault."""
         return DatasetVault.open(self.setting(), "crm")
 
-    def restored(self, point: str = "") -> dict[str, bytes]:
+    def restored(self, point: str = "", *, replica: str = "") -> dict[str, bytes]:
         """What a restore of a recovery point brings back."""
         self.restores += 1
         target = self.folder / f"restored-{self.restores}"
-        order = Order(recovery_point=point, address=str(target), requested_by="tests")
+        order = Order(
+            recovery_point=point, address=str(target), requested_by="tests", replica=replica
+        )
         restore(self.setting(), "crm", Directory(target), order)
         return self.content(target)
 
     def rewinding(self) -> Callable[[], None]:
         """What puts vault, clock and the state of this machine back to how they are now."""
-        names, now = copy.deepcopy(self.memory._names), self.now
+        vaults = [one for one in (self.memory, self.second) if isinstance(one, MemoryStorage)]
+        names, now = [copy.deepcopy(vault._names) for vault in vaults], self.now
         state, kept = self.folder / "state", self.folder / "state-kept"
         if state.exists():
             shutil.copytree(state, kept)
 
         def rewind() -> None:
-            self.memory._names, self.now = copy.deepcopy(names), now
+            for vault, own in zip(vaults, names, strict=True):
+                vault._names = copy.deepcopy(own)
+            self.now = now
             shutil.rmtree(state, ignore_errors=True)
             if kept.exists():
                 shutil.copytree(kept, state)
@@ -152,12 +177,13 @@ class Site:
 
         return rewind
 
-    def dump(self, target: Path) -> Path:
+    def dump(self, target: Path, storage: Storage | None = None) -> Path:
         """Write the vault to a directory, for stock restic."""
-        for info in self.memory.list():
+        storage = storage or self.memory
+        for info in storage.list():
             path = target / info.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.memory.load(info.name))
+            path.write_bytes(storage.load(info.name))
         return target
 
 
@@ -168,6 +194,7 @@ class Crashing:
         at: which save or delete; 0 never crashes and only counts.
         after: whether the change is made.
         error: what happens then instead of a crash.
+        beside: the same process, at work with another storage: it dies there as well.
         once: whether everything goes on as usual after it.
     """
 
@@ -179,14 +206,15 @@ class Crashing:
         after: bool = False,
         error: BaseException | None = None,
         once: bool = False,
+        beside: Crashing | None = None,
     ) -> None:
         self._storage = storage
         self._at = at
         self._after = after
         self._error = error or Crash()
         self._once = once
-        self._dead = False
-        self.changes: list[str] = []
+        self._fate = beside._fate if beside else {"dead": False}
+        self.changes: list[str] = beside.changes if beside else []
 
     @property
     def url(self) -> str:
@@ -240,7 +268,7 @@ class Crashing:
         return self._storage.folders(prefix)
 
     def _live(self) -> None:
-        if self._dead:
+        if self._fate["dead"]:
             raise self._error
 
     def _change(self, what: str, make: Callable[[], None]) -> None:
@@ -249,7 +277,7 @@ class Crashing:
         if len(self.changes) == self._at:
             if self._after:
                 make()
-            self._dead = not self._once
+            self._fate["dead"] = not self._once
             raise self._error
         make()
 

@@ -14,9 +14,10 @@ from include.backup.actions.acts import EXPIRE, RESTORE, Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire, plan_of
-from include.backup.actions.hold import HoldOrder, add_hold, lift_hold, resolve
+from include.backup.actions.hold import add_hold, lift_hold, resolve
 from include.backup.actions.kept import standing
 from include.backup.actions.shorten import shorten
+from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'compliance"
-TWO = HoldOrder(reason="a lawsuit", requested_by="legal", approved_by="cto")
+TWO = TwoPeople(reason="a lawsuit", requested_by="legal", approved_by="cto")
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +194,7 @@ def test_a_hold_keeps_everything_until_it_is_lifted(site: Site) -> None:
 def test_a_hold_needs_two_people(site: Site) -> None:
     """Who asks for it does not approve it."""
     back_up_daily(site, 1)
-    alone = HoldOrder(reason="x", requested_by="anna", approved_by="Anna")
+    alone = TwoPeople(reason="x", requested_by="anna", approved_by="Anna")
     with pytest.raises(ConfigurationInvalid, match="four eyes"):
         add_hold(site.setting(), "crm", alone)
 

@@ -11,8 +11,9 @@ from include.backup.actions.acts import EXPIRE, ROTATE, Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.erase import erase
-from include.backup.actions.hold import HoldOrder, add_hold
+from include.backup.actions.hold import add_hold
 from include.backup.actions.rotate_key import _remove_old, rotate_key
+from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, RecordRefused
 from include.backup.policy.model import Method
 from include.backup.repository import lock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 OLD = LocalKey.of_text(MASTER_KEY)
 NEW_TEXT = base64.b64encode(b"n" * 32).decode()
-TWO = HoldOrder(reason="the customer left", requested_by="anna", approved_by="bob")
+TWO = TwoPeople(reason="the customer left", requested_by="anna", approved_by="bob")
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +157,7 @@ def test_what_is_on_hold_is_not_erased(site: Site) -> None:
     before = snapshots(site)
     with pytest.raises(RecordRefused, match="on hold"):
         erase(site.setting(), "crm", TWO)
-    alone = HoldOrder(reason="x", requested_by="anna", approved_by="anna")
+    alone = TwoPeople(reason="x", requested_by="anna", approved_by="anna")
     with pytest.raises(ConfigurationInvalid, match="four eyes"):
         erase(site.setting(), "crm", alone)
     assert snapshots(site) == before

@@ -17,9 +17,12 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.expire import expire
-from include.backup.actions.hold import HoldOrder, add_hold, lift_hold
+from include.backup.actions.hold import add_hold, lift_hold
+from include.backup.actions.replicate import replicate
+from include.backup.actions.two_people import TwoPeople
 from include.backup.policy.model import Method
 from include.backup.repository import lock
+from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.generations import GenerationState
 from tests.damage.site import Crash, Crashing, Site
 from tests.damage.test_expiry import snapshots
@@ -31,7 +34,7 @@ DAYS = int(os.environ.get("HOLDFAST_DAYS", "70"))
 DAY = timedelta(days=1)
 CLOSING = timedelta(days=28 + 7) + timedelta(hours=12)  # interval of fulls, grace, complete within
 LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'governance"
-TWO = HoldOrder(reason="a lawsuit", requested_by="legal", approved_by="cto")
+TWO = TwoPeople(reason="a lawsuit", requested_by="legal", approved_by="cto")
 
 
 @dataclass
@@ -67,6 +70,10 @@ class Years:
         self.site.now = midnight + timedelta(hours=8)
         self._expire()
         self._look()
+        if self.dice.random() > 0.2:
+            self.site.now = midnight + timedelta(hours=9)
+            self._replicate()
+            self._look_at_replica()
         self.site.now = midnight + DAY
 
     def _meddle(self) -> None:
@@ -115,6 +122,54 @@ class Years:
         assert outcome.ok, outcome.sentence
         assert outcome.sentence.startswith("KEPT 3.2"), outcome.sentence
 
+    def _replicate(self) -> None:
+        dice, site = self.dice, self.site
+        if dice.random() < 0.15:
+            at, after = dice.randrange(1, 20), dice.random() < 0.5
+            home = Crashing(site.memory, at=at, after=after)
+            copy = Crashing(site.second, at=at, after=after, beside=home)
+            try:
+                replicate(site.setting(home, copy), "crm", "second")
+            except Crash:
+                site.wait(minutes=31)
+        outcome = replicate(site.setting(), "crm", "second")
+        assert outcome.ok, outcome.sentence
+        assert not outcome.details["unmet"], outcome.sentence
+
+    def _look_at_replica(self) -> None:
+        """It holds what lives, and nothing else but what a lock of its own keeps."""
+        site, now, state = self.site, self.site.now, self.site.place().state()
+        held = {
+            info.name.rsplit("/", 1)[1]: info.name
+            for info in site.second.list()
+            if "/snapshots/" in info.name
+        }
+        assert self.living <= held.keys(), (self.events, now)
+        for snapshot in held.keys() - self.living:
+            until = site.second.locked_until(held[snapshot])
+            assert until is not None
+            assert until > now, (self.events, now, held[snapshot])
+        living = {point.generation for point in state.points}
+        for info in site.second.list("datasets/crm/"):
+            parts = info.name.split("/")
+            if parts[2] not in {"generations", "keys"}:
+                continue
+            until = site.second.locked_until(info.name)
+            grows = state.generation(parts[3]).state is GenerationState.COMPLETED
+            assert parts[3] in living or grows or (until and until > now), (info.name, now)
+            if until is not None and parts[3] in living and "/snapshots/" not in info.name:
+                kept = max(
+                    self.points[one.snapshot].at + self.points[one.snapshot].kept
+                    for one in state.points
+                    if one.generation == parts[3]
+                )
+                assert until >= max(kept, now), (info.name, now, self.events)
+                assert until <= max(kept, now) + 60 * DAY, (info.name, now, self.events)
+        if self.dice.random() < 0.1 and self.living:
+            snapshot = self.dice.choice(sorted(self.living))
+            content = self.points[snapshot].content
+            assert site.restored(snapshot, replica="second") == content
+
     def _look(self) -> None:
         site, now = self.site, self.site.now
         stored = snapshots(site)
@@ -129,8 +184,8 @@ class Years:
             if snapshot not in newest:
                 del self.points[snapshot]
         self._look_at_bytes()
-        if self.dice.random() < 0.1:
-            living = [point.snapshot for point in site.place().state().points]
+        if self.dice.random() < 0.1 and newest:
+            living = [point.snapshot for point in site.place().state().points] or newest
             snapshot = self.dice.choice(living)  # the rest has expired, and is locked
             assert site.restored(snapshot) == self.points[snapshot].content
 
@@ -184,8 +239,10 @@ def test_years_of_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault
     seed = int(os.environ.get("HOLDFAST_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"HOLDFAST_SEED={seed}")
     site = Site(tmp_path)
+    site.second = MemoryStorage(site.clock)
     if vault == "locked":
         site.vault_url = LOCKED
+        site.second_options = ", object_lock: 'compliance'"
     years = Years(site, random.Random(seed))
     for _ in range(DAYS):
         years.day()

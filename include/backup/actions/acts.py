@@ -30,7 +30,7 @@ from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import new_id
 from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
-from include.backup.vault.fold import BACK_UP, fold_json
+from include.backup.vault.fold import BACK_UP
 from include.backup.vault.leases import holder
 from include.backup.vault.owners import Owner, this_process
 from include.backup.vault.state import DatasetState
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from include.backup.actions.dataset_vault import DatasetVault
     from include.backup.evidence.fields import JsonObject
-    from include.backup.evidence.records import Record
+    from include.backup.evidence.records import Draft, Record
     from include.backup.policy.model import Method
     from include.backup.vault.generations import Act as OpenAct
 
@@ -56,12 +56,20 @@ CHECK: Final = "check"
 VERIFY: Final = "verify"
 EXPIRE: Final = "expire"
 ROTATE: Final = "rotate_key"
-_LEASED: Final = frozenset({EXPIRE, ROTATE})  # they hold the lease `expire`
+REPLICATE: Final = "replicate"
+PROMOTE: Final = "promote"
+_LEASES: Final = {  # that acts hold
+    EXPIRE: EXPIRE,
+    ROTATE: EXPIRE,
+    REPLICATE: REPLICATE,
+    PROMOTE: REPLICATE,
+}
 _WORDS: Final = {
     EXPORT: "export of a password",
     VERIFY: "verification",
     EXPIRE: sentences.EXPIRY,
     ROTATE: sentences.ROTATION,
+    REPLICATE: "replication",
 }  # what people call an act; else its own name
 
 
@@ -108,6 +116,9 @@ class Act:
         Raises:
             StorageError, LedgerBroken.
         """
+        if self.place.detached:
+            self.begun = True
+            return self.place.state()
         if self.action not in {RESTORE, EXPORT}:  # evidence never holds up a rescue
             self.place.require_history()
         self._adopt_spooled()
@@ -130,7 +141,9 @@ class Act:
     def _adopt_spooled(self) -> None:
         """Record what waits on this machine. What cannot be read there stops nobody."""
         try:
-            adoption = self.place.spool.adopt(self.place.ledger, at=self.now(), fold=fold_json)
+            adoption = self.place.spool.adopt(
+                self.place.ledger, at=self.now(), fold=self.place.fold
+            )
         except AccessRefused as error:
             log.warning("the spool is left alone: %s", error)
             return
@@ -145,7 +158,7 @@ class Act:
         Raises:
             StorageError, LedgerBroken, LeaseLost, RecordRefused.
         """
-        return self._append(self.id, kind, body, say=say)
+        return self._append(self.id, kind, {**body, **self._about_replica()}, say=say)
 
     def end(
         self,
@@ -161,12 +174,61 @@ class Act:
         Raises:
             as `record`.
         """
+        if self.place.detached:
+            return self._end_detached(kind, body, say(self.place.state()), what, details)
         record = self.record(kind, body, say=say)
         self.ended = True
+        return self.outcome_of(record, what=what, details=details)
+
+    def outcome_of(
+        self, record: Record, *, what: str, details: dict[str, object] | None = None
+    ) -> Outcome:
+        """What came of an act, as its last record says."""
+        told = sentences.with_evidence(record.sentence, record)
         state = DatasetState.of_json(record.state)
-        return self._outcome(
-            kind, state, sentences.with_evidence(record.sentence, record), what, details
+        return self._outcome(Kind(record.kind), state, told, what, details)
+
+    def _end_detached(
+        self,
+        kind: Kind,
+        body: JsonObject,
+        sentence: str,
+        what: str,
+        details: dict[str, object] | None,
+    ) -> Outcome:
+        """The same while the home cannot be read: the record waits for whoever is the home next."""
+        ledger = self.place.ledger
+        draft = ledger.draft(
+            kind=kind, act=self.id, at=self.now(), body={**body, **self._about_replica()}
         )
+        self.ended = True
+        told = self._spooled(replace(draft, sentence=sentence))
+        return self._outcome(kind, self.place.state(), told, what, details)
+
+    def _spooled(self, draft: Draft) -> str:
+        """Keep a draft on this machine; return its sentence, and what became of it."""
+        try:
+            kept = f"the record waits in the spool as {self.place.spool.save(draft)}"
+        except BackupError as worse:
+            kept = f"the record could not be kept anywhere: {worse}"
+        return f"{draft.sentence} · {kept}"
+
+    def _about_replica(self) -> dict[str, object]:
+        """What records say of the vault that was read, if it was not the home."""
+        return {"vault": self.place.replica} if self.place.replica else {}
+
+    @contextmanager
+    def ending(self, tell: Callable[[BaseException], str]) -> Iterator[None]:
+        """Record what is raised as the failure of the act; it carries the outcome as `.outcome`.
+
+        Args:
+            tell: makes the sentence.
+        """
+        try:
+            yield
+        except BaseException as error:
+            error.outcome = self.fail(error, sentence=tell(error))  # type: ignore[attr-defined]
+            raise
 
     @contextmanager
     def noting_damage(self, generation: str) -> Iterator[None]:
@@ -214,20 +276,16 @@ class Act:
                 raise error
             record = self.place.ledger.append(
                 draft,
-                fold=fold_json,
+                fold=self.place.fold,
                 say=lambda after: sentence or self._failed(_state(after), error),
             )
         except (StorageError, LedgerBroken, KeyUnusable, RecordRefused) as trouble:
             state = self._last_known(error)
             sentence = sentence or self._failed(state, error)
-            try:
-                name = self.place.spool.save(replace(draft, sentence=sentence))
-                kept = f"the record waits in the spool as {name}"
-            except BackupError as worse:
-                kept = f"the record could not be kept anywhere: {worse}"
+            told = self._spooled(replace(draft, sentence=sentence))
             if trouble is not error:  # else it is told by the sentence
                 log.warning("%s: %s", self.place.subject, trouble)
-            return self._outcome(Kind.FAILED, state, f"{sentence} · {kept}", f"failed: {reason}")
+            return self._outcome(Kind.FAILED, state, told, f"failed: {reason}")
         sentence = sentences.with_evidence(record.sentence, record)
         return self._outcome(Kind.FAILED, _state(record.state), sentence, f"failed: {reason}")
 
@@ -294,7 +352,7 @@ class Act:
         ledger = self.place.ledger
         draft = ledger.draft(kind=kind, act=act, at=self.now(), body=body)
         told = None if say is None else (lambda after: say(_state(after)))
-        record = ledger.append(draft, fold=fold_json, say=told)
+        record = ledger.append(draft, fold=self.place.fold, say=told)
         self.place.seen.remember(record)
         return record
 
@@ -303,10 +361,10 @@ class Act:
         owner = Owner.of_json(act.owner)
         if owner is not None and owner.is_dead():
             return True
-        lease = EXPIRE if act.action in _LEASED else act.method and str(act.method)
+        lease = _LEASES.get(act.action) or (act.method and str(act.method))
         if lease is None:  # it holds none that would tell
             return self.now() - act.began_at > _LONGEST_UNSEEN
-        return lease == held or holder(self.place.folder, lease) is None
+        return lease == held or holder(self.place.home, lease) is None
 
     def _close_interrupted(self, act: OpenAct) -> None:
         def say(state: DatasetState) -> str:

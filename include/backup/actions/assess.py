@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.kept import standing_of
+from include.backup.actions.offsite import counted
+from include.backup.actions.replicas import standing_of as replicas_of
 from include.backup.actions.tested import class_forecast, tested
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import with_evidence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
     from include.backup.evidence.expiry_table import ExpiryStanding
     from include.backup.evidence.records import Record
+    from include.backup.evidence.replica_table import ReplicaStanding
     from include.backup.policy.datasets import Datasets
 
 _READERS = 8
@@ -49,6 +52,7 @@ class Assessment:
     committed_at: datetime | None = None  # the newest recovery point
     tested: Tested  # how restores of it stand
     retention: ExpiryStanding | None = None  # None: nobody can know
+    replicas: Sequence[ReplicaStanding] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As ``status --json`` prints it: see JSON.md."""
@@ -90,6 +94,20 @@ class Assessment:
                 "next_at": _text(kept.next_at),
                 "why": kept.what,
             },
+            "replicas": [
+                {
+                    "vault": one.vault,
+                    "verdict": str(one.verdict),
+                    "offsite": one.offsite,
+                    "held": one.held,
+                    "behind": one.behind,
+                    "lag_seconds": _seconds(one.lag),
+                    "newest_at": _text(one.newest_at),
+                    "at": _text(one.at),
+                    "why": one.what,
+                }
+                for one in self.replicas
+            ],
             "tested": {
                 "verdict": str(self.tested.verdict),
                 "reason": self.tested.what,
@@ -159,7 +177,8 @@ def _assess(setting: Setting, name: str) -> Assessment:
         row = _unknown(setting, name, str(error))
         return Assessment(row=row, failure=error.message, tested=_unknown_tested(row, setting))
     judged = place.judgement(state, now)
-    age = state.age(now)
+    counts = counted(setting, place.dataset, state, now)
+    age = counts.age(now)
     copies = place.copies(state, now)
     return Assessment(
         row=Row(
@@ -177,7 +196,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         generations=sum(1 for generation in state.generations if generation.points),
         next_due_at=judged.next_due_at,
         time_left=None if age is None else copies.limit - age,
-        greatest_age=state.greatest_age(now),
+        greatest_age=counts.greatest_age(now),
         bytes_stored=sum(point.bytes_in_vault for point in state.points),
         failures=state.failures,
         failure=state.failure,
@@ -185,6 +204,7 @@ def _assess(setting: Setting, name: str) -> Assessment:
         committed_at=state.newest_point.committed_at if state.newest_point else None,
         tested=tested(place, state, now),
         retention=standing_of(place, state, now),
+        replicas=replicas_of(place, state, now),
     )
 
 

@@ -49,12 +49,18 @@ class Reading(Enum):
 
 
 def check(
-    setting: Setting, name: str, *, reading: Reading, progress: Progress | None = None
+    setting: Setting,
+    name: str,
+    *,
+    reading: Reading,
+    progress: Progress | None = None,
+    replica: str = "",
 ) -> tuple[Outcome, list[str]]:
     """Check every completed generation of a dataset, and its ledger.
 
     Args:
         reading: which of the stored bytes are read as well.
+        replica: the name of the vault whose copy is checked; empty: what the home holds.
 
     Returns:
         The outcome, and one text for each damage; none means that all is as it was written.
@@ -63,7 +69,7 @@ def check(
         StorageError, KeyUnusable: the check could not be done.
         LedgerBroken: the ledger itself is damaged, and nothing was recorded.
     """
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, replica=replica)
     act = Act(place, CHECK)
     progress = progress or Progress()
     try:
@@ -97,7 +103,8 @@ def check(
         late=covered is not None and covered.is_late(act.now()),
         damages=damages,
     )
-    body = bodies.checked(damaged=sorted(found), read=read) | {
+    # What was read of a replica says nothing about the bytes at home.
+    body = bodies.checked(damaged=sorted(found), read=None if replica else read) | {
         "read_data": reading is Reading.ALL,
         "reading": reading.value,
         "bytes_read": progress.bytes_done,

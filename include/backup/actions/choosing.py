@@ -29,6 +29,7 @@ class Order:
 
     at: datetime | None = None  # the newest point taken at or before
     recovery_point: str = ""  # the beginning of a snapshot id
+    replica: str = ""  # the name of the vault whose copy is read; empty: what the home holds
     path: str = ""  # a pattern relative to the dataset; what it matches, with all below
     address: str  # of the destination, for people
     requested_by: str  # who asked for it (4.3)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import partial
 from typing import TYPE_CHECKING
 
+from include.backup.actions.offsite import counted
 from include.backup.actions.open_source import open_source
+from include.backup.actions.opening import keys_of, opened, require_home, spool_of
 from include.backup.actions.seen import Seen
 from include.backup.actions.unlisted import find_unlisted
 from include.backup.errors import (
+    ConfigurationInvalid,
     DamageFound,
     DatasetInvalid,
     FileAbsent,
     LedgerBroken,
     PolicyInvalid,
+    StorageError,
 )
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.sentences import Copies, Subject
-from include.backup.evidence.signing import Signer
-from include.backup.evidence.spool import Spool
 from include.backup.policy.objectives import (
     Judgement,
     Standing,
@@ -31,20 +34,28 @@ from include.backup.policy.objectives import (
 from include.backup.policy.schedule import schedule_of
 from include.backup.repository.repository import Repository
 from include.backup.repository.salvage import open_for_reading
-from include.backup.storage.local import LocalStorage
+from include.backup.vault.fold import fold_json
 from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
-from include.backup.vault.layout import GENERATIONS, dataset_folder, generation_folder
+from include.backup.vault.layout import (
+    GENERATIONS,
+    generation_folder,
+)
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.fields import JsonObject
+    from include.backup.evidence.records import Draft
+    from include.backup.evidence.spool import Spool
     from include.backup.policy.dataset_model import Dataset, VaultSettings
     from include.backup.policy.model import DataClass
     from include.backup.sources.base import Source
     from include.backup.storage.base import Storage
     from include.backup.vault.generations import Generation
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +66,14 @@ class DatasetVault:
     dataset: Dataset
     data_class: DataClass
     vault: VaultSettings
-    folder: Storage
+    folder: Storage  # its recovery points and keys
+    home: Storage  # its ledger and leases: the same folder, but for a replica
     ledger: Ledger
     spool: Spool
     seen: Seen
+    home_url: str  # the address of the vault that the ledger lies in
+    replica: str = ""  # the name of the vault, if its folder is a copy
+    detached: bool = False  # the home cannot be read: what happens waits in the spool
 
     @classmethod
     def open(cls, setting: Setting, name: str, *, expiring: bool = False) -> DatasetVault:
@@ -76,14 +91,19 @@ class DatasetVault:
 
     @classmethod
     def open_for_reading(
-        cls, setting: Setting, name: str, *, expiring: bool = False
+        cls, setting: Setting, name: str, *, expiring: bool = False, replica: str = ""
     ) -> DatasetVault:
         """The same for what writes no backups: a vault that holds the dataset is enough.
 
+        Args:
+            replica: the name of the vault whose copy is read; empty: what the home holds.
+
         Raises:
             DatasetInvalid: no valid entry names it, and no vault holds it.
-            ConfigurationInvalid: what is needed is not configured.
+            ConfigurationInvalid: what is needed is not configured, or there is no such replica.
         """
+        if replica:
+            return cls.open_for_reading(setting, name).as_replica(replica)
         try:
             return cls.open(setting, name, expiring=expiring)
         except DatasetInvalid as error:
@@ -99,37 +119,69 @@ class DatasetVault:
     ) -> DatasetVault:
         name = dataset.name
         vault = setting.datasets.vaults[dataset.vault]
-        signing_key = setting.connection(setting.datasets.signing_key)
-        signer = Signer.of_text(signing_key.password)
-        trusted = setting.datasets.trusted_keys
-        if dataset.insecure_reason and not vault.insecure_reason:
-            vault = replace(vault, insecure_reason=dataset.insecure_reason)
-        opened = replace(vault, connection=vault.expirer) if expiring and vault.expirer else vault
-        folder = dataset_folder(setting.open_storage(opened), name)
-        # By its address: what waits for a vault does not belong into a copy of it.
-        address = sha256(vault.url.encode()).hexdigest()[:16]
-        spool = LocalStorage(setting.state_folder / "spool" / f"{vault.name}-{address}")
+        vault, folder = opened(setting, dataset, vault, expiring=expiring)
+        signer, trusted = keys_of(setting)
         return cls(
             setting=setting,
             dataset=dataset,
             data_class=data_class,
             vault=vault,
             folder=folder,
+            home=folder,
+            home_url=vault.url,
             ledger=Ledger(
                 folder,
                 subject=name,
                 signer=signer,
                 trusted=trusted,
                 keep_for=setting.policy.evidence_retention if vault.object_lock else None,
+                guard=partial(require_home, folder, vault.url),
             ),
-            spool=Spool(spool, signer=signer, trusted=trusted),
+            spool=spool_of(setting, vault),
             seen=Seen.of(setting.state_folder, vault=vault.url, dataset=name),
+        )
+
+    def as_replica(self, name: str, *, expiring: bool = False) -> DatasetVault:
+        """The same dataset as another vault holds a copy of it.
+
+        Its ledger is that of the home. Where the home cannot be read, it is the copy of the ledger,
+        to which nothing is added: what happens waits in the spool.
+
+        Raises:
+            ConfigurationInvalid: no vault has that name, or it is its home.
+        """
+        vaults = self.setting.datasets.vaults
+        if name not in vaults or name == self.vault.name:
+            raise ConfigurationInvalid(
+                f"{name[:80]!r} is no vault that may hold a replica of {self.dataset.name}",
+                hint=f"its home is {self.vault.name}; replicas: "
+                + (", ".join(self.dataset.replicas) or "none"),
+            )
+        vault, folder = opened(self.setting, self.dataset, vaults[name], expiring=expiring)
+        copied = replace(self, vault=vault, folder=folder, replica=name)
+        try:
+            self.require_history()
+            if self.ledger.head() is not None:
+                return copied
+        except (StorageError, LedgerBroken) as error:
+            log.warning("%s: the home of %s cannot be read: %s", name, self.dataset.name, error)
+        signer, trusted = keys_of(self.setting)
+        return replace(
+            copied,
+            home=folder,
+            home_url=vault.url,
+            ledger=Ledger(folder, subject=self.dataset.name, trusted=(*trusted, signer.public_key)),
+            spool=spool_of(self.setting, vault),
+            seen=Seen.of(self.setting.state_folder, vault=vault.url, dataset=self.dataset.name),
+            detached=True,
         )
 
     @property
     def subject(self) -> Subject:
         """What sentences are about."""
-        return Subject(data_class=self.data_class.name, dataset=self.dataset.name)
+        return Subject(
+            data_class=self.data_class.name, dataset=self.dataset.name, replica=self.replica
+        )
 
     @property
     def where(self) -> str:
@@ -175,6 +227,10 @@ class DatasetVault:
                 hint="each backup would hold the backups before it",
             )
 
+    def fold(self, state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
+        """The state after a record of this dataset; see fold.py."""
+        return fold_json(state, draft, sequence, home=self.home_url)
+
     def state(self) -> DatasetState:
         """The dataset as the newest record says.
 
@@ -182,7 +238,20 @@ class DatasetVault:
             LedgerBroken, StorageError.
         """
         head = self.ledger.head()
-        return DatasetState.of_json(head.state if head else {})
+        state = DatasetState.of_json(head.state if head else {})
+        if not self.replica:
+            return state
+        if head is None:
+            raise ConfigurationInvalid(f"{self.replica} holds no replica of {self.dataset.name}")
+        if self.detached:  # a copied ledger names what was copied before it
+            found = state.replica(self.replica)
+            return state.without(found.missing) if found else state
+        if (found := state.replica(self.replica)) is None:
+            raise ConfigurationInvalid(
+                f"nothing of {self.dataset.name} was copied to {self.replica} yet",
+                hint=f"holdfast replicate {self.dataset.name}",
+            )
+        return state.as_in(found)
 
     def require_history(self) -> None:
         """Refuse a vault that has less of the dataset than it had.
@@ -193,7 +262,7 @@ class DatasetVault:
         """
         head = self.ledger.head()
         self.seen.require(head)
-        if head is None and (left := self.folder.folders(GENERATIONS)):
+        if head is None and (left := self.home.folders(GENERATIONS)):
             raise LedgerBroken(
                 f"the ledger of {self.dataset.name} is gone, and its generations are there "
                 f"({', '.join(left[:3])})"
@@ -240,7 +309,8 @@ class DatasetVault:
         self, state: DatasetState, now: datetime, *, failure: str | None = None
     ) -> Judgement:
         """The dataset against its objectives (4.1), `failure` being that of the run just ended."""
-        newest, own = state.newest_point, self.data_class
+        counts = counted(self.setting, self.dataset, state, now)
+        newest, own = counts.newest_point, self.data_class
         standing = Standing(
             protected_since=state.since or self.seen.since(now),
             newest_point_at=newest.taken_at if newest else None,
@@ -261,6 +331,7 @@ class DatasetVault:
         """How old the newest copy is; `state` is None when the ledger could not be read."""
         if state is None:
             return Copies(newest_at=None, age=None, limit=self.data_class.rpo, known=False)
+        state = counted(self.setting, self.dataset, state, now)
         newest = state.newest_point
         return Copies(
             newest_at=newest.taken_at if newest else None,

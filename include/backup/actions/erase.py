@@ -24,14 +24,14 @@ from include.backup.vault.layout import envelope_folder
 from include.backup.vault.leases import Lease
 
 if TYPE_CHECKING:
-    from include.backup.actions.hold import HoldOrder
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.actions.two_people import TwoPeople
     from include.backup.vault.generations import Generation
     from include.backup.vault.state import DatasetState
 
 
-def erase(setting: Setting, name: str, order: HoldOrder, *, generation: str = "") -> Outcome:
+def erase(setting: Setting, name: str, order: TwoPeople, *, generation: str = "") -> Outcome:
     """Remove a generation, or all that is stored of a dataset but its evidence.
 
     Args:
@@ -93,7 +93,7 @@ def _wanted(act: Act, state: DatasetState, generation: str) -> list[Generation]:
     return wanted
 
 
-def _end(act: Act, wanted: list[Generation], order: HoldOrder, removed: int) -> Outcome:
+def _end(act: Act, wanted: list[Generation], order: TwoPeople, removed: int) -> Outcome:
     names = [one.id for one in wanted]
     told = sentences.erased(
         act.place.subject,
@@ -114,7 +114,7 @@ def _end(act: Act, wanted: list[Generation], order: HoldOrder, removed: int) -> 
     return act.end(Kind.ERASED, body, say=lambda _: told, what=what, details={"generations": names})
 
 
-def _erase(act: Act, generation: Generation, order: HoldOrder, lease: Lease) -> int:
+def _erase(act: Act, generation: Generation, order: TwoPeople, lease: Lease) -> int:
     place = act.place
     about = bodies.of_generation(generation.id)
     if generation.state is GenerationState.OPENED:

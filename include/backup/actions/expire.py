@@ -16,16 +16,16 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.kept import terms_of
-from include.backup.actions.locking import extend_locks, hold_files
+from include.backup.actions.locking import extend_locks, without_holds
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.errors import AlreadyRunning, FileHeld, FileLocked, StillNeeded
+from include.backup.errors import AlreadyRunning, FileLocked, StillNeeded
 from include.backup.evidence import expiry_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count, moment
@@ -38,7 +38,7 @@ from include.backup.vault.layout import GENERATIONS
 from include.backup.vault.leases import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from include.backup.vault.state import DatasetState
 
 log = logging.getLogger(__name__)
-Done = TypeVar("Done")
 
 _DOUBTED: Final = timedelta(hours=12)  # a clock that has jumped: the next daily run goes on
 
@@ -192,22 +191,6 @@ def _noting(gone: _Gone, what: str, snapshots: Sequence[str]) -> Iterator[None]:
             gone.locked.update(snapshots)
 
 
-def _without_holds(
-    act: Act, generation: str, snapshots: Sequence[str], remove: Callable[[], Done]
-) -> Done:
-    """Remove files; take off first what a hold that is in no ledger has left on them.
-
-    Raises:
-        AccessRefused: no right, or a lock.
-    """
-    try:
-        return remove()
-    except FileHeld:
-        pass
-    hold_files(act.place, [(generation, one) for one in snapshots or ("",)], on=False)
-    return remove()
-
-
 def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str, ...]) -> None:
     place = act.place
     found = place.state().generation(generation)
@@ -215,8 +198,8 @@ def _remove_points(act: Act, lease: Lease, generation: str, snapshots: tuple[str
     lease.check()
     if new := [one for one in snapshots if one not in found.leaving]:
         act.record(Kind.EXPIRING, _leaving(act, generation) | {"snapshots": new})
-    _without_holds(
-        act,
+    without_holds(
+        place,
         generation,
         snapshots,
         lambda: remove_snapshots(place.folder, generation, snapshots),
@@ -234,8 +217,8 @@ def _remove_generation(act: Act, lease: Lease, fate: Fate) -> int:
         act.record(Kind.ABANDONED, bodies.of_generation(found.id))
     if found.state is not GenerationState.EXPIRING:
         act.record(Kind.EXPIRING, _leaving(act, found.id) | {"reason": fate.why})
-    size_bytes = _without_holds(
-        act,
+    size_bytes = without_holds(
+        place,
         found.id,
         found.leaving,
         lambda: remove_generation(place.folder, found.id, go_on=lease.check),

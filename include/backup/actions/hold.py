@@ -1,13 +1,11 @@
 """Holds on a dataset, and suspicious runs that somebody has looked into (3.2).
 
-Each is an act with one record: who wanted it, who approved it, and why. By command nobody can look
-who it really was; the record says what was said.
+Each is an act with one record: who wanted it, who approved it, and why.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.acts import Act
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.actions.two_people import TwoPeople
 
 log = logging.getLogger(__name__)
 
@@ -33,39 +32,8 @@ _LIFT: Final = "lift"
 _RESOLVE: Final = "resolve"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldOrder:
-    """Who wants a hold, or its end, who approved that, and why."""
-
-    reason: str
-    requested_by: str
-    approved_by: str
-
-    def require(self) -> None:
-        """See that two people stand behind it, and a reason.
-
-        Raises:
-            ConfigurationInvalid.
-        """
-        if not self.reason.strip() or not self.requested_by.strip():
-            raise ConfigurationInvalid("a hold needs a reason, and somebody who wants it")
-        if self.approved_by.strip().casefold() in {"", self.requested_by.strip().casefold()}:
-            raise ConfigurationInvalid(
-                "it needs the approval of somebody else (four eyes)",
-                hint="--requested-by and --approved-by name two people",
-            )
-
-    def to_json(self) -> dict[str, object]:
-        """For the record."""
-        return {
-            "reason": self.reason,
-            "requested_by": self.requested_by,
-            "approved_by": self.approved_by,
-        }
-
-
 def add_hold(
-    setting: Setting, name: str, order: HoldOrder, *, points: Sequence[str] = ()
+    setting: Setting, name: str, order: TwoPeople, *, points: Sequence[str] = ()
 ) -> Outcome:
     """Keep everything of a dataset, or some recovery points, until the hold is lifted.
 
@@ -103,7 +71,7 @@ def add_hold(
         raise
 
 
-def lift_hold(setting: Setting, name: str, hold: str, order: HoldOrder) -> Outcome:
+def lift_hold(setting: Setting, name: str, hold: str, order: TwoPeople) -> Outcome:
     """End a hold: from then on what it covered expires as if it had never been.
 
     Raises:

@@ -10,13 +10,14 @@ is locked for two weeks at a time. In compliance mode nobody can take back what 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from include.backup.errors import FileHeld
 from include.backup.format.times import text_of_datetime
 from include.backup.vault.layout import envelope_folder, generation_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from include.backup.actions.dataset_vault import DatasetVault
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from include.backup.vault.expiry import ExpiryPlan
 
 log = logging.getLogger(__name__)
+Done = TypeVar("Done")
 
 _TOGETHER: Final = 1000
 _FOLDERS: Final = ("index/", "data/", "keys/", "config")  # never locks/, which come and go
@@ -77,6 +79,22 @@ def hold_files(place: DatasetVault, points: Iterable[tuple[str, str]], *, on: bo
             repository.hold(batch, on=on)
         envelopes = [info.name for info in place.folder.list(envelope_folder(generation))]
         place.folder.hold(envelopes, on=on)
+
+
+def without_holds(
+    place: DatasetVault, generation: str, snapshots: Sequence[str], remove: Callable[[], Done]
+) -> Done:
+    """Remove files; take off first what a hold that is in no ledger has left on them.
+
+    Raises:
+        AccessRefused: no right, or a lock.
+    """
+    try:
+        return remove()
+    except FileHeld:
+        pass
+    hold_files(place, [(generation, one) for one in snapshots or ("",)], on=False)
+    return remove()
 
 
 def _files(repository: Storage) -> Iterator[str]:

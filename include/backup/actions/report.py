@@ -41,7 +41,7 @@ def report(setting: Setting, name: str, *, act: str = "") -> tuple[Record, bytes
             hint=f"holdfast verify {name}",
         )
     record = found[-1]
-    page = load_report(place.folder, place.provider(), dataset=name, act=record.act)
+    page = load_report(place.home, place.provider(), dataset=name, act=record.act)
     if sha256(page).hexdigest() != record.body.get("report_sha256"):
         raise DamageFound(f"the report of act {record.act} is not the one that was recorded")
     return record, page

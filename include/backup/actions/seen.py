@@ -1,6 +1,6 @@
 """What this machine has seen of a dataset in a vault: an empty vault is not taken for a new one.
 
-    <state folder>/seen/<vault>-<dataset>.json    {since, sequence, sha256}
+    <state folder>/seen/<vault>-<dataset>.json    {since, sequence, sha256, moved?}
 
 A volume that is not mounted leaves an empty directory, and an address with a slip leads to one: a
 backup into it would look like the first. Whoever has seen record 42 does not accept less. And a
@@ -66,6 +66,11 @@ class Seen:
             LedgerBroken: it is shorter, or ends with another record.
         """
         seen = self._read()
+        if moved := seen.get("moved"):
+            raise LedgerBroken(
+                f"{self.vault} is no longer the home of {self.dataset}: {moved} was promoted",
+                hint="name that vault in datasets.yaml",
+            )
         sequence = seen.get("sequence", 0)
         found = head.sequence if head else 0
         if not isinstance(sequence, int) or found > sequence:
@@ -82,6 +87,12 @@ class Seen:
             f"holdfast ledger accept {self.dataset}",
         )
 
+    @property
+    def sequence(self) -> int:
+        """The number of the newest record that was seen; 0: none was."""
+        found = self._read().get("sequence", 0)
+        return found if isinstance(found, int) else 0
+
     def remember(self, head: Record) -> None:
         """Remember the newest record."""
         seen = self._read()
@@ -89,11 +100,16 @@ class Seen:
         seen.setdefault("since", head.at.isoformat())
         self._write(seen)
 
+    def move(self, url: str) -> None:
+        """Remember that another vault is the home from now on; empty: this one is."""
+        self._write(self._read() | {"moved": url})
+
     def forget(self) -> int:
         """Accept whatever the ledger is now; return the number of the record that was seen."""
         seen = self._read()
         sequence = seen.pop("sequence", 0)
         seen.pop("sha256", None)
+        seen.pop("moved", None)
         self._write(seen)
         return sequence if isinstance(sequence, int) else 0
 

@@ -16,9 +16,9 @@ from include.backup.policy.retention import expires_at
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from include.backup.actions.hold import HoldOrder
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
+    from include.backup.actions.two_people import TwoPeople
     from include.backup.vault.generations import Point
 
 _SHORTEN: Final = "shorten"
@@ -38,7 +38,7 @@ def shortened(setting: Setting, name: str) -> tuple[DatasetVault, list[tuple[Poi
     return place, [(point, until) for point, until in found if until < point.expires_at]
 
 
-def shorten(setting: Setting, name: str, order: HoldOrder) -> Outcome:
+def shorten(setting: Setting, name: str, order: TwoPeople) -> Outcome:
     """Let recovery points expire by the retention of today, though they were promised a longer one.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.about import RESTORE_MD, AboutFolder, ParentPoint, restore_md
 from include.backup.actions.archive import Archive
 from include.backup.actions.generation import locked_until
+from include.backup.actions.offsite import counted
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
@@ -311,13 +312,16 @@ class Taking:
 
     def _say(self, taken: sentences.Taken) -> Callable[[DatasetState], str]:
         def say(state: DatasetState) -> str:
+            place, now = self.act.place, self.act.now()
+            before = counted(place.setting, place.dataset, self._before, now)
+            after = counted(place.setting, place.dataset, state, now)
             ages = sentences.Ages(
-                before=self._before.age(self.act.now()),
-                greatest=state.greatest_age_seen,
-                limit=self.act.place.data_class.rpo,
-                damaged=bool(self._before.points),
+                before=before.age(now),
+                greatest=after.greatest_age_seen,
+                limit=place.data_class.rpo,
+                damaged=bool(before.points),
             )
-            return sentences.backed_up(self.act.place.subject, taken, ages, remarks=self.remarks)
+            return sentences.backed_up(place.subject, taken, ages, remarks=self.remarks)
 
         return say
 

@@ -112,7 +112,7 @@ def _save_report(act: Act, page: bytes) -> str:
     keep_for = place.setting.policy.evidence_retention if place.vault.object_lock else None
     until = act.now() + keep_for if keep_for else None
     with suppress(NameTaken):  # an answer that was lost: the id is ours alone
-        place.folder.save(report_name(act.id), data, locked_until=until)
+        place.home.save(report_name(act.id), data, locked_until=until)
     return sha256(page).hexdigest()
 
 

@@ -45,6 +45,7 @@ class VerifyOrder:
     """What is verified."""
 
     recovery_point: str = ""  # the beginning of a snapshot id; empty: those that are due
+    replica: str = ""  # the name of the vault whose copy is verified; empty: what the home holds
     seed: int | None = None  # of the draw; None: a new one
     slot: datetime | None = None  # what it completes on the schedule
 
@@ -61,7 +62,7 @@ def verify(
         ConfigurationInvalid: there is no such recovery point, or no place for restores.
         KeyUnusable, StorageError, RestoreRefused: nothing could be looked at.
     """
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_for_reading(setting, name, replica=order.replica)
     act = Act(place, VERIFY)
     try:
         state = act.begin()

@@ -60,7 +60,8 @@ def back_up(options: argparse.Namespace) -> int:
 
 def recovery_points(options: argparse.Namespace) -> int:
     """List recovery points, newest first."""
-    place = DatasetVault.open_for_reading(setting_of(options), options.dataset)
+    setting = setting_of(options)
+    place = DatasetVault.open_for_reading(setting, options.dataset, replica=options.replica or "")
     warn(place.setting)
     state = place.state()
     points = sorted(state.points, key=lambda point: (point.taken_at, point.sequence), reverse=True)
@@ -115,6 +116,7 @@ def restore(options: argparse.Namespace) -> int:
     order = Order(
         at=options.at,
         recovery_point=options.recovery_point or "",
+        replica=options.replica or "",
         path=place.path,
         address=place.address,
         requested_by=options.requested_by or _asked("Who asked for it") or setting.owner,
@@ -167,7 +169,11 @@ def check(options: argparse.Namespace) -> int:
     reading = Reading.NEXT if options.read_next else reading
     with ProgressLine(progress, what=f"check {options.dataset}"):
         outcome, damages = check_action.check(
-            setting, options.dataset, reading=reading, progress=progress
+            setting,
+            options.dataset,
+            reading=reading,
+            progress=progress,
+            replica=options.replica or "",
         )
     if options.json:
         print_json(outcome.to_json() | {"damages": damages})
@@ -182,7 +188,11 @@ def verify(options: argparse.Namespace) -> int:
     """Restore recovery points into a scratch and look at them; exit 1 naming each fault."""
     setting = setting_of(options)
     progress = Progress()
-    order = VerifyOrder(recovery_point=options.recovery_point or "", seed=options.seed)
+    order = VerifyOrder(
+        recovery_point=options.recovery_point or "",
+        seed=options.seed,
+        replica=options.replica or "",
+    )
     with ProgressLine(progress, what=f"verify {options.dataset}"):
         outcome, faults = verify_action.verify(setting, options.dataset, order, progress=progress)
     if options.json:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erase import erase as erase_generations
-from include.backup.actions.hold import HoldOrder
 from include.backup.actions.restores import every_dataset
 from include.backup.actions.rotate_key import rotate_key
+from include.backup.actions.two_people import TwoPeople
 from include.backup.cli.json_output import print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.stopping import sigterm_stops
@@ -97,7 +97,7 @@ def erase(options: argparse.Namespace) -> int:
     """Remove generations before their time, their keys first."""
     setting = setting_of(options)
     warn(setting)
-    order = HoldOrder(
+    order = TwoPeople(
         reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
     )
     with sigterm_stops():

@@ -19,6 +19,8 @@ from include.backup.cli import (
     keys,
     ledger,
     policy,
+    replication,
+    replication_options,
     retention,
     retention_options,
     standing,
@@ -139,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     retention_options.suspicions(verb("suspicions", retention.suspicions, text))
     text = "which keys open what; rotate them; hand out one repository's password for stock restic"
     key_options.keys(verb("keys", keys.export, text))
+    text = "bring the copies in other vaults up to date"
+    replication_options.replicate(verb("replicate", replication.replicate, text))
+    text = "`vault list` and `vault promote`: where things lie, and a new home for them"
+    replication_options.vault(verb("vault", replication.vaults, text))
     _ledger(verb("ledger", ledger.verify, "`ledger verify` and `ledger accept`: the evidence"))
     return parser
 
@@ -176,6 +182,7 @@ def _back_up(parser: argparse.ArgumentParser) -> None:
 
 def _points(parser: argparse.ArgumentParser) -> None:
     dataset_argument(parser)
+    replication_options.read_from(parser)
     json_option(parser)
 
 
@@ -188,6 +195,7 @@ def _restore(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|connection:ID[/NAME]",
         help="an empty or new directory; or a server, and what the database is to be called there",
     )
+    replication_options.read_from(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
     which.add_argument("--recovery-point", type=given, metavar="ID")
@@ -217,6 +225,7 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     dataset_argument(parser)
+    replication_options.read_from(parser)
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--read-data", action="store_true", help="read every stored byte")
     either.add_argument(
@@ -229,6 +238,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     dataset_argument(parser)
+    replication_options.read_from(parser)
     parser.add_argument(
         "--recovery-point", type=given, metavar="ID", help="only this one; else those that are due"
     )

@@ -10,7 +10,7 @@ from include.backup.actions import hold as hold_action
 from include.backup.actions import shorten as shorten_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.expire import verdict_rows
-from include.backup.actions.hold import HoldOrder
+from include.backup.actions.two_people import TwoPeople
 from include.backup.cli.json_output import plan_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.stopping import sigterm_stops
@@ -154,8 +154,8 @@ def resolve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _order(options: argparse.Namespace) -> HoldOrder:
-    return HoldOrder(
+def _order(options: argparse.Namespace) -> TwoPeople:
+    return TwoPeople(
         reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
     )
 

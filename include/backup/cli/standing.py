@@ -10,10 +10,12 @@ from include.backup.actions import assess as assess_action
 from include.backup.actions import report as report_action
 from include.backup.actions import restores as restores_action
 from include.backup.actions.assess import owner_of, recovery_order
+from include.backup.actions.replicas import findings_of
 from include.backup.cli.json_output import person_json, planned_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.expiry_table import expiry_table
+from include.backup.evidence.replica_table import replica_table
 from include.backup.evidence.restoration import as_page, as_text
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.table import aligned, table
@@ -43,7 +45,11 @@ def status(options: argparse.Namespace) -> int:
         print(f"\n{tested_table([assessment.tested for assessment in found])}")
         kept = [one.retention for one in found if one.retention is not None]
         print(f"\n{expiry_table(kept)}")
+        if copies := [one for assessment in found for one in assessment.replicas]:
+            print(f"\n{replica_table(copies)}")
         for line in assess_action.class_lines(setting, found):
+            print(line)
+        for line in findings_of(setting, setting.clock()):
             print(line)
         for name in _unlisted(setting):
             print(

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 # State before, what is to be recorded, and the number it would have → state after. Pure: it is
 # called again when another writer was quicker. It may refuse by raising a BackupError.
 Fold: TypeAlias = Callable[[JsonObject, Draft, int], JsonObject]
+# The newest record → nothing, or it refuses by raising a BackupError.
+Guard: TypeAlias = "Callable[[Record | None], None]"
 # State after → the closing sentence.
 Say: TypeAlias = Callable[[JsonObject], str]
 
@@ -86,6 +88,7 @@ class Ledger:
         signer: Signer | None = None,
         trusted: Collection[bytes] = (),
         keep_for: timedelta | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Say where the ledger is; read nothing.
 
@@ -96,6 +99,7 @@ class Ledger:
             trusted: public keys (32 raw bytes) that may have signed records, beside the signer's.
                 Empty, and no signer: every record must be signed, by whomever.
             keep_for: records are saved with a lock date as far ahead.
+            guard: called with the newest record before the first is appended; may refuse.
         """
         self.subject = subject
         self._storage = storage
@@ -103,8 +107,14 @@ class Ledger:
         own = () if signer is None else (signer.public_key,)
         self._trusted = frozenset((*trusted, *own))
         self._keep_for = keep_for
+        self._guard = guard
         self._head: Record | None = None
         self._looked = False  # a head of None means that the ledger was seen to be empty
+
+    @property
+    def trusted(self) -> Collection[bytes]:
+        """The public keys that may have signed its records; empty: whoever."""
+        return self._trusted
 
     def head(self) -> Record | None:
         """The newest record; None in an empty ledger. The first call lists, later ones do not.
@@ -225,6 +235,9 @@ class Ledger:
                 f"there is no signing key for the ledger of {self.subject}",
                 hint="without one, acts are kept in the spool until somebody adopts them",
             )
+        if self._guard is not None:
+            self._guard(head)
+            self._guard = None
         while True:
             sequence = head.sequence + 1 if head else 1
             state = fold(head.state if head else {}, draft, sequence)

@@ -124,7 +124,9 @@ def restorations(records: Iterable[Record], *, dataset: str, data_class: str) ->
     acts: dict[str, str] = {}  # acts that restore, and what they belong to
     for record in records:
         request = record.body.get("request")
-        if record.body.get("action") == _RESTORE or request or record.kind == Kind.REQUESTED:
+        # One that was restored while the home could not be read has no other record.
+        kinds = {Kind.REQUESTED, Kind.RESTORED}
+        if record.body.get("action") == _RESTORE or request or record.kind in kinds:
             acts.setdefault(record.act, str(request or record.act))
         if (key := acts.get(record.act)) is not None:
             found.setdefault(key, []).append(record)

@@ -39,9 +39,11 @@ class Subject:
 
     data_class: str
     dataset: str
+    replica: str = ""  # the name of a vault whose copy it is about; empty: the home
 
     def __str__(self) -> str:
-        return f"{self.data_class}/{self.dataset}"
+        copy = f" (replica in {self.replica})" if self.replica else ""
+        return f"{self.data_class}/{self.dataset}{copy}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ DEFAULTS: Final = Section(
         "class": Field(kind=TEXT, meaning="a class of the policy", default=None),
         "owner": Field(kind=TEXT, meaning="who answers for the data", default=None),
         "vault": Field(kind=TEXT, meaning="the name of a vault", default=None),
+        "replicas": Field(
+            kind=Each(kind=TEXT), meaning="names of vaults that hold copies", default=None
+        ),
         **READING,
         **CARE,
     },
@@ -70,6 +73,11 @@ ENTRY: Final = Section(
         ),
         "vault": Field(
             kind=TEXT, meaning="the name of a vault; the first one if left out", default=None
+        ),
+        "replicas": Field(
+            kind=Each(kind=TEXT),
+            meaning="names of vaults that hold copies of what is in `vault`",
+            default=None,
         ),
         "description": Field(kind=TEXT, meaning="what the data is", default=""),
         **READING,
@@ -157,6 +165,18 @@ MAIN_FILE: Final = Section(
             ),
         ),
         "vaults": Field(kind=Vaults(), meaning="where recovery points lie, by name"),
+        "offsite_waiver": Field(
+            meaning="3.5: copies count although no vault is offsite: {reason, by, until}",
+            default=None,
+            kind=Section(
+                what="a waiver",
+                fields={
+                    "reason": Field(kind=TEXT, meaning="why nothing is offsite for now"),
+                    "by": Field(kind=TEXT, meaning="who decided"),
+                    "until": Field(kind=DATE, meaning="until when it holds, as in 2027-03-31"),
+                },
+            ),
+        ),
         "verification": VERIFICATION,
         "recovery": RECOVERY,
         "defaults": Field(

@@ -35,6 +35,7 @@ class VaultSettings:
     endpoint_url: str = ""  # empty: that of the connection, or of AWS
     object_lock: str = ""  # "governance", "compliance" or empty
     insecure_reason: str = ""  # why plain http, or TLS without verification, is accepted
+    offsite: bool | None = None  # whether it lies away from the data (3.5); None: nobody says
 
     @property
     def local_path(self) -> str:
@@ -55,6 +56,15 @@ class VaultSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OffsiteWaiver:
+    """Somebody's word that copies count although none of them is offsite (3.5)."""
+
+    reason: str
+    by: str
+    until: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
     """A dataset that is no longer backed up; its recovery points live on."""
 
@@ -71,7 +81,8 @@ class Dataset:
     data_class: str
     owner: str
     source: SourceSettings | None  # None: no valid entry says what it is, a vault holds it
-    vault: str
+    vault: str  # its home: the ledger is there
+    replicas: tuple[str, ...] = ()  # vaults that hold copies of it
     description: str = ""
     retired: Retired | None = None
     insecure_reason: str = ""

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import ConfigurationInvalid, DatasetInvalid
 from include.backup.policy.dataset_fields import MAIN_FILE, TEAM_FILE
-from include.backup.policy.dataset_model import Dataset, KeySettings, VaultSettings
+from include.backup.policy.dataset_model import (
+    Dataset,
+    KeySettings,
+    OffsiteWaiver,
+    VaultSettings,
+)
 from include.backup.policy.document import (
     Problems,
     as_error,
@@ -45,6 +50,7 @@ class Datasets:
     vaults: Mapping[str, VaultSettings]  # the first is the default
     verification: VerificationSettings
     recovery: RecoverySettings = field(default_factory=RecoverySettings)
+    offsite_waiver: OffsiteWaiver | None = None
     good: Mapping[str, Dataset]  # in the order of the files
     bad: Mapping[str, DatasetInvalid]
 
@@ -99,6 +105,7 @@ def load_datasets(
         vaults=listing.vaults,
         verification=verification_of(values["verification"]),
         recovery=recovery_of(values["recovery"]),
+        offsite_waiver=OffsiteWaiver(**waiver) if (waiver := values["offsite_waiver"]) else None,
         good=listing.good,
         bad=listing.bad,
     )

@@ -32,7 +32,7 @@ from include.backup.policy.source_fields import READING, make_settings
 from include.backup.policy.vault_fields import NAME, NAME_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from yaml.nodes import Node
 
@@ -103,12 +103,16 @@ class Listing:
             return None
         source = self._source(values, defaults, place)
         values["vault"] = first_of(values["vault"], defaults["vault"], next(iter(self.vaults)))
+        # What is written for all may name the vault of one: it needs no copy of itself.
+        usual = tuple(one for one in defaults["replicas"] or () if one != values["vault"])
+        values["replicas"] = first_of(values["replicas"], usual)
         for key in ("class", "owner"):
             values[key] = first_of(values[key], defaults[key])
             if values[key] is None:
                 place.add(key, "is missing", ENTRY.fields[key].meaning)
         data_class, retired = values.pop("class"), values.pop("retired")
         self._check(data_class, values["vault"], values["insecure_reason"], place)
+        self._check_replicas(values["vault"], values["replicas"], values["insecure_reason"], place)
         if place.problems.found:
             return None
         return Dataset(
@@ -158,6 +162,21 @@ class Listing:
         elif self._insecure(vault, reason):
             message = f"{vault} would receive it over plain http"
             place.add("vault", message, "use https, or state an insecure_reason")
+
+    def _check_replicas(
+        self, home: str, replicas: Sequence[str], reason: str, place: _Place
+    ) -> None:
+        for vault in replicas:
+            if vault not in self.vaults:
+                hint = did_you_mean(vault, self.vaults)
+                place.add("replicas", f"{quoted(vault)} is no vault", hint)
+            elif vault == home:
+                place.add("replicas", f"{vault} is its vault", "name another one: a copy is a copy")
+            elif replicas.count(vault) > 1:
+                place.add("replicas", f"{vault} is written twice", "remove one of the two")
+            elif self._insecure(vault, reason):
+                message = f"{vault} would receive it over plain http"
+                place.add("replicas", message, "use https, or state an insecure_reason")
 
     def _insecure(self, vault: str, reason: str) -> bool:
         settings = self.vaults[vault]

@@ -120,6 +120,12 @@ def expiry_schedule(data_class: DataClass) -> Schedule:
     return grid(DAY, start_at=start_at.replace(hour=(start_at.hour + EXPIRY_HOURS) % 24))
 
 
+def replication_schedule(data_class: DataClass) -> Schedule:
+    """When copies in other vaults are looked at besides, an hour after what has expired went."""
+    start_at = data_class.start_at
+    return grid(DAY, start_at=start_at.replace(hour=(start_at.hour + EXPIRY_HOURS + 1) % 24))
+
+
 def _spread(interval: timedelta, start_at: time, dataset: str) -> Schedule:
     """A grid shifted by whole days, the same for a name at every time and on every machine."""
     days = max(1, min(SPREAD_DAYS, interval // DAY)) if not interval % DAY else 1

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.dataset_model import VaultSettings
 from include.backup.policy.document import Problems, pairs_of, quoted
-from include.backup.policy.fields import TEXT, Field, Section, Text, below, choice
+from include.backup.policy.fields import TEXT, Field, Flag, Section, Text, below, choice
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -116,6 +116,11 @@ _VAULT: Final = Section(
         ),
         "insecure_reason": Field(
             kind=TEXT, meaning="why plain http or unverified TLS is accepted; recorded", default=""
+        ),
+        "offsite": Field(
+            kind=Flag(),
+            meaning="3.5: whether it lies where no disaster reaches both it and the data",
+            default=None,
         ),
     },
 )

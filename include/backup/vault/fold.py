@@ -18,7 +18,8 @@
                     doubt, or the last way back, unless it is retired, or erased by two people
     expired         {generation}                                      it is expiring
     expired         {generation, snapshots}                           they are about to leave
-    damaged         {damaged: […]}                                    they exist
+    damaged         {damaged: […], vault?}                            they exist; with `vault`, in
+                                                                      that replica alone
     checked         {damaged?: […], read?: [{generation, share,       they exist
                      packs, bytes}, …]}
     verified        {proved: [snapshot, …], level, passed, slot?,     nothing
@@ -34,7 +35,13 @@
     retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
                      locked_until?: {generation: date, …},
                      left?: [snapshot, …]}
+    replicated      {vault, url, sequence, missing?: […], damaged?,   its records are older
+                     left?, locked_until?: {generation: date, …}}
+    promoted        {vault, url, requested_by, approved_by, reason}   two people
     refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
+
+The ledger goes on in one vault, its home. Once another one was promoted, no record fits into the
+former home any more.
 
 Bodies may hold more; it is evidence, and no part of the state. The end of an act that was closed
 before changes nothing: it is evidence as well. Only what would build on such an act is refused:
@@ -51,9 +58,9 @@ from include.backup.errors import LeaseLost, RecordRefused
 from include.backup.evidence.fields import Fields
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
-from include.backup.policy.objectives import Verdict
-from include.backup.vault.coverage import SHARES, Read, with_reads
 from include.backup.vault.fold_entry import Entry, known, moved, with_generation
+from include.backup.vault.fold_looks import check, mark_damaged, verify
+from include.backup.vault.fold_replicas import promote, replicate
 from include.backup.vault.fold_retention import (
     abandon,
     begin_to_expire,
@@ -65,19 +72,11 @@ from include.backup.vault.fold_retention import (
     rekey,
     resolve,
     shorten,
-    without_failed_verification,
 )
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.holds import Doubter
 from include.backup.vault.layout import is_generation
 from include.backup.vault.state import DatasetState
-from include.backup.vault.verification import (
-    MOST_MEASURED,
-    Level,
-    Measured,
-    Verification,
-    measured_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,17 +98,27 @@ _NEEDS_ACT: Final = frozenset({
     Kind.RETAINED,
     Kind.ADOPTED,
     Kind.RECOVERY_POINT,
+    Kind.REPLICATED,
 })
 
 
-def fold_json(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
+def fold_json(state: JsonObject, draft: Draft, sequence: int, *, home: str = "") -> JsonObject:
     """`fold` as the ledger wants it: state in and out as JSON.
+
+    Args:
+        home: the address of the vault that the record is to be written to, if it matters.
 
     Raises:
         LedgerBroken: the state before is none.
         RecordRefused, LeaseLost: see `fold`.
     """
     before = DatasetState.of_json(state, what=f"the state before record {sequence}")
+    moves = draft.kind == Kind.PROMOTED and draft.body.get("url") == home
+    if home and before.home and home != before.home and not moves:
+        raise RecordRefused(
+            f"the ledger of {draft.subject} goes on in {before.home}, which was promoted",
+            hint="name that vault in datasets.yaml; this one may be its replica",
+        )
     return fold(before, draft, sequence).to_json()
 
 
@@ -246,56 +255,6 @@ def _add_point(state: DatasetState, entry: Entry) -> DatasetState:
     )
 
 
-def _mark_damaged(state: DatasetState, entry: Entry) -> DatasetState:
-    for name in entry.fields.texts("damaged"):
-        state = with_generation(state, replace(known(state, name), damaged=True))
-    return state
-
-
-def _check(state: DatasetState, entry: Entry) -> DatasetState:
-    """What was found damaged is marked; what was read, and is whole, is dated."""
-    state = _mark_damaged(state, entry)
-    for row in entry.fields.rows("read"):
-        fields = Fields(row, what="a read share", error=RecordRefused)
-        share = fields.number("share")
-        if share >= SHARES:
-            fields.refuse("share", share)
-        read = Read(share, entry.draft.at, fields.number("packs"), fields.number("bytes"))
-        found = known(state, fields.text("generation"))
-        state = with_generation(state, replace(found, reads=with_reads(found.reads, [read])))
-    return state
-
-
-def _verify(state: DatasetState, entry: Entry) -> DatasetState:
-    """What was proved is dated; what has expired meanwhile is no more."""
-    fields, at = entry.fields, entry.draft.at
-    if fields.flag("passed"):
-        state = without_failed_verification(state)
-    state = doubt(state, entry, Doubter.VERIFICATION)
-    proved = set(fields.texts("proved"))
-    for generation in state.generations:
-        points = tuple(
-            replace(point, verified_at=at) if point.snapshot in proved else point
-            for point in generation.points
-        )
-        state = with_generation(state, replace(generation, points=points))
-    last = state.verification
-    measured_before, sequence = (last.restores, last.sequence) if last else ((), 0)
-    measured: tuple[Measured, ...] = ()
-    if entry.act is not None:  # a second end is evidence
-        measured, sequence = measured_of(fields), entry.sequence
-    verification = Verification(
-        at=at,
-        slot=fields.moment_or_none("slot"),
-        level=Level(fields.text("level", shape="|".join(Level))),
-        verdict=Verdict(fields.text("verdict", shape="|".join(Verdict))),
-        passed=fields.flag("passed"),
-        restores=(*measured_before, *measured)[-MOST_MEASURED:],
-        sequence=sequence,
-    )
-    return replace(state, verification=verification)
-
-
 def _fail(state: DatasetState, entry: Entry) -> DatasetState:
     act, interrupted = entry.act, entry.kind is Kind.INTERRUPTED
     if act is None and interrupted:
@@ -331,9 +290,11 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.RESOLVED: resolve,
     Kind.RETAINED: lengthen,
     Kind.SHORTENED: shorten,
-    Kind.DAMAGED: _mark_damaged,
-    Kind.CHECKED: _check,
-    Kind.VERIFIED: _verify,
+    Kind.DAMAGED: mark_damaged,
+    Kind.REPLICATED: replicate,
+    Kind.PROMOTED: promote,
+    Kind.CHECKED: check,
+    Kind.VERIFIED: verify,
     Kind.FAILED: _fail,
     Kind.INTERRUPTED: _fail,
 }  # the others are evidence only

@@ -6,6 +6,7 @@
     <vault>/datasets/<dataset>/keys/<generation>/<master key id>.json      envelope
     <vault>/datasets/<dataset>/ledger/<0000000042>.json      records of the dataset
     <vault>/datasets/<dataset>/leases/<kind>/…               who writes now
+    <vault>/datasets/<dataset>/replica.json                  it is a copy, and of what
 
     generation = the second (UTC) in which it was opened, as in 20261101T010000Z
 
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
 
 POLICY: Final = "policy"  # the folder of the policy, and the subject of its ledger
+CONFIGS: Final = "config/"  # in the folder of the policy
 DATASETS: Final = "datasets/"
 GENERATIONS: Final = "generations/"
+REPLICA: Final = "replica.json"  # in the folder of a dataset whose ledger has its home elsewhere
 
 _GENERATION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
@@ -44,7 +47,7 @@ def policy_folder(vault: Storage) -> Folder:
 
 def config_name(sha256: str) -> str:
     """The name, in the folder of the policy, of a configuration that was in force."""
-    return f"config/{sha256}.json"
+    return f"{CONFIGS}{sha256}.json"
 
 
 def dataset_folder(vault: Storage, dataset: str) -> Folder:

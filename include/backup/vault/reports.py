@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
     from include.backup.vault.keyring import KeyProvider
 
+REPORTS: Final = "reports/"  # in the folder of a dataset
 _VERSION: Final = 1
 _NONCE_BYTES: Final = 12
 _LARGEST_BYTES: Final = 64 << 20
@@ -40,7 +41,7 @@ def report_name(act: str) -> str:
     """The name of a report in the folder of its dataset."""
     if not _ACT.fullmatch(act):
         raise DamageFound(f"{act[:80]!r} is no id of an act")
-    return f"reports/{act}.json"
+    return f"{REPORTS}{act}.json"
 
 
 def seal_report(page: bytes, provider: KeyProvider, *, dataset: str, act: str) -> bytes:

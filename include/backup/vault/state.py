@@ -5,7 +5,7 @@ it from the one before. As JSON, fields that hold their usual value are left out
 
     state = {version, since, class?, generations?, acts?, failures?, failure?,
              greatest_age_seconds?, verification?, holds?, suspicions?, last_at?, resumed_at?,
-             retained_at?, left?}
+             retained_at?, left?, replicas?, home?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -13,7 +13,7 @@ never by a clock; only the *age* of copies is a matter of times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +22,11 @@ from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.holds import Hold, Suspicion
+from include.backup.vault.replicas import Replica
 from include.backup.vault.verification import Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from include.backup.evidence.fields import JsonObject
@@ -45,6 +46,8 @@ _OPTIONAL: Final = (
     "resumed_at",
     "retained_at",
     "left",
+    "replicas",
+    "home",
 )
 
 
@@ -66,6 +69,8 @@ class DatasetState:
     resumed_at: datetime | None = None  # the newest record after a silence: or a clock jumped
     retained_at: datetime | None = None  # when a verdict on everything was last carried out
     left: tuple[str, ...] = ()  # expired, not locked, and not removed by that run
+    replicas: tuple[Replica, ...] = ()  # copies in other vaults
+    home: str = ""  # the address of the vault that was promoted; empty: none ever was
 
     def generation(self, name: str) -> Generation | None:
         """The generation of that id."""
@@ -74,6 +79,26 @@ class DatasetState:
     def act(self, act_id: str) -> Act | None:
         """The open act of that id."""
         return next((found for found in self.acts if found.id == act_id), None)
+
+    def replica(self, vault: str) -> Replica | None:
+        """The copy in the vault of that name."""
+        return next((found for found in self.replicas if found.vault == vault), None)
+
+    def as_in(self, replica: Replica) -> DatasetState:
+        """The dataset as one of its copies holds it."""
+        return replace(
+            self,
+            generations=replica.of(self.generations),
+            greatest_age_seen=replica.greatest_age,
+        )
+
+    def without(self, snapshots: Collection[str]) -> DatasetState:
+        """The dataset without some of its recovery points."""
+        generations = (
+            replace(one, points=tuple(p for p in one.points if p.snapshot not in snapshots))
+            for one in self.generations
+        )
+        return replace(self, generations=tuple(generations))
 
     def is_held(self, snapshot: str) -> bool:
         """Whether a hold covers a recovery point."""
@@ -157,6 +182,8 @@ class DatasetState:
             "resumed_at": self.resumed_at and text_of_datetime(self.resumed_at),
             "retained_at": self.retained_at and text_of_datetime(self.retained_at),
             "left": list(self.left),
+            "replicas": [one.to_json() for one in self.replicas],
+            "home": self.home,
         }
         document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
         document |= {name: value for name, value in optional.items() if value}
@@ -204,6 +231,10 @@ class DatasetState:
             resumed_at=fields.moment_or_none("resumed_at"),
             retained_at=fields.moment_or_none("retained_at"),
             left=tuple(fields.texts("left")),
+            replicas=tuple(
+                Replica.of_json(row, what=f"{what}: a replica") for row in fields.rows("replicas")
+            ),
+            home=fields.text("home", ""),
         )
 
     def _ordered(self, *, damaged_too: bool = False) -> tuple[Point, ...]:

@@ -67,13 +67,19 @@ class Shell:
         """The file of the newest record of a dataset."""
         return max((self.site / "vault" / "datasets" / dataset / "ledger").iterdir())
 
-    def datasets(self, entries: str, more: str = "") -> None:
-        """Write datasets.yaml with these entries, and more before them."""
+    def datasets(self, entries: str, more: str = "", *, replica: bool = False) -> None:
+        """Write datasets.yaml with these entries, and more before them.
+
+        Args:
+            replica: a second vault holds copies.
+        """
+        second = f", second: {{url: 'file://{self.site}/second'}}" if replica else ""
+        defaults = "defaults: {replicas: [second]}\n" if replica else ""
         (self.site / "config" / "datasets.yaml").write_text(
             "key: {provider: local, connection: backup_master_key}\n"
             "signing_key: {connection: backup_signing_key}\n"
-            f"vaults: {{primary: {{url: 'file://{self.site}/vault'}}}}\n"
-            f"{more}datasets:{entries.format(site=self.site)}"
+            f"vaults: {{primary: {{url: 'file://{self.site}/vault'}}{second}}}\n"
+            f"{more}{defaults}datasets:{entries.format(site=self.site)}"
         )
 
 

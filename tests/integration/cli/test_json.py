@@ -70,6 +70,7 @@ def printed(value: Any, known: dict[str, str], path: str = "") -> Iterator[tuple
 @pytest.fixture
 def documents(shell: Shell) -> dict[str, Any]:
     """What every command prints, for a dataset with recovery points of each kind."""
+    shell.datasets(ENTRY, replica=True)
     first = shell.json("back-up", "crm")
     second = shell.json("back-up", "crm")
     restored = shell.json(
@@ -80,6 +81,7 @@ def documents(shell: Shell) -> dict[str, Any]:
     checked = shell.json("check", "crm", "--read-data")
     verified = verified_of(shell)
     points = shell.json("recovery-points", "crm")
+    replicated = shell.json("replicate", "crm")
     status = shell.json("status")
     plan = shell.json("recovery-plan")
     restores, people = shell.json("restores"), shell.json("people")
@@ -104,6 +106,8 @@ def documents(shell: Shell) -> dict[str, Any]:
         "holds": holds,
         "keys": shell.json("keys", "list", "crm"),
         "suspicions": doubts,
+        "replicate": replicated[0],
+        "vaults": shell.json("vault", "list"),
     }
 
 
@@ -119,7 +123,7 @@ def verified_of(shell: Shell) -> Any:
     """A verification with expectations: one that is met, one that is not."""
     (shell.site / "scratch").mkdir()
     place = f"verification: {{filesystem: {shell.site}/scratch, encrypted: true}}\n"
-    shell.datasets(ENTRY, place)
+    shell.datasets(ENTRY, place, replica=True)
     folder = shell.site / "config" / "expectations"
     folder.mkdir()
     (folder / "crm.yaml").write_text(
@@ -147,6 +151,8 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "holds": documented("`holds --json`"),
         "keys": documented("`keys list --json`"),
         "suspicions": documented("`suspicions --json`"),
+        "replicate": outcome_of("`replicate --json`"),
+        "vaults": documented("`vault list --json`"),
     }
     for command, known in documented_fields.items():
         runs = documents[command] if command == "back-up" else [documents[command]]

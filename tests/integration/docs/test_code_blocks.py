@@ -35,14 +35,17 @@ def site(tmp_path: Path) -> dict[str, str]:
     (config / "datasets.yaml").write_text(
         "key: {provider: local, connection: backup_master_key}\n"
         "signing_key: {connection: backup_signing_key}\n"
-        f"vaults: {{primary: {{url: 'file://{tmp_path}/vault'}}}}\n"
+        f"vaults: {{primary: {{url: 'file://{tmp_path}/vault'}}, "
+        f"second: {{url: 'file://{tmp_path}/second'}}}}\n"
         "datasets:\n"
         "  crm:\n"
         "    class: critical\n"
         "    owner: crm-team@example.com\n"
         f"    source: {{type: filesystem, path: {data}}}\n"
+        "    replicas: [second]\n"
     )
     (tmp_path / "scratch").mkdir()
+    (tmp_path / "second").mkdir()
     binaries = tmp_path / "bin"
     binaries.mkdir()
     command = binaries / "holdfast"
@@ -89,10 +92,10 @@ def with_keys(site: dict[str, str]) -> dict[str, str]:
 def test_the_runbook_works_as_it_stands(site: dict[str, str]) -> None:
     """Every block of the runbook succeeds, one after the other, in one shell."""
     environment = with_keys(site)
-    run("holdfast back-up crm", environment, site["SCRATCH"])
+    run("holdfast back-up crm && holdfast replicate crm", environment, site["SCRATCH"])
     run("\n".join(blocks("RUNBOOK.md")), environment, site["SCRATCH"])
     scratch = Path(site["SCRATCH"])
-    for restored in ("newest", "older", "by-restic/crm", "from-copy"):
+    for restored in ("newest", "older", "by-restic/crm", "from-copy", "from-second"):
         assert (scratch / restored / "customers.csv").read_text() == "id,name\n1,Ada\n"
     for part in ("part", "before"):
         assert [path.name for path in (scratch / part).rglob("*.*")] == ["a.txt"]

@@ -148,12 +148,41 @@ datasets:
     assert found.good["t"].file == "datasets.d/team.yaml"
 
 
+def test_replicas_of_all_leave_out_the_vault_of_one(tmp_path: Path) -> None:
+    """Written in the defaults they are meant for every dataset; a vault needs no copy of itself."""
+    head = HEAD.replace("srv/vault}", "srv/vault, offsite: false}")
+    waiver = "offsite_waiver: {reason: a move, by: cto, until: 2027-03-31}\n"
+    found = load(
+        tmp_path,
+        f"""\
+{waiver}defaults: {{replicas: [primary, cloud]}}
+datasets:
+  one: {entry()}
+  two: {entry(vault="cloud", source="{type: filesystem, path: /srv/two}")}
+  own: {entry(replicas="[]", source="{type: filesystem, path: /srv/own}")}
+""",
+        head=head,
+    )
+    assert not found.bad
+    assert [found.good[name].replicas for name in ("one", "two", "own")] == [
+        ("cloud",),
+        ("primary",),
+        (),
+    ]
+    assert [vault.offsite for vault in found.vaults.values()] == [False, None, None]
+    assert found.offsite_waiver.until == date(2027, 3, 31)
+
+
 @pytest.mark.parametrize(
     ("bad", "path", "message"),
     [
         (entry(**{"class": "critcal"}), "class", "did you mean critical?"),
         (entry(vault="primry"), "vault", '"primry" is no vault'),
         (entry(vault="plain"), "vault", "would receive it over plain http"),
+        (entry(replicas="[clod]"), "replicas", "did you mean cloud?"),
+        (entry(replicas="[primary]"), "replicas", "primary is its vault"),
+        (entry(replicas="[cloud, cloud]"), "replicas", "cloud is written twice"),
+        (entry(replicas="[plain]"), "replicas", "would receive it over plain http"),
         (entry(ownr="x"), "ownr", 'a dataset has no key "ownr"'),
         (entry(owner="~"), "owner", "is empty"),
         ("{class: critical, owner: o}", "source", "is missing"),

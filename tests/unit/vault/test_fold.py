@@ -46,6 +46,8 @@ ONCE = {
     Kind.LIFTED,
     Kind.SHORTENED,
     Kind.RETAINED,
+    Kind.PROMOTED,
+    Kind.REPLICATED,
 }
 
 

@@ -1,0 +1,170 @@
+"""The evidence of a dataset in another vault: that it is a replica, reports, and the ledger.
+
+    replica.json = {version, of}     saved before anything else: what is there is nobody's home
+
+A ledger goes on in one vault. Its copies are the beginning of it, byte for byte; one that is not is
+told, and nothing is written to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import FileAbsent, LedgerBroken, NameTaken, NotAReplica
+from include.backup.evidence.fields import canonical
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.ledger_copy import copy_records, require_beginning
+from include.backup.evidence.ledger_files import newest_number
+from include.backup.vault.layout import CONFIGS, GENERATIONS, POLICY, REPLICA, policy_folder
+from include.backup.vault.reports import REPORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from include.backup.actions.dataset_vault import DatasetVault
+    from include.backup.evidence.records import Record
+    from include.backup.vault.state import DatasetState
+
+VERSION: Final = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A dataset at home, and as another vault has it."""
+
+    home: DatasetVault
+    copy: DatasetVault  # with the credentials that write
+    expiring: DatasetVault  # the same with those that may delete
+
+    @classmethod
+    def of(cls, home: DatasetVault, vault: str) -> Pair:
+        """Raises ConfigurationInvalid: no vault has that name, or it is the home."""
+        return cls(
+            home=home, copy=home.as_replica(vault), expiring=home.as_replica(vault, expiring=True)
+        )
+
+
+def claim(pair: Pair, state: DatasetState) -> None:
+    """See that the copy is one of this very dataset, and mark it as a replica.
+
+    Raises:
+        NotAReplica: another ledger goes on there, or generations lie there that nobody knows.
+        StorageError.
+    """
+    folder = pair.copy.folder
+    records = require_beginning(pair.home.home, folder, pair.home.dataset.name)
+    try:
+        folder.stat(REPLICA)
+    except FileAbsent:
+        known = {one.id for one in state.generations}
+        foreign = sorted(set(folder.folders(GENERATIONS)) - known)
+        if foreign and not records:
+            raise NotAReplica(
+                f"{folder.url} holds generations of another dataset of that name "
+                f"({', '.join(foreign[:3])})",
+                hint="choose another vault, or another prefix of it",
+            ) from None
+        data = canonical({"version": VERSION, "of": pair.home.home_url})
+        with suppress(NameTaken):
+            folder.save(REPLICA, data)
+
+
+def copy_reports(pair: Pair) -> int:
+    """Copy the pages about verifications; return how many.
+
+    Raises:
+        StorageError.
+    """
+    home, folder = pair.home.home, pair.copy.folder
+    there = {info.name for info in folder.list(REPORTS)}
+    new = [info.name for info in home.list(REPORTS) if info.name not in there]
+    for name in new:
+        data = home.load(name)
+        until = _evidence_until(pair)
+        with suppress(NameTaken):
+            folder.save(name, data, sha256=sha256(data).digest(), locked_until=until)
+    return len(new)
+
+
+def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:
+    """Copy records up to a number.
+
+    Raises:
+        LedgerBroken: one does not fit.
+        NotAReplica: the copy is no beginning of this ledger.
+        StorageError.
+    """
+    name, folder = pair.home.dataset.name, pair.copy.folder
+    locks = pair.copy.vault.object_lock
+    copied = copy_records(
+        pair.home.home,
+        folder,
+        name,
+        first=require_beginning(pair.home.home, folder, name) + 1,
+        last=last,
+        trusted=pair.home.ledger.trusted,
+        keep_for=pair.home.setting.policy.evidence_retention if locks else None,
+        go_on=go_on,
+    )
+    for _ in copied:
+        pass
+
+
+def copy_policy(pair: Pair) -> None:
+    """Copy the configurations that were in force, and the ledger of the policy, if it is ours.
+
+    They lie in the first vault. A vault with a policy of its own keeps that.
+
+    Raises:
+        StorageError.
+    """
+    setting = pair.home.setting
+    first = next(iter(setting.datasets.vaults.values()))
+    if first.name == pair.copy.vault.name:
+        return
+    home = policy_folder(setting.open_storage(first))
+    folder = policy_folder(setting.open_storage(pair.copy.vault))
+    there = {info.name for info in folder.list(CONFIGS)}
+    until = _evidence_until(pair)
+    for name in [info.name for info in home.list(CONFIGS) if info.name not in there]:
+        with suppress(NameTaken):
+            folder.save(name, home.load(name), locked_until=until)
+    try:
+        known = require_beginning(home, folder, POLICY)
+        copied = copy_records(
+            home,
+            folder,
+            POLICY,
+            first=known + 1,
+            last=newest_number(home, POLICY),
+            trusted=pair.home.ledger.trusted,
+            keep_for=setting.policy.evidence_retention if pair.copy.vault.object_lock else None,
+            go_on=lambda: None,
+        )
+        for _ in copied:
+            pass
+    except (LedgerBroken, NotAReplica) as error:
+        log.warning("the ledger of the policy is not copied: %s", error)
+
+
+def departed(records: Iterable[Record]) -> dict[str, list[str]]:
+    """The snapshots that have expired by these records, by generation: verdicts, no absences."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        if record.kind == Kind.EXPIRING:
+            generation, snapshots = record.body.get("generation"), record.body.get("snapshots")
+            if isinstance(generation, str) and isinstance(snapshots, list):
+                found.setdefault(generation, []).extend(map(str, snapshots))
+    return found
+
+
+def _evidence_until(pair: Pair) -> datetime | None:
+    if not pair.copy.vault.object_lock:
+        return None
+    return pair.home.setting.clock() + pair.home.setting.policy.evidence_retention

@@ -1,0 +1,315 @@
+"""Copying a dataset to another vault, and removing there what has expired (3.5).
+
+    leases → begun → claimed
+      → each generation: envelopes, keys, config → packs → indexes → snapshots
+      → reports → records → what has expired by them is removed → locks, holds → replicated
+
+The copy is whole at every moment: records come after what they name, and what leaves, leaves by a
+record that says so, never because it is absent at home. What a run that dies has copied is used by
+the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from include.backup.actions.acts import REPLICATE, Act
+from include.backup.actions.clocks import require_clock
+from include.backup.actions.copying import Copied, Route, copy_generation
+from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.generation import locked_until
+from include.backup.actions.leaving import Left, remove_departed
+from include.backup.actions.offsite import is_offsite
+from include.backup.actions.opening import spool_of
+from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.replica import Pair, claim, copy_ledger, copy_policy, copy_reports
+from include.backup.actions.replica_locks import FirstLock, lock_replica
+from include.backup.errors import (
+    AlreadyRunning,
+    BackupError,
+    DamageFound,
+    FileAbsent,
+    LeaseLost,
+    ReplicaDamaged,
+)
+from include.backup.evidence import replica_sentences as sentences
+from include.backup.evidence.kinds import Kind
+from include.backup.evidence.wording import count
+from include.backup.repository.progress import Progress
+from include.backup.vault.generations import GenerationState
+from include.backup.vault.layout import generation_folder
+from include.backup.vault.leases import Lease
+from include.backup.vault.replicas import Replica
+from include.backup.vault.state import DatasetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.evidence.records import Record
+    from include.backup.vault.generations import Generation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Done:
+    """What a run has copied, and what it could not."""
+
+    files: int = 0
+    size_bytes: int = 0
+    read_again: int = 0
+    missing: list[str] = field(default_factory=list)  # snapshots
+    damaged: list[str] = field(default_factory=list)  # generations, in the copy
+    first_locks: dict[str, FirstLock] = field(default_factory=dict)  # of generations new to it
+    why: list[str] = field(default_factory=list)  # for people
+
+
+def replicate(
+    setting: Setting, name: str, vault: str, *, progress: Progress | None = None
+) -> Outcome:
+    """Bring the copy of a dataset in another vault up to date.
+
+    Args:
+        vault: its name in datasets.yaml.
+
+    Raises:
+        ConfigurationInvalid: no vault has that name, or it is the home.
+        NotAReplica: what lies there is no copy of this dataset; nothing was touched.
+        BackupError: it could not be brought up to date; what was copied is used by the next run.
+            The failure is recorded, and the error carries the outcome as `.outcome`.
+    """
+    home = DatasetVault.open_for_reading(setting, name)
+    home.require_history()
+    act = Act(home, REPLICATE, about={"vault": vault})
+    pair = Pair.of(home, vault)
+
+    def told(error: BaseException) -> str:
+        return sentences.not_replicated(
+            home.subject,
+            vault=pair.copy.where,
+            reason=reason_of(error),
+            newest_at=_newest(home, vault),
+            hint=hint_of(error),
+        )
+
+    with act.ending(told):
+        try:
+            with (
+                Lease.acquire(home.home, REPLICATE, owner=act.owner, now=act.now()) as lease,
+                Lease.acquire(pair.copy.folder, REPLICATE, owner=act.owner, now=act.now()) as there,
+            ):
+                return _replicate(act, pair, [lease, there], progress or Progress())
+        except AlreadyRunning as running:
+            sentence = sentences.already_running(home.subject, vault=vault, holder=running.message)
+            return act.refuse(running.message, sentence=sentence)
+
+
+def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) -> Outcome:
+    act.begin(held=REPLICATE)
+    require_clock(pair.copy, REPLICATE, act.now())
+    _adopt_spooled(act, pair)
+    head = act.place.ledger.head()
+    assert head is not None  # the record of our own beginning
+    state = DatasetState.of_json(head.state)
+    claim(pair, state)
+    go_on = partial(_require, leases)
+    done = _copy_data(act, pair, state, progress, go_on)
+    copy_reports(pair)
+    copy_policy(pair)
+    copy_ledger(pair, last=head.sequence, go_on=go_on)
+    news = _news(pair, state, last=head.sequence)
+    left = remove_departed(pair, state, news, go_on=go_on)
+    found = Replica(
+        vault=pair.copy.vault.name,
+        url=pair.copy.vault.url,
+        at=act.now(),
+        sequence=head.sequence,
+        missing=tuple(done.missing),
+        damaged=tuple(done.damaged),
+        left=tuple(left.snapshots),
+    )
+    locks = lock_replica(pair, state, found, news, done.first_locks)
+    outcome = _end(act, pair, state, replace(found, locked_until=locks), done, left)
+    _copy_the_end(pair, known=head.sequence, go_on=go_on)
+    return outcome
+
+
+def _news(pair: Pair, state: DatasetState, *, last: int) -> list[Record]:
+    """The records since the last run that ended: what they decide is done in the copy as well."""
+    before = state.replica(pair.copy.vault.name)
+    known = before.sequence if before else 0
+    return [one for one in pair.home.ledger.read(known + 1) if one.sequence <= last]
+
+
+def _require(leases: list[Lease]) -> None:
+    for lease in leases:
+        if lease.over:
+            raise LeaseLost(lease.over, hint="another run replicates; it goes on from here")
+
+
+def _adopt_spooled(act: Act, pair: Pair) -> None:
+    """Record what happened with the copy while the home could not be read."""
+    spool = spool_of(act.place.setting, pair.copy.vault)
+    adopted = spool.adopt(act.place.ledger, at=act.now(), fold=act.place.fold)
+    for refused in adopted.refused:
+        log.warning("spool %s: put aside: %s", refused.name, refused.reason)
+
+
+def _copy_data(
+    act: Act, pair: Pair, state: DatasetState, progress: Progress, go_on: Callable[[], None]
+) -> _Done:
+    """Copy every generation that has recovery points; what cannot be copied is told, not fatal."""
+    done = _Done()
+    before = state.replica(pair.copy.vault.name)
+    for generation in state.generations:
+        if generation.state is not GenerationState.COMPLETED:
+            continue
+        mend = before is not None and generation.id in before.damaged
+        try:
+            copied = _copy_generation(act, pair, generation, progress, go_on, mend=mend)
+        except ReplicaDamaged as error:
+            done.damaged.append(generation.id)
+            done.why.append(f"{generation.id}: {error.message}; the next run copies it anew")
+        except DamageFound as error:
+            act.note_damage(generation.id, error.message)
+            done.missing += _not_there(pair, generation)
+            done.why.append(f"{generation.id}: {error.message}")
+        else:
+            if copied.locked_until and not (before and generation.id in before.locked_until):
+                found = FirstLock(copied.locked_until, shorter=bool(copied.found))
+                done.first_locks[generation.id] = found
+            done.files += copied.files
+            done.size_bytes += copied.size_bytes
+            done.read_again += len(copied.read_again)
+    return done
+
+
+def _copy_generation(
+    act: Act,
+    pair: Pair,
+    generation: Generation,
+    progress: Progress,
+    go_on: Callable[[], None],
+    *,
+    mend: bool,
+) -> Copied:
+    """Copy a generation; what leaves the home meanwhile is not needed.
+
+    Raises:
+        DamageFound: at home something is not as it was written, or gone.
+        ReplicaDamaged, StorageError.
+    """
+    while True:
+        current = act.place.state().generation(generation.id)
+        if current is None or current.state is not GenerationState.COMPLETED:
+            return Copied()
+        try:
+            route = _route(act, pair, generation, current, progress, go_on)
+            return copy_generation(route, mend=mend)
+        except FileAbsent as error:
+            if act.place.state().generation(generation.id) == current:
+                raise DamageFound(f"{error.message}; the home has lost it") from error
+
+
+def _route(
+    act: Act,
+    pair: Pair,
+    generation: Generation,
+    current: Generation,
+    progress: Progress,
+    go_on: Callable[[], None],
+) -> Route:
+    now = act.now()
+    before = act.place.state().replica(pair.copy.vault.name)
+    own = before.locked_until.get(generation.id) if before else None
+    staying = {point.snapshot for point in current.points}
+    until = locked_until(pair.copy, replace(generation, locked_until=own))
+    return Route(
+        home=pair.home.folder,
+        copy=pair.copy.folder,
+        generation=generation.id,
+        snapshots={
+            point.snapshot: _ahead(point.expires_at if until else None, now)
+            for point in generation.points
+            if point.snapshot in staying
+        },
+        locked_until=_ahead(until, now),
+        go_on=go_on,
+        progress=progress,
+    )
+
+
+def _ahead(date: datetime | None, now: datetime) -> datetime | None:
+    """A lock date, unless it is over: what is kept all the same is locked with the other locks."""
+    return date if date is not None and date > now else None
+
+
+def _not_there(pair: Pair, generation: Generation) -> list[str]:
+    repository = generation_folder(pair.copy.folder, generation.id)
+    there = {info.name.rpartition("/")[2] for info in repository.list("snapshots/")}
+    return [point.snapshot for point in generation.points if point.snapshot not in there]
+
+
+def _end(
+    act: Act, pair: Pair, state: DatasetState, found: Replica, done: _Done, left: Left
+) -> Outcome:
+    held = state.as_in(found).points
+    told = sentences.replicated(
+        act.place.subject,
+        sentences.Replicated(
+            where=pair.copy.where,
+            sent=pair.copy.sent,
+            offsite=is_offsite(act.place.setting, act.place.dataset),
+            points=len(held),
+            newest_at=max((point.taken_at for point in held), default=None),
+            files=done.files,
+            size_bytes=done.size_bytes,
+            read_again=done.read_again,
+            removed=left.removed,
+            generations=left.generations,
+            missing=done.why,
+            kept_back=left.kept_back,
+            foreign=left.foreign,
+        ),
+    )
+    body = found.to_json() | {
+        "files": done.files,
+        "bytes": done.size_bytes,
+        "read_again": done.read_again,
+        "removed": left.removed,
+        "generations": left.generations,
+        "kept_back": left.kept_back,
+        "foreign": left.foreign,
+        "why": done.why,
+    }
+    what = f"replicated to {pair.copy.vault.name}: {count(len(held), 'recovery point')}"
+    details = {**body, "unmet": bool(done.why or left.foreign)}
+    return act.end(Kind.REPLICATED, body, say=lambda _: told, what=what, details=details)
+
+
+def _copy_the_end(pair: Pair, *, known: int, go_on: Callable[[], None]) -> None:
+    """Copy the record of this very run as well, unless a newer one names what was not copied."""
+    try:
+        head = pair.home.ledger.head()
+        points = pair.home.state().points
+        if head is not None and all(point.sequence <= known for point in points):
+            copy_ledger(pair, last=head.sequence, go_on=go_on)
+    except BackupError as error:
+        log.warning("%s: the last records are copied by the next run: %s", pair.copy.where, error)
+
+
+def _newest(home: DatasetVault, vault: str) -> datetime | None:
+    """Of what a replica holds, as far as the ledger can be read."""
+    try:
+        state = home.state()
+    except BackupError:
+        return None
+    replica = state.replica(vault)
+    held = state.as_in(replica).points if replica else ()
+    return max((point.taken_at for point in held), default=None)

@@ -1,0 +1,96 @@
+"""Copying a ledger, record by record: a copy is the beginning of it, byte for byte, or refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from include.backup.errors import FileAbsent, LedgerBroken, NameTaken, NotAReplica
+from include.backup.evidence.ledger_files import (
+    absent,
+    check_link,
+    load_record,
+    newest_number,
+    record_name,
+)
+from include.backup.evidence.records import open_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import timedelta
+
+    from include.backup.evidence.records import Record
+    from include.backup.storage.base import Storage
+
+
+def require_beginning(home: Storage, copy: Storage, subject: str) -> int:
+    """See that the copy of a ledger is the beginning of it; return the number of its records.
+
+    Args:
+        home, copy: the folders of the subject.
+
+    Raises:
+        NotAReplica: it is another one, or goes further.
+        LedgerBroken: records are absent in it.
+        StorageError.
+    """
+    newest = newest_number(copy, subject)
+    if not newest:
+        return 0
+    known = min(newest, newest_number(home, subject))
+    if known and home.load(record_name(known)) != copy.load(record_name(known)):
+        raise NotAReplica(
+            f"record {known} of {subject} in {copy.url} is another one than at home: two vaults "
+            "have gone on with one ledger, or it is that of another dataset",
+            hint='nothing was copied; RUNBOOK.md, "Two homes"',
+        )
+    if known < newest:
+        raise NotAReplica(
+            f"the ledger of {subject} in {copy.url} has {newest} records, and that of its home "
+            f"{known}",
+            hint='the home has lost some, or was replaced: RUNBOOK.md, "Two homes"',
+        )
+    return newest
+
+
+def copy_records(  # noqa: PLR0913 two places, and what lies between
+    home: Storage,
+    copy: Storage,
+    subject: str,
+    *,
+    first: int,
+    last: int,
+    trusted: Collection[bytes],
+    keep_for: timedelta | None,
+    go_on: Callable[[], None],
+) -> Iterator[Record]:
+    """Copy some records, in order; each is verified, and given when the copy has it.
+
+    Args:
+        keep_for: they are saved with a lock date as long after they were written.
+
+    Raises:
+        LedgerBroken: one does not fit; those before it are copied.
+        StorageError.
+    """
+    before: Record | None = None
+    if first > 1:
+        before = load_record(home, subject, first - 1, trusted=trusted)
+    for sequence in range(first, last + 1):
+        go_on()
+        name = record_name(sequence)
+        try:
+            data = home.load(name)
+        except FileAbsent:
+            raise absent(sequence, subject) from None
+        record = open_record(data, subject=subject, sequence=sequence, trusted=trusted)
+        if before is not None:
+            check_link(before, record)
+        before = record
+        until = None if keep_for is None else record.at + keep_for
+        with suppress(NameTaken):
+            copy.save(name, data, sha256=sha256(data).digest(), locked_until=until)
+        if copy.load(name) != data:
+            raise LedgerBroken(f"record {sequence} of {subject} in {copy.url} is not as at home")
+        yield record

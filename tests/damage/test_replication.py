@@ -1,0 +1,415 @@
+"""A copy in another vault is whole at every moment, and loses nothing but by a verdict."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.actions import copying
+from include.backup.actions import replicate as replicate_module
+from include.backup.actions.assess import assess
+from include.backup.actions.back_up import back_up
+from include.backup.actions.check import Reading, check
+from include.backup.actions.erase import erase
+from include.backup.actions.expire import expire
+from include.backup.actions.hold import add_hold, lift_hold
+from include.backup.actions.promote import promote
+from include.backup.actions.replicas import findings_of
+from include.backup.actions.replicate import replicate
+from include.backup.actions.rotate_key import rotate_key
+from include.backup.errors import (
+    ConfigurationInvalid,
+    DamageFound,
+    FileHeld,
+    LedgerBroken,
+    NotAReplica,
+    RecordRefused,
+    StorageUnreachable,
+)
+from include.backup.policy.model import Method
+from include.backup.repository import lock
+from include.backup.storage.memory import MemoryStorage
+from include.backup.vault.keyring import LocalKey
+from tests.damage.site import Crash, Crashing, Site
+from tests.damage.test_expiry import TWO, back_up_daily
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait for the locks of others."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """One dataset with a vault, and a second one that holds a replica."""
+    made = Site(tmp_path)
+    made.second = MemoryStorage(made.clock)
+    return made
+
+
+def files(storage: MemoryStorage) -> dict[str, bytes]:
+    """What a vault holds of the dataset, but for who works on it."""
+    names = [info.name for info in storage.list("datasets/crm/")]
+    passing = ("/leases/", "/locks/", "/replica.json")
+    return {name: storage.load(name) for name in names if not any(one in name for one in passing)}
+
+
+def test_a_replica_is_the_same_vault(site: Site, restic: Callable[..., str]) -> None:
+    """File for file; it restores by us, and by stock restic; a second run copies nothing."""
+    back_up_daily(site, 3)
+    outcome = replicate(site.setting(), "crm", "second")
+    assert outcome.sentence.startswith("NOT TESTED 3.5 · critical/crm · replica in s3://second")
+    assert files(site.second) == files(site.memory)
+    assert site.restored(replica="second") == site.content()
+    again = replicate(site.setting(), "crm", "second")
+    assert "nothing was to be copied" in again.sentence
+    state = site.place().state()
+    assert state.replica("second").behind(state.points) == []
+
+
+class Lost:
+    """A vault that nobody reaches any more."""
+
+    url = "s3://memory/vault"
+    restic_address = "s3:memory/vault"
+    transport = "sent over nothing"
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def lost(*_: object, **__: object) -> object:
+            raise StorageUnreachable("no answer")
+
+        return lost
+
+
+def nothing_yet(site: Site) -> None:
+    """Three recovery points, and an empty second vault."""
+    back_up_daily(site, 3)
+
+
+def points_have_left(site: Site) -> None:
+    """The second vault has recovery points that have expired since, and lacks new ones."""
+    back_up_daily(site, 5)
+    replicate(site.setting(), "crm", "second")
+    site.wait(days=26)
+    back_up_daily(site, 1, method=Method.INCREMENTAL)
+    expire(site.setting(), "crm")
+
+
+def a_generation_has_died(site: Site) -> None:
+    """The second vault has a generation that is gone since, and lacks its successor."""
+    back_up_daily(site, 3)
+    replicate(site.setting(), "crm", "second")
+    site.wait(days=40)
+    back_up_daily(site, 3, method=Method.FULL)
+    expire(site.setting(), "crm")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("scene", [nothing_yet, points_have_left, a_generation_has_died])
+def test_crash_at_every_change(
+    scene: Callable[[Site], None], site: Site, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    """What the copy names is whole, also with the home lost; the next run ends what was begun."""
+    scene(site)
+    rewind = site.rewinding()
+    counting = Crashing(site.memory)
+    beside = Crashing(site.second, beside=counting)
+    replicate(site.setting(counting, beside), "crm", "second")
+    wanted = files(site.memory)
+    assert len(counting.changes) > 12
+    for at, change in enumerate(counting.changes, start=1):
+        rewind()
+        dying = Crashing(site.memory, at=at, after=after)
+        there = Crashing(site.second, at=at, after=after, beside=dying)
+        with pytest.raises(Crash):
+            replicate(site.setting(dying, there), "crm", "second")
+        site.wait(minutes=31)  # the leases of the dead are over then
+        home, site.storage = site.storage, Lost()
+        if any("/ledger/" in info.name for info in site.second.list()):
+            outcome, damages = check(site.setting(), "crm", reading=Reading.ALL, replica="second")
+            assert damages == [], change
+            assert "waits in the spool" in outcome.sentence
+        site.storage = home
+        outcome = replicate(site.setting(), "crm", "second")
+        assert outcome.ok, f"{change}: {outcome.sentence}"
+        state = site.place().state()
+        assert state.acts == (), change
+        held = files(site.second)
+        assert {name: held[name] for name in wanted if "/ledger/" not in name} == {
+            name: data for name, data in wanted.items() if "/ledger/" not in name
+        }, change
+        assert files(site.second) == files(site.memory), change
+        assert site.restored(replica="second") == site.content(), change
+
+
+def test_expiry_follows_verdicts_and_never_absence(site: Site) -> None:
+    """A home that loses its snapshots takes none of the copy's; a verdict does."""
+    back_up_daily(site, 5)
+    replicate(site.setting(), "crm", "second")
+    before = files(site.second)
+    for name in [info.name for info in site.memory.list() if "/snapshots/" in info.name]:
+        site.memory.delete([name])
+    outcome = replicate(site.setting(), "crm", "second")
+    assert {name for name in before if name not in files(site.second)} == set()
+    assert outcome.ok
+    site.wait(days=26)
+    with pytest.raises(DamageFound):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert site.restored(replica="second") == site.content()
+
+
+def test_a_home_that_is_emptied_takes_no_copy_with_it(site: Site) -> None:
+    """Nothing is copied from it, and nothing removed: what this machine has seen is not there."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    before = files(site.second)
+    site.memory._names.clear()
+    with pytest.raises(LedgerBroken, match="had"):
+        replicate(site.setting(), "crm", "second")
+    assert files(site.second) == before
+    assert site.restored(replica="second") == site.content()
+
+
+def test_another_dataset_of_that_name_is_no_replica(site: Site, tmp_path: Path) -> None:
+    """Its ledger is another one: nothing of it is touched."""
+    other = Site(tmp_path / "other", site.second)
+    other.memory = site.second
+    back_up_daily(other, 1)
+    before = files(site.second)
+    back_up_daily(site, 1)
+    with pytest.raises(NotAReplica, match="another one than at home"):
+        replicate(site.setting(), "crm", "second")
+    assert files(site.second) == before
+
+
+def test_what_is_damaged_at_home_is_not_copied(site: Site) -> None:
+    """It is named, and the home's next backup is a full; what the copy has stays whole."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    site.write(more=b"x" * 3000)
+    back_up_daily(site, 1)
+    known = {info.name for info in site.second.list()}
+    new = [i.name for i in site.memory.list() if "/data/" in i.name and i.name not in known]
+    site.memory.damage(new[0], b"wrong")
+    outcome = replicate(site.setting(), "crm", "second")
+    assert outcome.sentence.startswith("AT RISK 3.5")
+    assert "is not what its name says" in outcome.sentence
+    state = site.place().state()
+    assert [generation.damaged for generation in state.generations] == [True]
+    assert len(state.replica("second").behind(state.points)) == 1
+    site.storage = Lost()
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+
+
+def test_a_damaged_copy_is_mended(site: Site) -> None:
+    """A check names it; the home is whole, and the next run copies anew what is wrong."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    pack = next(info.name for info in site.second.list() if "/data/" in info.name)
+    site.second.damage(pack, b"wrong")
+    damages = check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1]
+    assert len(damages) >= 1
+    state = site.place().state()
+    assert not any(generation.damaged for generation in state.generations)
+    assert len(state.replica("second").behind(state.points)) == 2
+    assert replicate(site.setting(), "crm", "second").ok
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+    state = site.place().state()
+    assert state.replica("second").behind(state.points) == []
+
+
+def test_what_happens_while_the_home_is_lost_is_recorded_later(site: Site) -> None:
+    """The record of a restore from a replica waits on this machine, until somebody replicates."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    home, site.storage = site.storage, Lost()
+    assert site.restored(replica="second") == site.content()
+    site.storage = home
+    replicate(site.setting(), "crm", "second")
+    [restored] = [one for one in site.place().ledger.read() if one.kind == "restored"]
+    assert restored.spooled is not None
+    assert restored.body["vault"] == "second"
+
+
+def test_a_replica_takes_no_backup(site: Site) -> None:
+    """Who names it as the home without a promotion is refused: no ledger goes on in two vaults."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    before = files(site.second)
+    site.moved = True
+    with pytest.raises(RecordRefused, match="holds a replica, and was not promoted"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert files(site.second) == before
+
+
+def test_a_promoted_vault_is_the_home(site: Site) -> None:
+    """Backups go on there; the former home takes none, and becomes the replica."""
+    back_up_daily(site, 2)
+    outcome = promote(site.setting(), "crm", "second", TWO)
+    assert outcome.sentence.startswith("KEPT 3.5 · critical/crm · s3://second/vault is its home")
+    with pytest.raises(RecordRefused, match="goes on in s3://second/vault"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    site.moved = True
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "primary")
+    assert files(site.second) == files(site.memory)
+    assert promote(site.setting(), "crm", "primary", TWO).ok
+    site.moved = False
+    back_up_daily(site, 1)
+    assert site.restored() == site.content()
+    site.place().ledger.verify()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_promotion_that_dies_is_gone_on_with(site: Site, *, after: bool) -> None:
+    """At no moment do two vaults take records; the next run ends it."""
+    back_up_daily(site, 2)
+    rewind = site.rewinding()
+    counting = Crashing(site.memory)
+    promote(site.setting(counting, Crashing(site.second, beside=counting)), "crm", "second", TWO)
+    for at, change in enumerate(counting.changes, start=1):
+        rewind()
+        site.moved = False
+        dying = Crashing(site.memory, at=at, after=after)
+        there = Crashing(site.second, at=at, after=after, beside=dying)
+        with pytest.raises(Crash):
+            promote(site.setting(dying, there), "crm", "second", TWO)
+        site.wait(minutes=31)
+        assert promote(site.setting(), "crm", "second", TWO).ok, change
+        site.moved = True
+        back_up_daily(site, 1)
+        assert replicate(site.setting(), "crm", "primary").ok, change
+        assert files(site.second) == files(site.memory), change
+
+
+def test_a_lost_home_is_replaced(site: Site) -> None:
+    """On two people's word; what it had recorded last is told; if it comes back, it is told too."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    back_up_daily(site, 1)
+    home, site.storage = site.storage, Lost()
+    with pytest.raises(ConfigurationInvalid, match="cannot be read"):
+        promote(site.setting(), "crm", "second", TWO)
+    outcome = promote(site.setting(), "crm", "second", TWO, lost=True)
+    assert "records of the former home lost" in outcome.sentence
+    site.storage = home
+    with pytest.raises(LedgerBroken, match="no longer the home of crm: s3://second/vault"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    site.moved = True
+    back_up_daily(site, 2)
+    assert site.restored() == site.content()
+    with pytest.raises(NotAReplica, match="two vaults have gone on"):
+        replicate(site.setting(), "crm", "primary")
+    site.place().ledger.verify()
+
+
+def test_what_expires_while_it_is_copied(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generation that dies, and points that leave, are not needed any more: no damage."""
+    a_generation_has_died_but_for_its_end(site)
+    copy = copying.copy_generation
+    expired = []
+
+    def slowly(route: copying.Route, *, mend: bool = False) -> copying.Copied:
+        if not expired:
+            expired.append(expire(site.setting(), "crm")[0])
+        return copy(route, mend=mend)
+
+    monkeypatch.setattr(replicate_module, "copy_generation", slowly)
+    outcome = replicate(site.setting(), "crm", "second")
+    assert expired[0].details["generations"]
+    assert not outcome.details["unmet"], outcome.sentence
+    assert not any(one.damaged for one in site.place().state().generations)
+    monkeypatch.undo()
+    replicate(site.setting(), "crm", "second")
+    assert files(site.second) == files(site.memory)
+
+
+def a_generation_has_died_but_for_its_end(site: Site) -> None:
+    """Everything of the first of two generations has expired, and lies there still."""
+    back_up_daily(site, 3)
+    site.wait(days=40)
+    back_up_daily(site, 3, method=Method.FULL)
+
+
+def test_a_replica_that_locks(site: Site) -> None:
+    """What has expired, and its own lock keeps, is told, tried again, and goes at last."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 5)
+    replicate(site.setting(), "crm", "second")
+    hold = add_hold(site.setting(), "crm", TWO).details["hold"]
+    replicate(site.setting(), "crm", "second")
+    snapshot = next(info.name for info in site.second.list() if "/snapshots/" in info.name)
+    with pytest.raises(FileHeld):
+        site.second.delete([snapshot])
+    site.wait(days=27)
+    replicate(site.setting(), "crm", "second")  # what is on hold is locked for longer
+    lift_hold(site.setting(), "crm", hold, TWO)
+    expire(site.setting(), "crm")
+    outcome = replicate(site.setting(), "crm", "second")
+    assert "not yet gone: recovery points of" in outcome.sentence
+    assert "is locked until" in outcome.sentence
+    before = len(list(site.second.list("datasets/crm/")))
+    site.wait(days=15)
+    expire(site.setting(), "crm")
+    outcome = replicate(site.setting(), "crm", "second")
+    assert "not yet gone" not in outcome.sentence
+    assert len(list(site.second.list("datasets/crm/"))) < before + 10
+    assert files(site.second) == files(site.memory)
+
+
+def test_only_what_is_offsite_counts(site: Site) -> None:
+    """A copy beside the data keeps no objective, unless somebody waives it; one elsewhere does."""
+    site.home_options, site.second_options = ", offsite: false", ", offsite: true"
+    back_up_daily(site, 1)
+
+    def verdict() -> str:
+        return str(assess(site.setting())[0].row.verdict)
+
+    site.wait(days=2)
+    assert verdict() == "BROKEN"
+    back_up_daily(site, 1)
+    assert verdict() == "BROKEN"
+    outcome = replicate(site.setting(), "crm", "second")
+    assert outcome.sentence.startswith("KEPT 3.5")
+    assert verdict() != "BROKEN"
+    site.wait(days=3)
+    back_up_daily(site, 1)
+    assert verdict() == "BROKEN"
+    site.second_options = ", offsite: false"
+    assert verdict() == "BROKEN"
+    site.waiver = "offsite_waiver: {reason: a move, by: cto, until: 2027-01-01}\n"
+    assert verdict() != "BROKEN"
+    assert any("a move" in line for line in findings_of(site.setting(), site.now))
+    site.wait(days=60)
+    assert verdict() == "BROKEN"
+    site.waiver = site.home_options = site.second_options = ""
+    assert any("nobody says" in line for line in findings_of(site.setting(), site.now))
+
+
+def test_a_rotation_reaches_the_replica(site: Site) -> None:
+    """It opens with the new key, and with no former one."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    old = LocalKey.of_text(site.keys["backup_master_key"])
+    site.keys["backup_master_key"] = base64.b64encode(b"n" * 32).decode()
+    rotate_key(site.setting(), "crm", old)
+    replicate(site.setting(), "crm", "second")
+    assert files(site.second) == files(site.memory)
+    assert site.restored(replica="second") == site.content()
+
+
+def test_what_is_erased_is_erased_in_every_copy(site: Site) -> None:
+    """Its key first; the record of the replication says so."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    erase(site.setting(), "crm", TWO)
+    outcome = replicate(site.setting(), "crm", "second")
+    assert len(outcome.details["generations"]) == 1
+    assert [name for name in files(site.second) if "/keys/" in name or "/data/" in name] == []
