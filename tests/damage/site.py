@@ -60,6 +60,7 @@ class Site:
         self.policy_change = ("rpo:", "rpo:")
         self.vault_url = "s3://memory/vault', connection: 'none"
         self.second: Storage | None = None  # another vault, which holds a replica
+        self.second_url = "s3://second/vault', connection: 'none"
         self.second_options = ""
         self.home_options = ""
         self.waiver = ""
@@ -118,8 +119,7 @@ class Site:
         primary = f"primary: {{url: '{self.vault_url}'{self.home_options}}}"
         if self.second is None:
             return f"{{{primary}}}"
-        url = "s3://second/vault', connection: 'none"
-        second = f"second: {{url: '{url}'{self.second_options}}}"
+        second = f"second: {{url: '{self.second_url}'{self.second_options}}}"
         return "{" + ", ".join([second, primary] if self.moved else [primary, second]) + "}"
 
     def _replicas(self) -> str:

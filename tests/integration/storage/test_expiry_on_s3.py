@@ -1,4 +1,4 @@
-"""Expiry in a real bucket with versions and locks of seconds, by the rights of VAULTS.md."""
+"""Expiry, and a replica, in a real bucket with locks of seconds, by the rights of VAULTS.md."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.back_up import back_up
+from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire
+from include.backup.actions.replicate import replicate
 from include.backup.errors import AccessRefused
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.s3 import S3Storage
 from tests.damage.site import ROOT, Site
+from tests.damage.test_replication import Lost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,9 +41,9 @@ class Seconds(Site):
         """The time."""
         return datetime.now(UTC)
 
-    def setting(self, storage: Storage | None = None) -> Setting:
+    def setting(self, storage: Storage | None = None, second: Storage | None = None) -> Setting:
         """With a policy of seconds."""
-        made = super().setting(storage)
+        made = super().setting(storage, second)
         policy = made.policy
         brief = replace(policy.data_class("critical"), retention=RETENTION, complete_within=SECOND)
         classes = tuple(brief if one.name == "critical" else one for one in policy.classes)
@@ -73,19 +76,28 @@ def documented_policy(server: Rgw, bucket: str) -> str:
 
 
 @pytest.fixture
-def site(rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seconds:
-    """A vault in a locked bucket: one writes, another deletes."""
+def bucket(rgw: Rgw, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket that locks, with those rights."""
     monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
-    bucket = rgw.make_bucket("locked")
-    rgw.client().put_bucket_policy(Bucket=bucket, Policy=documented_policy(rgw, bucket))
-    site = Seconds(tmp_path)
-    site.vault_url = (
-        f"s3://{bucket}/vault', connection: 'writer', expirer: 'expirer', object_lock: 'governance"
-    )
-    site.by_connection = {
+    made: str = rgw.make_bucket("locked")
+    rgw.client().put_bucket_policy(Bucket=made, Policy=documented_policy(rgw, made))
+    return made
+
+
+def vault_of(rgw: Rgw, bucket: str) -> tuple[str, dict[str, Storage]]:
+    """Its address, as datasets.yaml has it, and its storage as who writes, and who deletes."""
+    url = f"s3://{bucket}/vault', connection: 'writer', expirer: 'expirer"
+    return f"{url}', object_lock: 'governance", {
         name: S3Storage(rgw.client(user), bucket, "vault", lock_mode="GOVERNANCE")
         for name, user in (("writer", rgw.role), ("expirer", rgw.owner))
     }
+
+
+@pytest.fixture
+def site(rgw: Rgw, bucket: str, tmp_path: Path) -> Seconds:
+    """A vault in such a bucket."""
+    site = Seconds(tmp_path)
+    site.vault_url, site.by_connection = vault_of(rgw, bucket)
     site.storage = site.by_connection["writer"]
     return site
 
@@ -131,3 +143,38 @@ def test_a_generation_dies_when_its_locks_end(site: Seconds, rgw: Rgw) -> None:
     with pytest.raises(AccessRefused):
         expirer.delete(["datasets/crm/ledger/0000000001.json"])
     site.place().ledger.verify()
+
+
+def test_a_replica_in_a_bucket_follows_its_home(rgw: Rgw, bucket: str, tmp_path: Path) -> None:
+    """A directory is copied, locked, and removed when it has expired and its locks have ended."""
+    site = Seconds(tmp_path)
+    site.second_url, site.by_connection = vault_of(rgw, bucket)
+    site.by_connection["none"] = site.memory
+    site.second = site.by_connection["writer"]
+    site.write(a="a", b="b")
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+    old = site.place().state().generations[0].id
+    assert replicate(site.setting(), "crm", "second").ok
+    for method in (Method.FULL, Method.INCREMENTAL):
+        site.write(c=str(method))
+        assert back_up(site.setting(), "crm", method=method).ok
+    packs = [one.name for one in site.second.list(f"datasets/crm/generations/{old}/data/")]
+    for storage in site.by_connection["writer"], site.by_connection["expirer"]:
+        with pytest.raises(AccessRefused):
+            storage.delete(packs)
+    deadline = time.monotonic() + 60
+    gone: list[str] = []
+    while old not in gone and time.monotonic() < deadline:
+        time.sleep(1)
+        assert expire(site.setting(), "crm")[0].ok
+        outcome = replicate(site.setting(), "crm", "second")
+        assert outcome.ok, outcome.sentence
+        gone += outcome.details["generations"]
+    assert old in gone
+    assert remaining(rgw.client(), bucket, old) == 0
+    home, site.by_connection["none"] = site.memory, Lost()
+    assert site.restored(replica="second") == site.content()
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+    site.by_connection["none"] = home
+    with pytest.raises(AccessRefused):
+        site.second.delete(["datasets/crm/replica.json"])
