@@ -1,6 +1,7 @@
-"""A backup in a process of its own, which can be killed, stopped, and told when to go on.
+"""An act in a process of its own, which can be killed, stopped, and told when to go on.
 
-    python -m tests.damage.child FOLDER METHOD [--stop-before PART] [--time-to-live SECONDS]
+    python -m tests.damage.child FOLDER {full|incremental|expire|replicate|rotate}
+        [--stop-before PART] [--time-to-live SECONDS] [--ahead SECONDS]
 
 It prints a line when it begins, one before it saves the first file whose name holds PART, where it
 waits for a line on its standard input, and one about its end.
@@ -9,21 +10,32 @@ waits for a line on its standard input, and one about its end.
 from __future__ import annotations
 
 import argparse
+import base64
 import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.back_up import back_up
+from include.backup.actions.expire import expire
+from include.backup.actions.replicate import replicate
+from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.repository import packer
 from include.backup.storage.local import LocalStorage
 from include.backup.vault import leases
+from include.backup.vault.keyring import LocalKey
 from tests.interop.archives import Archives
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from include.backup.actions.outcome import Outcome
+
 PACK_BYTES = 64 << 10
+NEW_KEY = base64.b64encode(b"n" * 32).decode()
 
 
 class Waiting(LocalStorage):
@@ -42,13 +54,30 @@ class Waiting(LocalStorage):
         super().save(name, data, **options)
 
 
+def rotated(site: Archives) -> Outcome:
+    """Let everything open with another master key than before."""
+    old = LocalKey.of_text(site.keys["backup_master_key"])
+    site.keys["backup_master_key"] = NEW_KEY
+    return rotate_key(site.setting(), "crm", old)
+
+
+ACTS: dict[str, Callable[[Archives], Outcome]] = {
+    "full": lambda site: back_up(site.setting(), "crm", method=Method.FULL),
+    "incremental": lambda site: back_up(site.setting(), "crm", method=Method.INCREMENTAL),
+    "expire": lambda site: expire(site.setting(), "crm")[0],
+    "replicate": lambda site: replicate(site.setting(), "crm", "second"),
+    "rotate": rotated,
+}
+
+
 def main() -> None:
-    """Back up, and say how it ended."""
+    """Act, and say how it ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("method", type=Method)
+    parser.add_argument("act", choices=ACTS)
     parser.add_argument("--stop-before", default="")
     parser.add_argument("--time-to-live", type=float, default=600.0)
+    parser.add_argument("--ahead", type=float, default=0.0, help="of the machine's clock")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     packer.TARGET_BYTES = PACK_BYTES
@@ -56,10 +85,13 @@ def main() -> None:
     acquire: Any = leases.Lease.acquire
     acquire.__func__.__kwdefaults__.update(time_to_live=lifetime, renew_every=lifetime / 10)
     site = Archives(options.folder)
+    site.wait(seconds=options.ahead)
+    if (options.folder / "second").exists():
+        site.add_second()
     site.storage = Waiting(site.vault, options.stop_before)
     print("begins", flush=True)
     try:
-        outcome = back_up(site.setting(), "crm", method=options.method)
+        outcome = ACTS[options.act](site)
     except BackupError as error:
         print(f"{type(error).__name__}: {error}", flush=True)
     else:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
 from include.backup.storage.local import LocalStorage
-from tests.damage.child import PACK_BYTES
+from tests.damage.child import ACTS, PACK_BYTES
 from tests.damage.site import ROOT
 from tests.interop.archives import Archives
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from include.backup.storage.base import Storage
     from tests.interop.conftest import Restic
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "5"))  # `make torture` asks for many more
@@ -56,12 +59,18 @@ class Child:
 
 @contextmanager
 def child(
-    site: Archives, method: str = "incremental", *, stop_before: str = "", time_to_live: float = 600
+    site: Archives,
+    act: str = "incremental",
+    *,
+    stop_before: str = "",
+    time_to_live: float = 600,
+    ahead: timedelta = timedelta(),
 ) -> Iterator[Child]:
-    """Begin a backup in another process; it is gone at the end, whatever happened."""
+    """Begin an act in another process; it is gone at the end, whatever happened."""
     options = ["--stop-before", stop_before, "--time-to-live", str(time_to_live)]
+    options += ["--ahead", str(ahead.total_seconds())]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.damage.child", str(site.folder), method, *options],
+        [sys.executable, "-m", "tests.damage.child", str(site.folder), act, *options],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -140,6 +149,55 @@ def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
     assert interrupted, f"seed {seed}: no kill came in time"
     require_no_blob_twice(site)
     require_clean(site, restic)
+
+
+@pytest.mark.parametrize("act", ["expire", "replicate", "rotate"])
+def test_kill_9_of_what_removes_and_copies(site: Archives, restic: Restic, act: str) -> None:
+    """An expired generation goes, a copy follows, keys change: killed at random, gone on with."""
+    seed = int.from_bytes(os.urandom(4), "big")
+    dice = random.Random(seed)
+    site.add_second()
+    write_some(site, 0)
+    site.back_up()
+    ACTS["replicate"](site)
+    for days in (39, 1):  # after a long silence nothing is removed for half a day
+        site.wait(days=days)
+        site.back_up(Method.FULL)
+        site.back_up()
+    if act != "expire":
+        ACTS["expire"](site)
+    ahead = timedelta(days=40)
+    folders = ("vault", "second", "state")
+    for folder in folders:
+        shutil.copytree(site.folder / folder, site.folder / f"kept-{folder}")
+    began = time.monotonic()
+    with child(site, act, ahead=ahead) as untroubled:
+        assert "KEPT" in (told := untroubled.end()) or "NOT TESTED 3.5" in told
+    seconds, key = time.monotonic() - began, site.keys["backup_master_key"]
+    for kill in range(1, max(2, KILLS // 5) + 1):
+        where = f"seed {seed}, kill {kill}"
+        for folder in folders:
+            shutil.rmtree(site.folder / folder)
+            shutil.copytree(site.folder / f"kept-{folder}", site.folder / folder)
+        with child(site, act, ahead=ahead) as victim:
+            time.sleep(dice.uniform(0, seconds * 0.3))  # most of it was the start of Python
+            victim.process.kill()
+        site.keys["backup_master_key"] = key
+        assert ACTS[act](site).ok, where
+        assert site.restored() == site.content(), where
+        assert not site.place().state().acts, where
+        assert ACTS["expire"](site).ok, where
+        assert ACTS["replicate"](site).ok, where
+        assert held(site.second) == held(site.storage), where
+        assert site.restored(replica="second") == site.content(), where
+    require_clean(site, restic)
+
+
+def held(vault: Storage) -> set[str]:
+    """What a vault holds of the dataset, but for who works on it."""
+    passing = ("/leases/", "/locks/", "/replica.json")
+    names = [info.name for info in vault.list("datasets/crm/")]
+    return {name for name in names if not any(one in name for one in passing)}
 
 
 def require_no_blob_twice(site: Archives) -> None:

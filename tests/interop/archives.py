@@ -54,6 +54,13 @@ class Archives(Site):
         """Let time pass."""
         self._ahead += timedelta(**length)
 
+    def add_second(self) -> None:
+        """A second vault on disk, which holds a replica."""
+        folder = self.folder / "second"
+        folder.mkdir(exist_ok=True)
+        self.second = LocalStorage(folder)
+        self.second_url = f"file://{folder}"
+
     def back_up(self, method: Method = Method.INCREMENTAL) -> Outcome:
         """Take a recovery point; one that was not taken is a failure."""
         outcome = back_up(self.setting(), "crm", method=method)
