@@ -179,4 +179,8 @@ snapshot and an empty directory:
     TARGET=/where/there/is/room
 
 {steps}
+
+Somebody's data may have been erased at its source since then: it comes back with this. Where
+Holdfast still runs, `holdfast erasures --dataset {dataset}` lists what has to be erased again, and
+`holdfast erasures show {dataset} ID` prints it.
 """

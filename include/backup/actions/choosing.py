@@ -39,6 +39,7 @@ class Order:
     incident_began: datetime | None = None  # when the RTO begins to run; None: at the request
     overwrites: bool = False  # the destination may have held other things
     compare: bool = False  # read it again and compare it, before it is handed over
+    keeps_erased: bool = False  # what was erased at the source comes back as well
     request: str = ""  # the id of the request that was approved
     approval: Approval | None = None  # None: outside approval
 
@@ -55,6 +56,8 @@ class Order:
             "requested_because": self.reason,  # `reason` is why something failed
             "path": self.path,
         }
+        if self.keeps_erased:
+            found["keeps_erased"] = True
         if self.ticket:
             found["ticket"] = self.ticket
         if self.request:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Final
 from include.backup.actions.acts import EXPIRE, Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.erasures import fulfilled
+from include.backup.actions.erasures import sweep as sweep_erasures
 from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks, without_holds
 from include.backup.actions.outcome import hint_of, reason_of
@@ -115,6 +117,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     if not doubted:
         _carry_out(act, lease, plan, gone)
         gone.size_bytes += _sweep(act, lease, state)
+        sweep_erasures(place, act.now())
     told = sentences.retained(
         place.subject,
         sentences.Retention(
@@ -137,7 +140,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     what = f"{count(len(gone.points), 'recovery point')} expired, {len(plan.kept)} kept"
     outcome = act.end(
         Kind.RETAINED,
-        _body(plan, gone) | {"locked_until": locks},
+        _body(plan, gone) | {"locked_until": locks, "fulfilled": fulfilled(place.state())},
         say=lambda _: told,
         what=what,
         details={

@@ -91,7 +91,9 @@ def _remove_points(pair: Pair, generation: str, snapshots: list[str], left: Left
 def _remove_whole(pair: Pair, generation: str, left: Left, go_on: Callable[[], None]) -> None:
     remove = partial(remove_generation, pair.expiring.folder, generation, go_on=go_on)
     with _noting(left, f"generation {generation}"):
+        left.snapshots.append(f"{generation}/")  # until it is gone
         without_holds(pair.expiring, generation, (), remove)
+        left.snapshots.pop()
         left.generations.append(generation)
 
 

@@ -19,6 +19,7 @@ from include.backup.evidence.fields import canonical
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger_copy import copy_records, require_beginning
 from include.backup.evidence.ledger_files import newest_number
+from include.backup.vault.erasures import ERASURES
 from include.backup.vault.layout import CONFIGS, GENERATIONS, POLICY, REPLICA, policy_folder
 from include.backup.vault.reports import REPORTS
 
@@ -75,21 +76,37 @@ def claim(pair: Pair, state: DatasetState) -> None:
             folder.save(REPLICA, data)
 
 
-def copy_reports(pair: Pair) -> int:
-    """Copy the pages about verifications; return how many.
+def copy_beside(pair: Pair, state: DatasetState) -> None:
+    """Copy the pages about verifications, and requests for erasure; those of the past go.
 
     Raises:
         StorageError.
     """
-    home, folder = pair.home.home, pair.copy.folder
-    there = {info.name for info in folder.list(REPORTS)}
-    new = [info.name for info in home.list(REPORTS) if info.name not in there]
-    for name in new:
+    _copy_folder(pair, REPORTS, until=_evidence_until(pair))
+    at_home = _copy_folder(pair, ERASURES, until=None)
+    known = {one.id for one in state.erasures}
+    there = [info.name for info in pair.expiring.folder.list(ERASURES)]
+    replaced = {name.rpartition("/")[0] for name in there if name in at_home}  # has another key
+    past = [
+        name
+        for name in there
+        if name.split("/")[1] not in known
+        or (name not in at_home and name.rpartition("/")[0] in replaced)
+    ]
+    if past:
+        pair.expiring.folder.delete(past)
+
+
+def _copy_folder(pair: Pair, folder: str, *, until: datetime | None) -> set[str]:
+    """Copy files that have no name by their bytes; return the names of those at home."""
+    home, copy = pair.home.home, pair.copy.folder
+    there = {info.name for info in copy.list(folder)}
+    names = {info.name for info in home.list(folder)}
+    for name in sorted(names - there):
         data = home.load(name)
-        until = _evidence_until(pair)
         with suppress(NameTaken):
-            folder.save(name, data, sha256=sha256(data).digest(), locked_until=until)
-    return len(new)
+            copy.save(name, data, sha256=sha256(data).digest(), locked_until=until)
+    return names
 
 
 def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:

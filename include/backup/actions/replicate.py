@@ -25,7 +25,7 @@ from include.backup.actions.leaving import Left, remove_departed
 from include.backup.actions.offsite import is_offsite
 from include.backup.actions.opening import spool_of
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.replica import Pair, claim, copy_ledger, copy_policy, copy_reports
+from include.backup.actions.replica import Pair, claim, copy_beside, copy_ledger, copy_policy
 from include.backup.actions.replica_locks import FirstLock, lock_replica
 from include.backup.errors import (
     AlreadyRunning,
@@ -120,7 +120,7 @@ def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) ->
     claim(pair, state)
     go_on = partial(_require, leases)
     done = _copy_data(act, pair, state, progress, go_on)
-    copy_reports(pair)
+    copy_beside(pair, state)
     copy_policy(pair)
     copy_ledger(pair, last=head.sequence, go_on=go_on)
     news = _news(pair, state, last=head.sequence)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.acts import RESTORE, Act
 from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.erasures import reapply, told_of
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.put_back import open_point, opened_files, put_back, restored
 from include.backup.errors import (
@@ -31,6 +32,7 @@ from include.backup.vault import bodies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from include.backup.actions.erasures import Reapplied
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.put_back import Done, OpenPoint
     from include.backup.actions.setting import Setting
@@ -79,6 +81,7 @@ def restore(
             done = put_back(opened, destination, pattern, progress)
             restored_at = act.now()
             compared = _compare(act, opened, destination, order, done, progress)
+            erased = [] if order.keeps_erased else reapply(act, opened, destination, point)
     except DestinationRefused as error:
         if act.begun:
             error.outcome = _refuse(act, order, error)  # type: ignore[attr-defined]
@@ -102,7 +105,7 @@ def restore(
         raise
     if pattern and not done.matched:
         raise _nothing_matches(act, point, order)
-    return _end(act, point, order, done, took=restored_at - begun, compared=compared)
+    return _end(act, point, order, done, took=restored_at - begun, compared=compared, erased=erased)
 
 
 def _begin_once(act: Act) -> None:
@@ -166,9 +169,17 @@ def _compare(
 
 
 def _end(
-    act: Act, point: Point, order: Order, done: Done, *, took: timedelta, compared: str
+    act: Act,
+    point: Point,
+    order: Order,
+    done: Done,
+    *,
+    took: timedelta,
+    compared: str,
+    erased: Sequence[Reapplied],
 ) -> Outcome:
     """Record what was restored, for whom, and how long it took."""
+    known = act.place.state().erasures
     now, began = act.now(), order.clock_began
     set_back = took < timedelta() or (began is not None and now < began)
     took = max(took, timedelta())
@@ -189,6 +200,8 @@ def _end(
             since="the incident began" if order.incident_began else "it was asked for",
             handed_over=handed_over,
             compared=compared,
+            erased=told_of(erased),
+            keeps_erased=order.keeps_erased and any(one.concerns(point) for one in known),
             only=order.path,
             set_back=set_back,
         ),
@@ -206,6 +219,7 @@ def _end(
         "limit_seconds": round(limit.total_seconds()),
         "contents": done.contents,
         "compared": compared,
+        "erased": [{"erasure": one.id, "removed": one.removed} for one in erased],
         **bodies.noted(done.notes),
     }
     what = f"restored to {order.address}"

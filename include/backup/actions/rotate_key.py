@@ -21,6 +21,7 @@ from include.backup.errors import BackupError, DamageFound, FileLocked, KeyUnusa
 from include.backup.evidence import key_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.vault import bodies
+from include.backup.vault.erasures import ERASURES, file_name, load_erased, reseal
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.keyring import Envelope, KeyContext, envelope_of, load_secret
 from include.backup.vault.layout import envelope_folder, envelope_name
@@ -60,6 +61,7 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
                 for generation in _living(act)
                 for told in _remove_old(act, lease, generation.id, old, new)
             ]
+            left += _reseal_erasures(act, lease, old, new)
             told = sentences.rotated(
                 place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
             )
@@ -111,6 +113,28 @@ def _rewrap_all(act: Act, lease: Lease, old: KeyProvider, new: KeyProvider) -> l
     if failures:
         raise next(iter(failures.values()))
     return done
+
+
+def _reseal_erasures(act: Act, lease: Lease, old: KeyProvider, new: KeyProvider) -> list[str]:
+    """Seal requests for erasure with the new key; return what opens with the old one all the same.
+
+    Raises:
+        KeyUnusable, DamageFound: one opens with neither, or is not what the ledger names.
+    """
+    folder, dataset = act.place.folder, act.place.dataset.name
+    left = []
+    for one in act.place.state().erasures:
+        lease.check()
+        name = file_name(one.id, new.master_key_id)
+        there = {info.name for info in folder.list(f"{ERASURES}{one.id}/")}
+        if name not in there:
+            folder.save(name, reseal(folder, old, new, one, dataset=dataset))
+        load_erased(folder, new, one, dataset=dataset)
+        try:
+            folder.delete(sorted(there - {name}))
+        except FileLocked as error:
+            left.append(f"erasure {one.id}: {error.message}")
+    return left
 
 
 def _living(act: Act) -> list[Generation]:

@@ -125,6 +125,7 @@ def restore(options: argparse.Namespace) -> int:
         incident_began=options.incident_began,
         overwrites=place.overwrite,
         compare=options.compare,
+        keeps_erased=options.keep_erased,
     )
     progress = Progress()
     with ProgressLine(progress, what=f"restore {options.dataset}"):

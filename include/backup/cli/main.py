@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from include.backup.cli import (
     commands,
     doctor,
+    erasure_options,
+    erasures,
     key_options,
     keys,
     ledger,
@@ -139,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     retention_options.shorten(verb("shorten", retention.shorten, text))
     text = "suspicious runs: while one is unresolved nothing of its dataset expires"
     retention_options.suspicions(verb("suspicions", retention.suspicions, text))
+    text = "what was erased at its source, and is erased again from whatever is restored"
+    erasure_options.options(verb("erasures", erasures.listed, text))
     text = "which keys open what; rotate them; hand out one repository's password for stock restic"
     key_options.keys(verb("keys", keys.export, text))
     text = "bring the copies in other vaults up to date"
@@ -216,6 +220,11 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ticket", default="", metavar="ID", help="where more is written about it")
     parser.add_argument(
         "--incident-began", type=beginning, metavar="TIME", help="when the RTO began to run (4.2)"
+    )
+    parser.add_argument(
+        "--keep-erased",
+        action="store_true",
+        help="let come back what was erased at the source (see `erasures`); recorded",
     )
     parser.add_argument(
         "--compare", action="store_true", help="read it again, and compare it, before the end"

@@ -46,6 +46,8 @@ class Kind(StrEnum):
     ROTATED = "rotated"  # every generation of a dataset opens with the new master key
     ERASED = "erased"  # generations were removed before their time, on somebody's word
     SHORTENED = "shortened"  # points expire earlier than was promised, on two people's word
+    ERASURE = "erasure"  # what was erased at the source is erased again from what is restored
+    WITHDRAWN = "withdrawn"  # such a request was registered in error
     REPLICATED = "replicated"  # a copy in another vault is up to date, as far as it says (3.5)
     PROMOTED = "promoted"  # another vault is the home of the ledger from now on
     RESOLVED = "resolved"  # somebody has looked into suspicious runs, and says so
@@ -71,6 +73,8 @@ CLOSING: Final = frozenset({
     Kind.SHORTENED,
     Kind.ROTATED,
     Kind.ERASED,
+    Kind.ERASURE,
+    Kind.WITHDRAWN,
     Kind.REPLICATED,
     Kind.PROMOTED,
 })

@@ -47,6 +47,8 @@ class Restored:
     since: str = ""  # what the RTO runs from; empty: the restore itself
     handed_over: timedelta | None = None  # how long after that
     compared: str = ""  # what was read again and compared, for people; empty: nothing was
+    erased: str = ""  # what was erased again, for people; empty: nothing had to be
+    keeps_erased: bool = False  # what was erased at the source has come back: somebody wanted it
     only: str = ""  # the pattern of what was restored; empty: all of it
     set_back: bool = False  # a clock was, meanwhile: nobody knows how long it took
 
@@ -69,6 +71,7 @@ def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str
     if done.set_back:
         time = "a clock was set back meanwhile: nobody knows how long it took"
     only = f" (only {done.only})" if done.only else ""
+    kept = "AT RISK: what was erased at the source has come back" if done.keeps_erased else ""
     return sentence(
         Verdict.KEPT if in_time else late,
         (*_TIME, *_PEOPLE) if in_time and done.approval is not None else _TIME,
@@ -76,6 +79,8 @@ def restored(subject: Subject, done: Restored, *, notes: Several = _NONE) -> str
         f"recovery point {moment(done.taken_at)}{only} restored to {done.destination}: "
         f"{done.contents}, {size(done.bytes_written)}",
         compared,
+        done.erased,
+        kept,
         f"{time} {limit}",
         noted,
         _documented(done.by, done.approval, done.reason),

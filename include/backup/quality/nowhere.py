@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from include.backup.format.tree import Node
     from include.backup.sources.base import StoredFiles
+    from include.backup.sources.erasing import ToErase
 
 
 class Nowhere:
@@ -36,6 +39,11 @@ class Nowhere:
     def finish(self) -> Notes:
         """See Destination.finish."""
         return Notes()
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Destination.erase: nothing is there."""
+        del files
+        return [0] * len(requests)
 
     def write(self, data: bytes, offset: int) -> None:
         """See Sink.write."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.backup.format.tree import Node
+    from include.backup.sources.erasing import ToErase
 
 
 SMALL_BYTES: Final = 512 << 10  # below the smallest chunk: such a file is one blob
@@ -302,6 +303,17 @@ class Server(Protocol):
             DamageFound, StorageError.
         """
 
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """Remove from what was put back what must not be in it; durable on return.
+
+        Returns:
+            How many files, objects or rows went, for each request. What is not there is no error.
+
+        Raises:
+            RestoreRefused: something could not be; no message quotes a request.
+            DamageFound, StorageError.
+        """
+
 
 class Destination(Protocol):
     """A directory, or what is like one, that a recovery point is put back to."""
@@ -329,6 +341,9 @@ class Destination(Protocol):
 
     def link(self, path: bytes, target: bytes) -> None:
         """Make `path` another name of the file restored at `target`."""
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Server.erase; after `finish`."""
 
     def finish(self) -> Notes:
         """Set what must be set last, and make everything durable; return what could not be set."""

@@ -15,21 +15,25 @@ import resource
 import stat
 import threading
 from contextlib import suppress
+from errno import ENOTEMPTY
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import DamageFound, RestoreRefused, StorageFull
 from include.backup.evidence.wording import count
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
+from include.backup.sources.erasing import paths_of, require_paths
 from include.backup.sources.file_nodes import permissions, shown
 from include.backup.sources.file_sink import FileSink, is_temporary, translated
 from include.backup.sources.folders import Folder, Folders
 from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from include.backup.sources.base import StoredFiles
+    from include.backup.sources.erasing import ToErase
 
 _MOST_OPEN: Final = 256
 _ENTRY: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -127,6 +131,39 @@ class Directory:
         finally:
             os.close(top)
         return self.notes
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Destination.erase."""
+        require_paths(requests)
+        top = os.open(self.folders.root.itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            removed = [
+                sum(self._remove(one, kind) for one, kind in paths_of(files, request.matches))
+                for request in requests
+                if request.matches is not None
+            ]
+            _flush(top, self.path)
+        finally:
+            os.close(top)
+        return removed
+
+    def _remove(self, path: bytes, kind: str) -> int:
+        """Remove one entry that was restored; return how many went. A directory goes empty."""
+        try:
+            folder, name = self.folders.of(path)
+            if kind == NodeType.DIR:
+                os.rmdir(name, dir_fd=folder.fd)
+            else:
+                os.unlink(name, dir_fd=folder.fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            if error.errno == ENOTEMPTY:  # something else was there before
+                return 0
+            raise RestoreRefused(
+                f"what is to be erased cannot be: {error.strerror}", hint=_hint(error)
+            ) from None
+        return 1
 
     def note(self, path: bytes, what: str, *, lost: bool = False) -> None:
         """Remember what could not be restored."""

@@ -34,7 +34,9 @@
                      approved_by, reason}
     retained        {lengthened?: {snapshot: expires_at, …},          no date gets earlier
                      locked_until?: {generation: date, …},
-                     left?: [snapshot, …]}
+                     left?: [snapshot, …], fulfilled?: [erasure, …]}
+    erasure         {erased_at, digest}                               its act is open
+    withdrawn       {erasure}                                         it is registered
     replicated      {vault, url, sequence, missing?: […], damaged?,   its records are older
                      left?, locked_until?: {generation: date, …}}
     promoted        {vault, url, requested_by, approved_by, reason}   two people
@@ -59,6 +61,7 @@ from include.backup.evidence.fields import Fields
 from include.backup.evidence.kinds import CLOSING, Kind
 from include.backup.policy.model import Method
 from include.backup.vault.fold_entry import Entry, known, moved, with_generation
+from include.backup.vault.fold_erasures import register, withdraw
 from include.backup.vault.fold_looks import check, mark_damaged, verify
 from include.backup.vault.fold_replicas import promote, replicate
 from include.backup.vault.fold_retention import (
@@ -99,6 +102,7 @@ _NEEDS_ACT: Final = frozenset({
     Kind.ADOPTED,
     Kind.RECOVERY_POINT,
     Kind.REPLICATED,
+    Kind.ERASURE,
 })
 
 
@@ -291,6 +295,8 @@ _CHANGES: Final[dict[Kind, Callable[[DatasetState, Entry], DatasetState]]] = {
     Kind.RETAINED: lengthen,
     Kind.SHORTENED: shorten,
     Kind.DAMAGED: mark_damaged,
+    Kind.ERASURE: register,
+    Kind.WITHDRAWN: withdraw,
     Kind.REPLICATED: replicate,
     Kind.PROMOTED: promote,
     Kind.CHECKED: check,

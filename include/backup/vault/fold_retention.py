@@ -12,6 +12,7 @@ from include.backup.evidence.wording import moment
 from include.backup.policy.objectives import SKEW
 from include.backup.policy.retention import last_ways_back
 from include.backup.vault.fold_entry import known, moved, with_generation
+from include.backup.vault.fold_erasures import fulfil
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.holds import Doubter, Hold, Suspicion
 
@@ -138,6 +139,7 @@ def lengthen(state: DatasetState, entry: Entry) -> DatasetState:
             for point in generation.points
         )
         state = with_generation(state, replace(generation, points=points))
+    state = fulfil(state, entry)
     left = tuple(entry.fields.texts("left"))
     return replace(state, retained_at=entry.draft.at, left=left)
 

@@ -36,7 +36,7 @@ class Replica:
     sequence: int  # each point recorded up to there is in it, but for those that are missing
     missing: tuple[str, ...] = ()  # snapshots that could not be copied
     damaged: tuple[str, ...] = ()  # generations in which the copy was found damaged
-    left: tuple[str, ...] = ()  # generation/snapshot: expired, and kept by a lock
+    left: tuple[str, ...] = ()  # generation/snapshot, or generation/: expired, kept by a lock
     locked_until: Mapping[str, datetime] = field(default_factory=dict)  # by generation
     greatest_age: timedelta | None = None  # that its newest point has ever had; whole seconds
 

@@ -5,7 +5,7 @@ it from the one before. As JSON, fields that hold their usual value are left out
 
     state = {version, since, class?, generations?, acts?, failures?, failure?,
              greatest_age_seconds?, verification?, holds?, suspicions?, last_at?, resumed_at?,
-             retained_at?, left?, replicas?, home?}
+             retained_at?, left?, replicas?, home?, erasures?}
 
 Generations and points stand in the order of the ledger. What is "newest" is said by that order,
 never by a clock; only the *age* of copies is a matter of times.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.evidence.fields import Fields
 from include.backup.format.times import text_of_datetime
 from include.backup.policy.model import Method
+from include.backup.vault.erasures import Erasure
 from include.backup.vault.generations import Act, Generation, GenerationState, Point
 from include.backup.vault.holds import Hold, Suspicion
 from include.backup.vault.replicas import Replica
@@ -48,6 +49,7 @@ _OPTIONAL: Final = (
     "left",
     "replicas",
     "home",
+    "erasures",
 )
 
 
@@ -71,6 +73,8 @@ class DatasetState:
     left: tuple[str, ...] = ()  # expired, not locked, and not removed by that run
     replicas: tuple[Replica, ...] = ()  # copies in other vaults
     home: str = ""  # the address of the vault that was promoted; empty: none ever was
+
+    erasures: tuple[Erasure, ...] = ()  # what is erased again from whatever is restored
 
     def generation(self, name: str) -> Generation | None:
         """The generation of that id."""
@@ -184,6 +188,7 @@ class DatasetState:
             "left": list(self.left),
             "replicas": [one.to_json() for one in self.replicas],
             "home": self.home,
+            "erasures": [one.to_json() for one in self.erasures],
         }
         document: dict[str, object] = {"version": VERSION, "since": text_of_datetime(self.since)}
         document |= {name: value for name, value in optional.items() if value}
@@ -235,6 +240,9 @@ class DatasetState:
                 Replica.of_json(row, what=f"{what}: a replica") for row in fields.rows("replicas")
             ),
             home=fields.text("home", ""),
+            erasures=tuple(
+                Erasure.of_json(row, what=f"{what}: an erasure") for row in fields.rows("erasures")
+            ),
         )
 
     def _ordered(self, *, damaged_too: bool = False) -> tuple[Point, ...]:

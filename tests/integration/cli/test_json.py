@@ -87,6 +87,10 @@ def documents(shell: Shell) -> dict[str, Any]:
     restores, people = shell.json("restores"), shell.json("people")
     two = ("--reason", "a lawsuit", "--requested-by", "legal", "--approved-by", "cto")
     shell.out("holds", "add", "crm", "--recovery-point", points[0]["id"], *two)
+    (shell.site / "patterns").write_text("customers.csv\n")
+    dpo = ("--requested-by", "dpo", "--reason", "article 17")
+    shell.out("erasures", "add", "crm", "--paths", "patterns", *dpo)
+    erasures = shell.json("erasures")
     expiry, holds = shell.json("expire", "--dry-run"), shell.json("holds")
     doubts = json.loads(shell.out("suspicions", "--json", code=1))
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
@@ -107,6 +111,7 @@ def documents(shell: Shell) -> dict[str, Any]:
         "keys": shell.json("keys", "list", "crm"),
         "suspicions": doubts,
         "replicate": replicated[0],
+        "erasures": erasures,
         "vaults": shell.json("vault", "list"),
     }
 
@@ -151,6 +156,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "holds": documented("`holds --json`"),
         "keys": documented("`keys list --json`"),
         "suspicions": documented("`suspicions --json`"),
+        "erasures": documented("`erasures --json`"),
         "replicate": outcome_of("`replicate --json`"),
         "vaults": documented("`vault list --json`"),
     }

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.choosing import Order
+from include.backup.actions.erasures import ErasureOrder, register
 from include.backup.actions.open_server import ServerOrder, open_server
 from include.backup.actions.restore import restore
 from include.backup.errors import RestoreRefused
 from include.backup.quality import scratch_mariadb
+from include.backup.vault.erasures import Erased
 
 if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
@@ -84,3 +86,28 @@ def test_what_was_restored_is_read_again(
     for path in ("", table):
         with pytest.raises(RestoreRefused, match=r"1 difference: .*customers: has 999 rows"):
             restored(site, back, path, overwrite=True)
+
+
+def test_rows_that_were_erased_do_not_come_back(
+    mariadb: Mariadb, site: MariadbSite, point: Outcome, database: str
+) -> None:
+    """Compared first, then erased in one transaction; a table that was not restored is no error."""
+    back = f"{database}_back"
+
+    def erase(statements: str) -> str:
+        erased = Erased(statements=statements)
+        order = ErasureOrder(erased=erased, requested_by="dpo", reason="article 17")
+        return str(register(site.setting(), "crm", order).details["erasure"])
+
+    erase("DELETE FROM customers WHERE id < 11; UPDATE customers SET name = '%' WHERE id = 20")
+    outcome = restored(site, back)
+    assert "1 erasure carried out again: 11 removed" in outcome.sentence
+    assert mariadb.run("SELECT MIN(id), MAX(name = '%') FROM customers", database=back) == [(11, 1)]
+    restored(site, back, f"{database}/data/notes.sql", overwrite=True)
+    wrong = erase("DELETE FROM customers WHERE id = 12; DELETE FROM customers WHERE no = 'Ada'")
+    with pytest.raises(
+        RestoreRefused, match=rf"erasure {wrong} failed in {back} \(1054\)"
+    ) as refused:
+        restored(site, back, overwrite=True)
+    assert "Ada" not in f"{refused.value.outcome.sentence} {refused.value.hint}"
+    assert mariadb.run("SELECT MIN(id) FROM customers", database=back) == [(11,)]

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.choosing import Order
+from include.backup.actions.erasures import ErasureOrder, register, withdraw
 from include.backup.actions.open_server import ServerOrder, open_server
 from include.backup.actions.restore import restore
 from include.backup.errors import ConfigurationInvalid, RestoreRefused
 from include.backup.quality import scratch_postgresql
+from include.backup.vault.erasures import Erased
+from tests.damage.test_expiry import TWO
 from tests.integration.postgresql.given import NAME, OTHER
 
 if TYPE_CHECKING:
@@ -83,3 +86,29 @@ def test_the_source_is_named_twice_by_its_own_name(given: Site, word: str) -> No
     with pytest.raises(ConfigurationInvalid, match=f"is not backed up from {word}"):
         restored(given, NAME, overwrite=True, into_source=word)
     assert given.server.run("SELECT count(*) FROM t", database=NAME) == [(30_000,)]
+
+
+def erasure(given: Site, statements: str) -> str:
+    """Register statements; the id of the request."""
+    erased = Erased(statements=statements)
+    order = ErasureOrder(erased=erased, requested_by="dpo", reason="article 17")
+    return str(register(given.site.setting(), "crm", order).details["erasure"])
+
+
+def test_rows_that_were_erased_do_not_come_back(given: Site) -> None:
+    """Compared first, then erased in one transaction; a table that was not restored is no error."""
+    drop(given)
+    first = erasure(given, "DELETE FROM t WHERE id < 11; DELETE FROM small WHERE '%' = 'x';")
+    outcome = restored(given)
+    assert "erasure carried out again: 1" in outcome.sentence
+    assert given.server.run("SELECT min(id) FROM t", database=OTHER) == [(11,)]
+    outcome = restored(given, path="shop db/data/public.small.copy", overwrite=True)
+    wrong = erasure(given, "DELETE FROM t WHERE id = 12; DELETE FROM t WHERE secret = 'Ada'")
+    with pytest.raises(RestoreRefused, match=rf"a statement of erasure {wrong} failed") as refused:
+        restored(given, overwrite=True)
+    assert "42703" in refused.value.message
+    assert "Ada" not in f"{refused.value.outcome.sentence} {refused.value.hint}"
+    assert given.server.run("SELECT min(id) FROM t", database=OTHER) == [(11,)]
+    for request in (first, wrong):
+        withdraw(given.site.setting(), "crm", request, TWO)
+    drop(given)

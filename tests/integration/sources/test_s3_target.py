@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.choosing import Order
+from include.backup.actions.erasures import ErasureOrder, register
 from include.backup.actions.restore import restore
 from include.backup.errors import ConfigurationInvalid, DamageFound, RestoreRefused
 from include.backup.sources.s3.target import S3Target
 from include.backup.sources.s3.upload import SINGLE_BYTES
+from include.backup.vault.erasures import Erased
 from tests.integration.sources.buckets import NASTY, PREFIX, BucketSite, client_of, objects
 from tests.servers.fault_proxy import Fault, fault_proxy
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.backup.actions.outcome import Outcome
-    from tests.servers.rgw import Rgw
+    from tests.servers.rgw import BucketKind, Rgw
 
 pytestmark = pytest.mark.integration
 
@@ -340,3 +342,22 @@ def test_what_would_be_replaced_is_told_and_what_was_restored_is_read_again(
     assert restored(part, wanted=lambda path: path.startswith(b"inner")) == "1 object"
     with pytest.raises(RestoreRefused, match="1 difference: mine: was not in the recovery point"):
         restored(replace(wish, overwrites=False))
+
+
+@pytest.mark.parametrize("kind", ["plain", "versioned"])
+def test_objects_that_were_erased_do_not_come_back(site: BucketSite, kind: BucketKind) -> None:
+    """With every version; what is beside them stays."""
+    for key in ("people/ada/1", "people/ada/2", "people/bob"):
+        site.put(key, key.encode())
+    site.back_up()
+    erased = Erased(paths=("people/ada",))
+    register(site.setting(), "crm", ErasureOrder(erased=erased, requested_by="dpo", reason="17"))
+    other = site.server.make_bucket(kind)
+    for key in ("back/people/adam", "back/people/ada/3"):
+        site.outside.put_object(Bucket=other, Key=key, Body=b"mine")
+    target = S3Target(site.server.client(), other, "back", overwrite=True)
+    outcome = restore(site.setting(), "crm", target, Order(address="x", requested_by="tests"))
+    assert "1 erasure carried out again: 2 removed" in outcome.sentence
+    found = site.outside.list_object_versions(Bucket=other)
+    keys = {one["Key"] for one in [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]}
+    assert keys == {"back/people/bob", "back/people/adam", "back/people/ada/3"}

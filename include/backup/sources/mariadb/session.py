@@ -124,6 +124,25 @@ class Session:
         except (OSError, AttributeError):  # the socket is gone, or closed by another thread
             raise SqlFailed(0, f"{self.address.shown}: the connection was lost") from None
 
+    def run_all(self, statements: str) -> int:
+        """Run statements in one transaction; return how many rows they changed.
+
+        Raises:
+            SqlFailed: nothing was changed in tables that know transactions.
+        """
+        self.query("START TRANSACTION")
+        rows = 0
+        try:
+            with self._raw.cursor() as cursor:
+                rows += max(cursor.execute(statements), 0)
+                while cursor.nextset():
+                    rows += max(cursor.rowcount, 0)
+        except pymysql.MySQLError as error:
+            code, message = _parts(error)
+            raise SqlFailed(code, f"{self.address.shown}: {message} ({code})") from None
+        self.query("COMMIT")
+        return int(rows)
+
     def variable(self, name: str) -> str:
         """A variable of the session or server; empty if there is none of that name."""
         with contextlib.suppress(SqlFailed):

@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING, Any, Final
 from include.backup.errors import DamageFound, RestoreRefused, SourceError
 from include.backup.evidence.wording import count
 from include.backup.sources.base import PutBack
+from include.backup.sources.erasing import database_of
 from include.backup.sources.mariadb.catalog import SYSTEM
 from include.backup.sources.mariadb.database_back import DatabaseBack
 from include.backup.sources.mariadb.loading import Loader
 from include.backup.sources.mariadb.manifest import FORMAT, MANIFEST
 from include.backup.sources.mariadb.programs import CLIENT, find
-from include.backup.sources.mariadb.session import Session
+from include.backup.sources.mariadb.session import Session, SqlFailed
 from include.backup.sources.noting import Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.backup.sources.base import StoredFiles
+    from include.backup.sources.erasing import ToErase
     from include.backup.sources.mariadb.address import Address
 
+_ABSENT: Final = frozenset({1054, 1146})  # a column, a table
 _IDENTITY: Final = ("server_uuid", "server_uid", "hostname", "port", "datadir", "server_id")
 
 
@@ -124,6 +127,31 @@ class MariadbTarget:
             contents=f"{count(tables, 'table')} of {count(len(plan), 'database')}",
             notes=notes,
         )
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Server.erase: the statements of a request are one transaction."""
+        plan = self._plan(Loader(self._address, lambda _: None), files)
+        restored = [(one["name"], self.name_of(one["name"])) for one in self._databases(files)]
+        there = {part.target for part in plan}
+        restored = [(known, own) for known, own in restored if own in there]
+        whole = len(there) == len(self._databases(files)) and all(part.whole for part in plan)
+        return [self._erase(one, database_of(one, restored), whole=whole) for one in requests]
+
+    def _erase(self, request: ToErase, database: str, *, whole: bool) -> int:
+        if not database:
+            return 0
+        try:
+            with closing(Session(self._address, database=database)) as session:
+                return session.run_all(request.statements)
+        except SqlFailed as error:
+            if error.code in _ABSENT and not whole:  # its table was not among those restored
+                return 0
+            raise RestoreRefused(
+                f"a statement of erasure {request.id} failed in {database} ({error.code})",
+                hint="see `erasures show`; nothing is handed over as long as it fails",
+            ) from None
+        except SourceError as error:
+            raise RestoreRefused(error.message, hint=error.hint) from None
 
     def _plan(self, loader: Loader, files: StoredFiles) -> list[DatabaseBack]:
         plan = [

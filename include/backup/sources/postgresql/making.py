@@ -218,6 +218,40 @@ def run_sql(address: Address, psql: str, pieces: Iterable[bytes]) -> None:
         feeding.finish()
 
 
+class StatementFailed(Exception):
+    """A statement of somebody else's failed. Only its code is known: its text may quote values."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it names a table, column or schema that is not there."""
+        return self.code in {"42P01", "42703", "3F000"}
+
+
+def run_statements(address: Address, statements: str) -> int:
+    """Run statements in one transaction; return how many rows they changed.
+
+    Raises:
+        StatementFailed: nothing was changed.
+        RestoreRefused: the server cannot be reached.
+    """
+    rows = 0
+    with address.connect(autocommit=False) as session:
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(statements.encode())
+                rows += max(cursor.rowcount, 0)
+                while cursor.nextset():
+                    rows += max(cursor.rowcount, 0)
+            session.commit()
+        except psycopg.Error as error:
+            raise StatementFailed(error.sqlstate or "the connection was lost") from None
+    return rows
+
+
 def end_sessions(address: Address) -> None:
     """End what this restore still has at work in a database. Raises nothing."""
     with suppress(RestoreRefused, psycopg.Error), address.connect() as session:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from include.backup.errors import BackupError, DestinationRefused
+from include.backup.errors import BackupError, DestinationRefused, RestoreRefused
 from include.backup.sources.base import PutBack
+from include.backup.sources.erasing import database_of
 from include.backup.sources.noting import Notes
 from include.backup.sources.postgresql import making, manifest, naming
 from include.backup.sources.postgresql.catalog import quote
@@ -22,9 +23,10 @@ from include.backup.sources.postgresql.tools import find_tool
 from include.backup.sources.postgresql.wanted import wanted_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.backup.sources.base import StoredFiles
+    from include.backup.sources.erasing import ToErase
     from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.wanted import Rules, Wanted
 
@@ -98,6 +100,26 @@ class PostgresTarget:
             contents=tables_in(len(tables), len(wanted)),
             notes=self._notes,
         )
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Server.erase: the statements of a request are one transaction."""
+        wanted = wanted_of(manifest.decode(files.about(manifest.MANIFEST)), self._rules)
+        restored = [(one.name, self._address_of(one).database) for one in wanted]
+        whole = all(one.whole for one in wanted)
+        return [self._erase(one, database_of(one, restored), whole=whole) for one in requests]
+
+    def _erase(self, request: ToErase, database: str, *, whole: bool) -> int:
+        if not database:
+            return 0
+        try:
+            return making.run_statements(self._address.of_database(database), request.statements)
+        except making.StatementFailed as error:
+            if error.is_absent and not whole:  # its table was not among those restored
+                return 0
+            raise RestoreRefused(
+                f"a statement of erasure {request.id} failed in {database} ({error.code})",
+                hint="see `erasures show`; nothing is handed over as long as it fails",
+            ) from None
 
     def _put(
         self, files: StoredFiles, one: Wanted, into: _Into, progress: Callable[[int], None]

@@ -17,6 +17,7 @@ from include.backup.errors import DamageFound, RestoreRefused
 from include.backup.evidence.wording import count
 from include.backup.format.tree import NodeType
 from include.backup.sources.base import PutBack
+from include.backup.sources.erasing import paths_of, require_paths
 from include.backup.sources.file_nodes import shown
 from include.backup.sources.noting import Notes
 from include.backup.sources.s3 import names
@@ -28,10 +29,11 @@ from include.backup.sources.s3.upload import Uploads, tagging
 from include.backup.storage.s3_client import checked_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from include.backup.format.tree import Node
     from include.backup.sources.base import StoredFiles
+    from include.backup.sources.erasing import ToErase
     from include.backup.storage.retry import Patience
     from include.backup.storage.s3_client import S3Client
 
@@ -118,6 +120,43 @@ class S3Target:
         """
         self._require_other_place(files)
         return _Putting(self, files, progress).run()
+
+    def erase(self, files: StoredFiles, requests: Sequence[ToErase]) -> list[int]:
+        """See Server.erase: every version of an object goes."""
+        require_paths(requests)
+        return [
+            sum(
+                self._remove(path)
+                for path, kind in paths_of(files, request.matches)
+                if kind != NodeType.DIR and self.wanted(path)
+            )
+            for request in requests
+            if request.matches is not None
+        ]
+
+    def _remove(self, path: bytes) -> int:
+        try:
+            key = self.prefix + names.key_of(path.decode())
+        except ValueError:
+            return 0  # it was no object, and was not restored
+        place = f"an object of {self.url}"  # its name is not told
+        page = ask(
+            place,
+            lambda: self.client.list_object_versions(Bucket=self.bucket, Prefix=key),
+            self.patience,
+        )
+        listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        versions = [one["VersionId"] for one in listed if one["Key"] == key]
+        for version in versions:
+            self._remove_version(place, key, version)
+        return 1 if versions else 0
+
+    def _remove_version(self, place: str, key: str, version: str) -> None:
+        ask(
+            place,
+            lambda: self.client.delete_object(Bucket=self.bucket, Key=key, VersionId=version),
+            self.patience,
+        )
 
     def _require_other_place(self, files: StoredFiles) -> None:
         came_from = bucket_and_prefix(files.about(MANIFEST))
