@@ -48,6 +48,8 @@ ONCE = {
     Kind.RETAINED,
     Kind.PROMOTED,
     Kind.REPLICATED,
+    Kind.ERASURE,
+    Kind.WITHDRAWN,
 }
 
 
