@@ -109,6 +109,10 @@ def _print(
         print(f"    the policy says: {finding.words}")
         print(f"    in reality:      {finding.reality}")
         print(f"    reading chosen:  {finding.reading}")
+    for one in policy.attestations:
+        word = "attested" if one.counts(now().date()) else "no longer attested"
+        until = f"{one.date} to {one.until}"
+        print(f"\n  {' '.join(one.clauses)} · {word} by {one.by}, {until}: {one.says}")
     datasets = setting.datasets
     unusable = count(len(datasets.bad), "entry", "entries")
     print(f"\n{count(len(datasets.good), 'dataset')}, {unusable} that cannot be used")
@@ -169,6 +173,9 @@ def _as_json(
                 "reading": finding.reading,
             }
             for finding in found
+        ],
+        "attestations": [
+            {"name": one.name, **one.to_json()} for one in setting.policy.attestations
         ],
         "datasets": sorted(setting.datasets.good),
         "bad_entries": {name: str(error) for name, error in setting.datasets.bad.items()},

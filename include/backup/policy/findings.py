@@ -7,7 +7,7 @@ about it: the shipped one has all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.policy.durations import format_duration
 from include.backup.policy.model import DataClass, Method, Policy
@@ -17,6 +17,8 @@ from include.backup.policy.retention import KEPT_POINTS, longest_life
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date, datetime
+
+_BEYOND_SOFTWARE: Final = ("3.5", "4.3", "7", "9")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def findings(policy: Policy, *, last_review: date | None, now: datetime) -> tupl
         _no_full(policy),
         _last_way_back(policy),
         _review(policy, last_review, now),
-        _beyond_software(),
+        _beyond_software(policy, now.date()),
     ]
     kept = [finding for finding in found if finding is not None]
     return tuple(sorted(kept, key=lambda finding: finding.clauses[0]))
@@ -224,20 +226,28 @@ def _review(policy: Policy, last_review: date | None, now: datetime) -> Finding 
     )
 
 
-def _beyond_software() -> Finding:
-    """7: promises about people and buildings."""
+def _beyond_software(policy: Policy, today: date) -> Finding | None:
+    """7: promises about people and buildings, for which nobody vouches today."""
+    attested = {
+        clause for one in policy.attestations if one.counts(today) for clause in one.clauses
+    }
+    left = tuple(clause for clause in _BEYOND_SOFTWARE if clause not in attested)
+    if not left:
+        return None
+    over = [one for one in policy.attestations if one.until <= today]
+    ended = "".join(f"; the attestation {one.name} of {one.by} ended {one.until}" for one in over)
     return Finding(
         key="beyond-software",
-        clauses=("3.5", "4.3", "7", "9"),
+        clauses=left,
         subject="",
         words=(
             "offsite storage is climate-controlled and secure; personnel is trained; "
             "non-compliance has consequences"
         ),
-        reality="no software can see whether this is so",
+        reality=f"no software can see whether this is so{ended}",
         reading=(
-            "each needs an attestation by a person, with an expiry date; attestations are not "
-            "built yet: these clauses are NOT TESTED"
+            "each needs the word of a person, with the day on which it ends (`attestations:` in "
+            "policy.yaml): until then these clauses are NOT TESTED"
         ),
     )
 

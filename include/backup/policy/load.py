@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from include.backup.errors import PolicyInvalid
+from include.backup.policy.attestations import Attestations
 from include.backup.policy.document import (
     Problems,
     as_error,
@@ -160,6 +161,11 @@ _POLICY: Final = Section(
             "Lock, as in 1095 days",
             default=DEFAULT_EVIDENCE_RETENTION,
         ),
+        "attestations": Field(
+            kind=Attestations(),
+            meaning="what a person vouches for, and until when: no software can see it",
+            default=(),
+        ),
         "grace": Field(
             kind=DURATION_OR_NONE,
             meaning="how long a generation may grow after the next full was due",
@@ -212,6 +218,7 @@ def policy_text(policy: Policy) -> str:
 
     It holds every promise and no default is left out, so that its hash says what was in force.
     """
+    attested = {one.name: one.to_json() for one in policy.attestations}
     return json.dumps(
         {
             "policy": {
@@ -225,6 +232,7 @@ def policy_text(policy: Policy) -> str:
             "restore_tests": policy.restore_tests.words,
             "evidence_retention": _duration_text(policy.evidence_retention),
             "grace": _duration_text(policy.grace),
+            **({"attestations": attested} if attested else {}),
         },
         ensure_ascii=False,
         separators=(",", ":"),

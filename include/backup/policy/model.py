@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:
+    from include.backup.policy.attestations import Attestation
     from include.backup.policy.durations import Frequency
 
 CLAUSES: Final = {
@@ -70,6 +71,7 @@ class Policy:
     restore_tests: Frequency  # 3.4
     review: Frequency  # 8
     evidence_retention: timedelta = DEFAULT_EVIDENCE_RETENTION  # 6  how long records are kept
+    attestations: tuple[Attestation, ...] = ()  # what no software can see
     grace: timedelta = DEFAULT_GRACE  # a generation grows this long beyond the full's interval
 
     @property

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from include.backup.errors import PolicyInvalid
 from include.backup.policy.findings import Finding, findings
-from include.backup.policy.load import load_policy, parse_policy
+from include.backup.policy.load import load_policy, parse_policy, policy_text
 
 if TYPE_CHECKING:
     from include.backup.policy.model import Policy
@@ -100,3 +101,50 @@ def test_a_review_is_overdue_a_year_after_the_last() -> None:
     assert ("review-overdue", "") not in found(policy, last_review=date(2025, 11, 24))
     late = found(policy, last_review=date(2025, 11, 20))["review-overdue", ""]
     assert "of 2025-11-20; one was due by 2026-11-21 and is 3 days overdue" in late.reality
+
+
+ATTESTED = """
+attestations:
+  storage: {clauses: ["3.5"], says: cool and guarded, by: Anna, date: 2026-01-01, until: 2027-01-01}
+  people: {clauses: ["4.3", "7", "9"], says: trained, by: Bob, date: 2026-01-01, until: 2026-06-01,
+           evidence: "intranet, 42"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("today", "left"),
+    [
+        ("2025-12-31", ("3.5", "4.3", "7", "9")),
+        ("2026-01-01", None),
+        ("2026-05-31", None),
+        ("2026-06-01", ("4.3", "7", "9")),
+        ("2027-01-01", ("3.5", "4.3", "7", "9")),
+    ],
+)
+def test_what_somebody_vouches_for_is_no_finding_until_it_ends(
+    today: str, left: tuple[str, ...] | None
+) -> None:
+    """From its day on; when it has ended it is one again, which says whose word it was."""
+    policy = parse_policy((SOUND + ATTESTED).encode())
+    assert parse_policy(policy_text(policy).encode()) == policy
+    moment = datetime.fromisoformat(f"{today}T12:00:00+00:00")
+    every = {one.key: one for one in findings(policy, last_review=None, now=moment)}
+    assert ("beyond-software" in every) == (left is not None)
+    if left is not None:
+        assert every["beyond-software"].clauses == left
+        ended = "the attestation people of Bob ended 2026-06-01"
+        assert (ended in every["beyond-software"].reality) == (today >= "2026-06-01")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("2027-01-01", "2025-01-01", "ends before it begins"),
+        ('"3.5"', '"3.9"', "is no clause of the policy"),
+        ("storage:", "Storage:", "cannot name an attestation"),
+    ],
+)
+def test_a_slip_in_an_attestation_is_told(old: str, new: str, told: str) -> None:
+    """With its line, as everywhere in these files."""
+    with pytest.raises(PolicyInvalid, match=told):
+        parse_policy((SOUND + ATTESTED.replace(old, new)).encode())
