@@ -194,6 +194,10 @@ class DestinationRefused(RestoreRefused):
     """The destination must not be written to as it is; nothing of it was touched."""
 
 
+class NotApproved(BackupError):
+    """It takes a second person, and nobody else agreed; nothing was done."""
+
+
 class InTheWay(RestoreRefused):
     """What stands in the place of one entry is not replaced. The others can be restored."""
 

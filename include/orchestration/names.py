@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RESTORE_DAG = "holdfast_restore"  # one for all classes
+HOLD_DAG = "holdfast_hold"  # the same
 
 
 def dag_id(data_class: str, method: str) -> str:

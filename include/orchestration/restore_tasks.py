@@ -77,7 +77,7 @@ def judge(run: RestoreRun, planned: Mapping[str, Any], event: Mapping[str, Any])
     setting = task_setting(run.owner)
     requests = _requests(run, planned)
     judged = judge_answer(
-        _answer(event),
+        answer_of(event),
         requested_by=run.user,
         people=_people(setting),
         waited=timedelta(seconds=planned["wait_seconds"]),
@@ -206,7 +206,7 @@ def _people(setting: Setting) -> Mapping[str, Any]:
         return {}
 
 
-def _answer(event: Mapping[str, Any]) -> Answer:
+def answer_of(event: Mapping[str, Any]) -> Answer:
     """What Airflow says of the answer. Of a time-out it is nobody's.
 
     Who asked is known by name alone (`triggering_user_name`), so the name of who answers counts:

@@ -1,4 +1,4 @@
-"""Restores through a real scheduler: approved, refused, by the same person, untrained, too late."""
+"""Restores, and a hold, through a real scheduler: approved, refused, untrained, too late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.orchestration.names import RESTORE_DAG, dag_id
+from include.orchestration.names import HOLD_DAG, RESTORE_DAG, dag_id
 
 if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
@@ -63,8 +63,8 @@ STORIES = {
 def runs(site: Site, airflow: AirflowApi) -> dict[str, str]:
     """A run of each story; the ids, all of them ended."""
     backup = dag_id("critical", "full")
-    airflow.wait_for_dags([backup, RESTORE_DAG])
-    for dag in (backup, RESTORE_DAG):
+    airflow.wait_for_dags([backup, RESTORE_DAG, HOLD_DAG])
+    for dag in (backup, RESTORE_DAG, HOLD_DAG):
         airflow.unpause(dag)
     airflow.wait(backup, airflow.trigger(backup, datasets=["critical-one", "critical-two"]))
     started = {}
@@ -74,9 +74,14 @@ def runs(site: Site, airflow: AirflowApi) -> dict[str, str]:
     _answer_within(site, "1 hour")
     others = [name for name, story in STORIES.items() if story.answers]
     started |= {name: _ask(airflow, site, name) for name in others}
+    with airflow.as_user("anna", site.password_of("anna")) as api:
+        held = api.trigger(HOLD_DAG, what="hold", dataset="critical-one", reason="a lawsuit")
     for name in others:
         airflow.wait_for_question(RESTORE_DAG, started[name], "approve")
+    airflow.wait_for_question(HOLD_DAG, held, "approve")
     time.sleep(_BEFORE_ANSWERING)
+    with airflow.as_user("carl", site.password_of("carl")) as api:
+        api.answer(HOLD_DAG, held, "approve", "Approve")
     for name in others:
         answers = STORIES[name].answers
         assert answers is not None
@@ -85,7 +90,8 @@ def runs(site: Site, airflow: AirflowApi) -> dict[str, str]:
             api.answer(RESTORE_DAG, started[name], "approve", what)
     for run in started.values():
         airflow.wait(RESTORE_DAG, run)
-    return started
+    airflow.wait(HOLD_DAG, held)
+    return started | {"held": held}
 
 
 def _answer_within(site: Site, length: str) -> None:
@@ -126,3 +132,12 @@ def test_it_ends_as_it_must_and_says_why(
     else:
         assert "0 of 2 restored" in told
         assert not folder.exists()
+
+
+def test_a_hold_takes_two_people(airflow: AirflowApi, runs: dict[str, str]) -> None:
+    """One asks, another answers, and the dataset is on hold, recorded with both names."""
+    told = airflow.log_of(HOLD_DAG, runs["held"], "approve")
+    assert airflow.state(HOLD_DAG, runs["held"]) == "success", told
+    assert "critical/critical-one" in told
+    assert "a lawsuit" in told
+    assert "approved by carl" in told

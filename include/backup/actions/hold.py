@@ -71,6 +71,30 @@ def add_hold(
         raise
 
 
+def require_hold(
+    setting: Setting, name: str, *, points: Sequence[str] = (), hold: str = ""
+) -> None:
+    """See that something can be held, or a hold be lifted; nothing is done.
+
+    Raises:
+        ConfigurationInvalid: there is no such recovery point, or hold.
+        DatasetInvalid, StorageError, LedgerBroken.
+    """
+    state = DatasetVault.open_for_reading(setting, name).state()
+    for one in points:
+        point_named(state.points, one)
+    if hold and hold not in {one.id for one in state.holds}:
+        raise ConfigurationInvalid(f"{name} has no hold {hold}", hint="`holds` lists them")
+
+
+def refuse_hold(setting: Setting, name: str, *, what: str, why: str) -> Outcome:
+    """Record that something was not held, or not lifted: nobody approved it."""
+    place = DatasetVault.open_for_reading(setting, name)
+    act = Act(place, _HOLD)
+    told = sentences.hold_refused(place.subject, what=what, why=why)
+    return act.refuse(why, sentence=told)
+
+
 def lift_hold(setting: Setting, name: str, hold: str, order: TwoPeople) -> Outcome:
     """End a hold: from then on what it covered expires as if it had never been.
 

@@ -93,6 +93,11 @@ def not_removed(subject: Subject, *, reason: str, owner: str, overdue: bool, hin
     )
 
 
+def hold_refused(subject: Subject, *, what: str, why: str) -> str:
+    """Somebody wanted it, and nobody else did."""
+    return sentence(Verdict.KEPT, _CLAUSES, subject, f"not done: {what}: {why}")
+
+
 def _kept(found: Retention) -> str:
     lengths = found.lengths or (found.promised,)
     each = format_duration(min(lengths))

@@ -96,6 +96,32 @@ def judge_answer(
         people: by user.
         waited: how long somebody could have answered.
     """
+    if (refusal := judge_four_eyes(answer, requested_by=requested_by, waited=waited)) is not None:
+        return refusal
+    today = answer.at.date()
+    if why := why_untrained(people, answer.by, today):
+        return Refusal(
+            why=f"approved by {answer.by}, who may not: {why}",
+            hint="somebody who is trained approves: `holdfast people` lists who may",
+        )
+    person = people[answer.by]
+    training = person.training(today)
+    assert training is not None
+    return Approval(
+        by=answer.by,
+        name=person.name,
+        at=answer.at,
+        course=training.course,
+        trained_until=training.ends.isoformat(),
+    )
+
+
+def judge_four_eyes(answer: Answer, *, requested_by: str, waited: timedelta) -> Refusal | None:
+    """Judge an answer for which it is enough that two people agree; None: they do.
+
+    Args:
+        requested_by, waited: see `judge_answer`.
+    """
     if not answer.by:
         return Refusal(
             why=f"nobody answered within {format_duration(waited)}",
@@ -114,19 +140,4 @@ def judge_answer(
             why=f"{answer.by} asked for it, and may not approve it as well (four eyes)",
             hint="somebody else approves: `holdfast people` lists who may",
         )
-    today = answer.at.date()
-    if why := why_untrained(people, answer.by, today):
-        return Refusal(
-            why=f"approved by {answer.by}, who may not: {why}",
-            hint="somebody who is trained approves: `holdfast people` lists who may",
-        )
-    person = people[answer.by]
-    training = person.training(today)
-    assert training is not None
-    return Approval(
-        by=answer.by,
-        name=person.name,
-        at=answer.at,
-        course=training.course,
-        trained_until=training.ends.isoformat(),
-    )
+    return None
