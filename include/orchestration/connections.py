@@ -9,8 +9,9 @@ from include.backup.errors import ConfigurationInvalid
 from include.backup.sources.connection import Connection
 
 if TYPE_CHECKING:
-    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.dataset_model import KeySettings, VaultSettings
     from include.backup.storage.base import Storage
+    from include.backup.storage.kms import Kms
     from include.backup.storage.s3_client import S3Client, S3Place
     from include.backup.storage.s3_locks import LockMode
 
@@ -110,3 +111,20 @@ def _mask(secret: object) -> None:
 
     if isinstance(secret, str) and secret:
         mask_secret(secret)
+
+
+def kms(key: KeySettings) -> Kms:
+    """The KMS that a master key lies in, reached by Airflow's own hook, with its roles.
+
+    Raises:
+        ConfigurationInvalid: Airflow has no such connection.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415  heavy
+
+    from include.backup.storage.kms import checked  # noqa: PLC0415  not while parsing
+
+    connection(key.connection)  # masks its secrets, and says so if it is not there
+    hook: Any = AwsBaseHook(
+        aws_conn_id=key.connection, client_type="kms", region_name=key.region or None
+    )
+    return checked(hook.get_conn())

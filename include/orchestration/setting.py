@@ -12,7 +12,7 @@ from include.backup.cli.policy_in_force import policy_in_force
 from include.backup.policy.datasets import load_datasets
 from include.backup.policy.expectations import load_expectations
 from include.backup.policy.people import load_people
-from include.orchestration.connections import connection, open_storage, s3_client
+from include.orchestration.connections import connection, kms, open_storage, s3_client
 
 if TYPE_CHECKING:
     from include.backup.policy.model import Policy
@@ -49,6 +49,7 @@ def task_setting(owner: str) -> Setting:
         connection=connection,
         open_storage=open_storage,
         s3_client=s3_client,
+        kms=kms,
         state_folder=state_folder(),
         clock=now,
         owner=owner,

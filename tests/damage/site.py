@@ -51,6 +51,8 @@ class Site:
         self.memory = MemoryStorage(self.clock)
         self.storage: Storage = storage or self.memory
         self.keys = {"backup_master_key": MASTER_KEY, "backup_signing_key": SIGNING_KEY}
+        self.kms: Any = None
+        self.key = "{provider: local, connection: backup_master_key}"
         self.s3: Any = None  # a client for datasets in buckets
         self.source_text = f"type: filesystem, path: {self.data}"
         self.source_options = ""
@@ -81,7 +83,7 @@ class Site:
         config = self.folder / "config"
         config.mkdir(exist_ok=True)
         text = (
-            "key: {provider: local, connection: backup_master_key}\n"
+            f"key: {self.key}\n"
             "signing_key: {connection: backup_signing_key}\n"
             f"vaults: {self._vaults()}\n"
             f"{self.verification}{self.waiver}"
@@ -109,6 +111,7 @@ class Site:
                 second or self.second if vault.name == "second" else storage or self.storage
             ),
             s3_client=lambda _: self.s3,
+            kms=lambda _: self.kms,
             state_folder=self.folder / "state",
             clock=self.clock,
             owner="tests",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.offsite import counted
 from include.backup.actions.open_source import open_source
 from include.backup.actions.opening import keys_of, opened, require_home, spool_of
+from include.backup.actions.providers import provider_of
 from include.backup.actions.seen import Seen
 from include.backup.actions.unlisted import find_unlisted
 from include.backup.errors import (
@@ -35,7 +36,7 @@ from include.backup.policy.schedule import schedule_of
 from include.backup.repository.repository import Repository
 from include.backup.repository.salvage import open_for_reading
 from include.backup.vault.fold import fold_json
-from include.backup.vault.keyring import KeyContext, KeyProvider, LocalKey, load_secret
+from include.backup.vault.keyring import KeyContext, KeyProvider, load_secret
 from include.backup.vault.layout import (
     GENERATIONS,
     generation_folder,
@@ -200,8 +201,7 @@ class DatasetVault:
         Raises:
             ConfigurationInvalid: the connection holds no key.
         """
-        key = self.setting.connection(self.setting.datasets.key.connection)
-        return LocalKey.of_text(key.password)
+        return provider_of(self.setting)
 
     def source(self) -> Source:
         """What reads the dataset.

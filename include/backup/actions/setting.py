@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.dataset_model import KeySettings, VaultSettings
     from include.backup.policy.datasets import Datasets
     from include.backup.policy.expectations import Expectation
     from include.backup.policy.model import Policy
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from include.backup.sources.connection import Connection
     from include.backup.storage.base import Storage
     from include.backup.storage.s3_client import S3Client, S3Place
+    from include.backup.vault.kms import Encrypts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Setting:
     connection: Callable[[str], Connection]  # raises ConfigurationInvalid when there is none
     open_storage: Callable[[VaultSettings], Storage]
     s3_client: Callable[[S3Place], S3Client]  # same; of a bucket that is read, or restored to
+    kms: Callable[[KeySettings], Encrypts]  # raises ConfigurationInvalid likewise
     state_folder: Path  # on this machine: records that wait for the vault
     clock: Callable[[], datetime]  # aware, UTC
     owner: str  # who acts, as in "cli/anna" or "airflow/holdfast_back_up_critical_full/…"

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.open_source import open_source
+from include.backup.actions.providers import provider_of
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_sources import try_bucket
 from include.backup.cli.doctor_vaults import try_keys, try_roles, try_vault
@@ -21,14 +22,14 @@ from include.backup.cli.environment import (
     state_folder,
     user,
 )
-from include.backup.errors import BackupError, ConfigurationInvalid, StorageUnreachable
+from include.backup.errors import BackupError, ConfigurationInvalid, KeyUnusable, StorageUnreachable
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import count
 from include.backup.format.chunker import require_compiled_chunker
 from include.backup.policy.people import FILE
 from include.backup.policy.proof import prove
 from include.backup.policy.source_model import S3Settings
-from include.backup.vault.keyring import LocalKey
+from include.backup.vault.keyring import SECRET_SIZE, KeyContext
 
 if TYPE_CHECKING:
     import argparse
@@ -164,7 +165,12 @@ def _chunker() -> str:
 
 
 def _master_key(setting: Setting) -> str:
-    return LocalKey.of_text(connection(setting.datasets.key.connection).password).master_key_id
+    """Try it: what it wraps, it opens again."""
+    provider, context = provider_of(setting), KeyContext(dataset="doctor", generation="doctor")
+    secret = secrets.token_bytes(SECRET_SIZE)
+    if provider.unwrap(provider.wrap(secret, context), context) != secret:
+        raise KeyUnusable("the master key does not open what it has wrapped")
+    return provider.master_key_id
 
 
 def _signing_key(setting: Setting) -> str:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions.providers import provider_of
 from include.backup.cli.environment import connection, now, open_storage, user
 from include.backup.errors import (
     AccessRefused,
@@ -23,7 +24,6 @@ from include.backup.errors import (
 )
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.signing import Signer, key_id_of
-from include.backup.vault.keyring import LocalKey
 from include.backup.vault.layout import dataset_folder, dataset_names
 from include.backup.vault.state import DatasetState
 
@@ -119,7 +119,7 @@ def try_keys(setting: Setting, vault: VaultSettings) -> str:
     """
     settings = setting.datasets
     signer = Signer.of_text(connection(settings.signing_key).password)
-    master = LocalKey.of_text(connection(settings.key.connection).password).master_key_id
+    master = provider_of(setting).master_key_id
     believed = {signer.key_id, *map(key_id_of, settings.trusted_keys)}
     storage = open_storage(vault, hurried=True)
     stored = dataset_names(storage)

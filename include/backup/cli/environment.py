@@ -27,9 +27,10 @@ from include.backup.storage.local import LocalStorage
 from include.backup.storage.retry import Patience
 
 if TYPE_CHECKING:
-    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.dataset_model import KeySettings, VaultSettings
     from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
+    from include.backup.storage.kms import Kms
     from include.backup.storage.s3_client import S3Access, S3Client, S3Place
     from include.backup.storage.s3_locks import LockMode
 
@@ -86,6 +87,7 @@ def load_setting(
         connection=connection,
         open_storage=open_storage,
         s3_client=s3_client,
+        kms=kms,
         state_folder=state_folder(),
         clock=now,
         owner=owner or f"cli/{user()}",
@@ -156,6 +158,17 @@ def s3_client(place: S3Place, *, hurried: bool = False) -> S3Client:
     from include.backup.storage.s3_client import make_client  # noqa: PLC0415  see above
 
     return make_client(_access(place, hurried=hurried))
+
+
+def kms(key: KeySettings) -> Kms:
+    """The KMS that a master key lies in.
+
+    Raises:
+        ConfigurationInvalid: the connection cannot be used.
+    """
+    from include.backup.storage.kms import make_kms  # noqa: PLC0415  boto3 is heavy
+
+    return make_kms(s3_access(key, connection(key.connection)))
 
 
 def _access(place: S3Place, *, hurried: bool) -> S3Access:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erase import erase as erase_generations
+from include.backup.actions.providers import provider_of
 from include.backup.actions.restores import every_dataset
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.actions.two_people import TwoPeople
@@ -16,8 +18,8 @@ from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 from include.backup.evidence.table import aligned
 from include.backup.format.times import text_of_datetime
+from include.backup.policy.dataset_model import KeySettings
 from include.backup.vault.generations import GenerationState
-from include.backup.vault.keyring import LocalKey
 from include.backup.vault.layout import envelope_folder
 
 if TYPE_CHECKING:
@@ -73,8 +75,7 @@ def rotate(options: argparse.Namespace) -> int:
     """Let everything open with the master key that is configured now; exit 1 if not all does."""
     setting = setting_of(options)
     warn(setting)
-    old = LocalKey.of_text(setting.connection(options.old).password)
-    new = LocalKey.of_text(setting.connection(setting.datasets.key.connection).password)
+    old, new = provider_of(setting, _old_key(setting, options.old)), provider_of(setting)
     print(f"from master key {old.master_key_id} to {new.master_key_id}")
     names, silent = every_dataset(setting, only=options.dataset or "")
     failed = bool(silent)
@@ -91,6 +92,13 @@ def rotate(options: argparse.Namespace) -> int:
     if failed:
         print("not everything is done: keep both keys, and run it again", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _old_key(setting: Setting, named: str) -> KeySettings:
+    """A connection that holds the key of before; or its ARN, in the KMS of the configured one."""
+    if named.startswith("arn:"):
+        return replace(setting.datasets.key, provider="aws_kms", key_id=named)
+    return KeySettings(provider="local", connection=named)
 
 
 def erase(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def keys(parser: argparse.ArgumentParser) -> None:
     """Of `keys`."""
-    usage = "{export DATASET GENERATION | list | rotate --old CONNECTION | erase DATASET …}"
+    usage = "{export DATASET GENERATION | list | rotate --old CONNECTION|ARN | erase DATASET …}"
     inner = subcommands(parser, usage, required=True)
     text = "print the repository password for stock restic, alone on the last line; it is recorded"
     export = inner.add_parser("export", help=text, description=as_sentence(text))
@@ -35,8 +35,8 @@ def keys(parser: argparse.ArgumentParser) -> None:
         "--old",
         type=given,
         required=True,
-        metavar="CONNECTION",
-        help="the connection that holds the master key of before",
+        metavar="CONNECTION|ARN",
+        help="the connection that holds the master key of before; or its ARN in the same KMS",
     )
     rotate.set_defaults(run=key_commands.rotate)
     text = "remove a generation before its time, the key first, or all that is stored of a dataset"

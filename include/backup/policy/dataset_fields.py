@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from yaml.nodes import Node
 
 RESERVED: Final = frozenset({"all", "datasets", "defaults", "none", "policy", "vault"})
+PROVIDERS: Final = ("local", "aws_kms")
+_KEY_ARN: Final = "arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{8,64}"
 _HEX_KEY: Final = "^[0-9a-f]{64}$"
 
 
@@ -41,10 +43,20 @@ def _parse_public_key(text: str) -> str:
 
 
 def _parse_provider(text: str) -> str:
-    if text == "aws_kms":
-        raise ConfigurationInvalid("aws_kms is not built yet", hint="use provider: local")
-    if text != "local":
-        raise ConfigurationInvalid(f"{quoted(text)} is no key provider", hint="use local")
+    if text not in PROVIDERS:
+        raise ConfigurationInvalid(
+            f"{quoted(text)} is no key provider", hint=f"use {' or '.join(PROVIDERS)}"
+        )
+    return text
+
+
+def _parse_key_id(text: str) -> str:
+    if not re.fullmatch(_KEY_ARN, text):
+        raise ConfigurationInvalid(
+            f"{quoted(text)} is no ARN of a key",
+            hint="as in arn:aws:kms:eu-west-1:111122223333:key/…; an alias may come to mean "
+            "another key",
+        )
     return text
 
 
@@ -143,10 +155,16 @@ MAIN_FILE: Final = Section(
                 what="the master key",
                 fields={
                     "provider": Field(
-                        kind=Text(parse=_parse_provider, form={"enum": ["local"]}),
-                        meaning="local: the connection's password is the key",
+                        kind=Text(parse=_parse_provider, form={"enum": [*PROVIDERS]}),
+                        meaning="local: the connection's password is the key; aws_kms: key_id is",
                     ),
-                    "connection": Field(kind=TEXT, meaning="the connection that holds the key"),
+                    "connection": Field(
+                        kind=TEXT,
+                        meaning="the connection that holds the key, or, of type aws, reaches KMS",
+                    ),
+                    "key_id": Field(
+                        kind=Text(parse=_parse_key_id), meaning="aws_kms: its ARN", default=""
+                    ),
                 },
             ),
         ),

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 class KeySettings:
     """Where the master key comes from, which opens every data key."""
 
-    provider: str  # "local": the connection's password is the key, 32 bytes in base64
+    provider: str  # "local": the connection's password is the key, 32 bytes in base64; "aws_kms"
     connection: str
+    key_id: str = ""  # aws_kms: the ARN of the key
+
+    @property
+    def region(self) -> str:
+        """That of a key in KMS; its ARN says so."""
+        return self.key_id.split(":")[3] if self.key_id else ""
+
+    @property
+    def endpoint_url(self) -> str:
+        """The connection has it, if it is not AWS's own."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,7 @@ def load_datasets(
     values = MAIN_FILE.read(root, "", problems)
     if values is None:
         raise as_error(ConfigurationInvalid, sorted(problems.found, key=lambda one: one.line))
+    _require_key_id(values["key"])
     listing = Listing(classes, values["vaults"], established)
     listing.add_all(values["datasets"], values["defaults"], problems)
     for team_file in _team_files(path.parent / TEAM_FOLDER):
@@ -109,6 +110,13 @@ def load_datasets(
         good=listing.good,
         bad=listing.bad,
     )
+
+
+def _require_key_id(key: Mapping[str, str]) -> None:
+    if bool(key["key_id"]) == (key["provider"] == "aws_kms"):
+        return
+    message = "has no meaning for a local key" if key["key_id"] else "is missing: the key's ARN"
+    raise ConfigurationInvalid(message, path="key.key_id", hint="aws_kms needs it, local does not")
 
 
 def datasets_schema() -> dict[str, Any]:

@@ -87,6 +87,7 @@ class Shop:
             connection=lambda name: known.get(name, key),
             open_storage=lambda _: LocalStorage(self.folder / "vault"),
             s3_client=lambda _: pytest.fail("no bucket is asked for"),
+            kms=lambda _: pytest.fail("no KMS is asked for"),
             state_folder=self.folder / "state",
             clock=lambda: datetime.now(UTC),
             owner="tests",

@@ -331,7 +331,7 @@ def test_plain_http_is_accepted_with_a_reason(tmp_path: Path) -> None:
     ("old", "new", "path", "message"),
     [
         ("vaults:\n", "vault:\n", "vault", "did you mean vaults?"),
-        ("{provider: local,", "{provider: aws_kms,", "key.provider", "aws_kms is not built yet"),
+        ("{provider: local,", "{provider: aws_kms,", "key.key_id", "is missing: the key's ARN"),
         ("{provider: local,", "{provider: vault,", "key.provider", "use local"),
         ("{connection: backup_signing_key}", "backup_signing_key", "signing_key", "single value"),
         ("file:///srv/vault", "/srv/vault", "vaults.primary.url", "no place for a vault"),
