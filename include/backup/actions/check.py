@@ -72,7 +72,16 @@ def check(
     place = DatasetVault.open_for_reading(setting, name, replica=replica)
     act = Act(place, CHECK)
     progress = progress or Progress()
-    try:
+
+    def failed(error: BaseException) -> str:
+        return sentences.check_failed(
+            place.subject,
+            reason=reason_of(error),
+            damaged=isinstance(error, DamageFound),
+            hint=hint_of(error),
+        )
+
+    with act.ending(failed):
         state = act.begin()
         place.ledger.verify()
         found: dict[str, list[str]] = {}
@@ -83,15 +92,6 @@ def check(
             read[generation.id] = shares  # damaged or not: the others are next
             if damages:
                 found[generation.id] = damages
-    except BaseException as error:
-        told = sentences.check_failed(
-            place.subject,
-            reason=reason_of(error),
-            damaged=isinstance(error, DamageFound),
-            hint=hint_of(error),
-        )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
     damages = [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
     covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(

@@ -48,18 +48,20 @@ def erase(setting: Setting, name: str, order: TwoPeople, *, generation: str = ""
     act = Act(place, EXPIRE)
     wanted: list[Generation] = []
     removed = 0
-    try:
-        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
-            state = act.begin(held=EXPIRE)
-            wanted = _wanted(act, state, generation)
-            for one in wanted:
-                lease.check()
-                removed += _erase(act, one, order, lease)
-            return _end(act, wanted, order, removed)
-    except BaseException as error:
-        told = sentences.not_erased(place.subject, reason=reason_of(error), hint=hint_of(error))
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
+
+    def failed(error: BaseException) -> str:
+        return sentences.not_erased(place.subject, reason=reason_of(error), hint=hint_of(error))
+
+    with (
+        act.ending(failed),
+        Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease,
+    ):
+        state = act.begin(held=EXPIRE)
+        wanted = _wanted(act, state, generation)
+        for one in wanted:
+            lease.check()
+            removed += _erase(act, one, order, lease)
+        return _end(act, wanted, order, removed)
 
 
 def _wanted(act: Act, state: DatasetState, generation: str) -> list[Generation]:

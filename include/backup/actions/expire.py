@@ -87,23 +87,24 @@ def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
     place = DatasetVault.open(setting, name, expiring=True)
     act = Act(place, EXPIRE)
     overdue = False
-    try:
-        overdue = _is_overdue(place.state())
-        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
-            return _expire(act, lease)
-    except AlreadyRunning as running:
-        told = sentences.already_running(place.subject, holder=running.message)
-        return act.refuse(running.message, sentence=told), plan_of(setting, name)[1]
-    except BaseException as error:
-        told = sentences.not_removed(
+
+    def failed(error: BaseException) -> str:
+        return sentences.not_removed(
             place.subject,
             reason=reason_of(error),
             owner=place.dataset.owner,
             overdue=overdue,
             hint=hint_of(error),
         )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
+
+    with act.ending(failed):
+        try:
+            overdue = _is_overdue(place.state())
+            with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
+                return _expire(act, lease)
+        except AlreadyRunning as running:
+            told = sentences.already_running(place.subject, holder=running.message)
+            return act.refuse(running.message, sentence=told), plan_of(setting, name)[1]
 
 
 def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:

@@ -33,19 +33,19 @@ def export_key(setting: Setting, name: str, generation: str) -> tuple[Outcome, s
         )
     act = Act(place, EXPORT)
     act.begin()
-    try:
+
+    def failed(error: BaseException) -> str:
+        return sentences.export_failed(
+            place.subject, generation=generation, reason=reason_of(error), hint=hint_of(error)
+        )
+
+    with act.ending(failed):
         secret = load_secret(
             place.folder,
             place.provider(),
             KeyContext(dataset=name, generation=generation),
             envelope_sha256=known.envelope_sha256,
         )
-    except BaseException as error:
-        told = sentences.export_failed(
-            place.subject, generation=generation, reason=reason_of(error), hint=hint_of(error)
-        )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
     told = sentences.password_exported(place.subject, generation=generation, by=setting.owner)
     body = {"generation": generation, "by": setting.owner}
     outcome = act.end(Kind.KEY_EXPORTED, body, say=lambda _: told, what="password exported")

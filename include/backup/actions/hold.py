@@ -47,7 +47,11 @@ def add_hold(
     order.require()
     place = DatasetVault.open_for_reading(setting, name, expiring=True)
     act = Act(place, _HOLD)
-    try:
+
+    def failed(error: BaseException) -> str:
+        return sentences.not_held(place.subject, reason=reason_of(error), hint=hint_of(error))
+
+    with act.ending(failed):
         state = act.begin()
         snapshots = [point_named(state.points, one).snapshot for one in points]
         if place.vault.object_lock:
@@ -65,10 +69,6 @@ def add_hold(
         return act.end(
             Kind.HELD, body, say=lambda _: told, what=f"hold {hold}", details={"hold": hold}
         )
-    except BaseException as error:
-        told = sentences.not_held(place.subject, reason=reason_of(error), hint=hint_of(error))
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
 
 
 def require_hold(

@@ -51,33 +51,35 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
     place = DatasetVault.open_for_reading(setting, name, expiring=True)
     act = Act(place, ROTATE)
     new = place.provider()
-    try:
-        # The lease of expiry: nothing is removed while its envelope is made.
-        with Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease:
-            act.begin(held=EXPIRE)
-            rewrapped = _rewrap_all(act, lease, old, new)
-            left = [
-                told
-                for generation in _living(act)
-                for told in _remove_old(act, lease, generation.id, old, new)
-            ]
-            left += _reseal_erasures(act, lease, old, new)
-            told = sentences.rotated(
-                place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
-            )
-            body: dict[str, object] = {
-                "key": new.master_key_id,
-                "generations": rewrapped,
-                "left": left,
-            }
-            what = f"opens with master key {new.master_key_id}"
-            return act.end(Kind.ROTATED, body, say=lambda _: told, what=what, details=body)
-    except BaseException as error:
-        told = sentences.not_rotated(
+
+    def failed(error: BaseException) -> str:
+        return sentences.not_rotated(
             place.subject, key=new.master_key_id, reason=reason_of(error), hint=hint_of(error)
         )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
+
+    # The lease of expiry: nothing is removed while its envelope is made.
+    with (
+        act.ending(failed),
+        Lease.acquire(place.folder, EXPIRE, owner=act.owner, now=act.now()) as lease,
+    ):
+        act.begin(held=EXPIRE)
+        rewrapped = _rewrap_all(act, lease, old, new)
+        left = [
+            told
+            for generation in _living(act)
+            for told in _remove_old(act, lease, generation.id, old, new)
+        ]
+        left += _reseal_erasures(act, lease, old, new)
+        told = sentences.rotated(
+            place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
+        )
+        body: dict[str, object] = {
+            "key": new.master_key_id,
+            "generations": rewrapped,
+            "left": left,
+        }
+        what = f"opens with master key {new.master_key_id}"
+        return act.end(Kind.ROTATED, body, say=lambda _: told, what=what, details=body)
 
 
 def _rewrap_all(act: Act, lease: Lease, old: KeyProvider, new: KeyProvider) -> list[str]:

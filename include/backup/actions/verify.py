@@ -64,7 +64,13 @@ def verify(
     """
     place = DatasetVault.open_for_reading(setting, name, replica=order.replica)
     act = Act(place, VERIFY)
-    try:
+
+    def failed(error: BaseException) -> str:
+        return sentences.verification_failed(
+            place.subject, reason=reason_of(error), hint=hint_of(error)
+        )
+
+    with act.ending(failed):
         state = act.begin()
         seed = secrets.randbelow(_SEEDS) if order.seed is None else order.seed
         chosen = _choose(act, state, order, seed)
@@ -75,12 +81,6 @@ def verify(
         progress = progress or Progress()
         proofs = [prove(act, one, scratch, wanted, progress) for one in chosen]
         _note_drift(act, state, proofs)
-    except BaseException as error:
-        told = sentences.verification_failed(
-            place.subject, reason=reason_of(error), hint=hint_of(error)
-        )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
-        raise
     last = state.verification
     found = Found(
         proofs=proofs,
