@@ -282,7 +282,11 @@ class Taking:
             bytes_new=figures["bytes_new"],
             bytes_stored=figures["bytes_stored"],
         )
-        return suspicion(now, figures_of(self._before.sound_points))
+        return suspicion(
+            now,
+            figures_of(self._before.sound_points),
+            tolerance=self.act.place.dataset.shrink_tolerance,
+        )
 
     def _evidence(self, archive: Archive, session: WriteSession, notes: Notes) -> dict[str, object]:
         """What the record says besides."""

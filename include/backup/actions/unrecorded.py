@@ -166,7 +166,11 @@ def _record(
     )
     if summary:
         body["bytes_all"] = summary.total_bytes_processed
-        if suspicious := suspicion(_figures(summary), figures_of(place.state().sound_points)):
+        if suspicious := suspicion(
+            _figures(summary),
+            figures_of(place.state().sound_points),
+            tolerance=place.dataset.shrink_tolerance,
+        ):
             body["suspicious"] = suspicious
     told = sentences.adopted(
         place.subject,

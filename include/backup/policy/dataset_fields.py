@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 RESERVED: Final = frozenset({"all", "datasets", "defaults", "none", "policy", "vault"})
 PROVIDERS: Final = ("local", "aws_kms")
 _KEY_ARN: Final = "arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]{8,64}"
+_SHARE: Final = "[0-9]{1,3} ?%"
+_WHOLE: Final = 100
 _HEX_KEY: Final = "^[0-9a-f]{64}$"
 
 
@@ -48,6 +50,12 @@ def _parse_provider(text: str) -> str:
             f"{quoted(text)} is no key provider", hint=f"use {' or '.join(PROVIDERS)}"
         )
     return text
+
+
+def _parse_share(text: str) -> float:
+    if not re.fullmatch(_SHARE, text) or (share := int(text.rstrip(" %"))) > _WHOLE:
+        raise ConfigurationInvalid(f"{quoted(text)} is no share", hint="write it as in 80%")
+    return share / _WHOLE
 
 
 def _parse_key_id(text: str) -> str:
@@ -69,6 +77,11 @@ DEFAULTS: Final = Section(
         "replicas": Field(
             kind=Each(kind=TEXT), meaning="names of vaults that hold copies", default=None
         ),
+        "shrink_tolerance": Field(
+            kind=Text(parse=_parse_share, form={"pattern": _SHARE}),
+            meaning="how much may be gone in one backup without a doubt, as in 80%; else 50%",
+            default=None,
+        ),
         **READING,
         **CARE,
     },
@@ -89,6 +102,11 @@ ENTRY: Final = Section(
         "replicas": Field(
             kind=Each(kind=TEXT),
             meaning="names of vaults that hold copies of what is in `vault`",
+            default=None,
+        ),
+        "shrink_tolerance": Field(
+            kind=Text(parse=_parse_share, form={"pattern": _SHARE}),
+            meaning="how much of it may be gone in one backup without a doubt, as in 80%; else 50%",
             default=None,
         ),
         "description": Field(kind=TEXT, meaning="what the data is", default=""),

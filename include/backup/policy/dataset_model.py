@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from include.backup.hosts import is_loopback
 from include.backup.policy.source_model import FilesystemSettings, S3Settings
+from include.backup.policy.suspicion import TOLERANCE
 
 if TYPE_CHECKING:
     from datetime import date
@@ -94,6 +95,7 @@ class Dataset:
     source: SourceSettings | None  # None: no valid entry says what it is, a vault holds it
     vault: str  # its home: the ledger is there
     replicas: tuple[str, ...] = ()  # vaults that hold copies of it
+    shrink_tolerance: float = TOLERANCE  # the share that a backup may lose without being in doubt
     description: str = ""
     retired: Retired | None = None
     insecure_reason: str = ""

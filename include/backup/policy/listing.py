@@ -29,6 +29,7 @@ from include.backup.policy.document import (
 )
 from include.backup.policy.overlap import Overlap, entangled, nested
 from include.backup.policy.source_fields import READING, make_settings
+from include.backup.policy.suspicion import TOLERANCE
 from include.backup.policy.vault_fields import NAME, NAME_HINT
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Listing:
         # What is written for all may name the vault of one: it needs no copy of itself.
         usual = tuple(one for one in defaults["replicas"] or () if one != values["vault"])
         values["replicas"] = first_of(values["replicas"], usual)
+        share = first_of(values["shrink_tolerance"], defaults["shrink_tolerance"], TOLERANCE)
+        values["shrink_tolerance"] = share
         for key in ("class", "owner"):
             values[key] = first_of(values[key], defaults[key])
             if values[key] is None:

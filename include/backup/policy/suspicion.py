@@ -1,6 +1,7 @@
 """What makes a backup suspicious (3.2): the data may have been lost, or encrypted by somebody.
 
-    shrunk      less than half as many entries, or bytes, as at the recovery point before
+    shrunk      it has lost more of its entries, or bytes, than it may since the recovery point
+                before: `shrink_tolerance`, half of them if nobody says
     entropy     half of the data is new, and can hardly be compressed, where it could be before
 
 Such a recovery point is taken all the same: who knows what is still there tomorrow. But nothing of
@@ -17,7 +18,7 @@ from include.backup.evidence.wording import size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TOLERANCE: Final = 0.5  # the share that must be left
+TOLERANCE: Final = 0.5  # the share that may be lost
 _FEW_ENTRIES: Final = 10  # fewer say nothing
 _LITTLE_BYTES: Final = 1 << 20
 _NEW_SHARE: Final = 0.5  # of all, so that the whole looks different
@@ -79,18 +80,19 @@ def figures_of(points: Sequence[Taken]) -> list[Figures]:
     ]
 
 
-def suspicion(now: Figures, before: Sequence[Figures]) -> str:
+def suspicion(now: Figures, before: Sequence[Figures], *, tolerance: float = TOLERANCE) -> str:
     """What is suspicious about a recovery point; empty: nothing.
 
     Args:
         before: earlier ones, the newest last.
+        tolerance: the share of entries, or of bytes, that may be lost; 1: all of them.
     """
     if not before:
         return ""
-    last = before[-1]
-    if last.entries >= _FEW_ENTRIES and now.entries < last.entries * TOLERANCE:
+    last, left = before[-1], 1 - tolerance
+    if last.entries >= _FEW_ENTRIES and now.entries < last.entries * left:
         return f"{now.entries:,} entries are left of {last.entries:,}"
-    if last.bytes_all >= _LITTLE_BYTES and now.bytes_all < last.bytes_all * TOLERANCE:
+    if last.bytes_all >= _LITTLE_BYTES and now.bytes_all < last.bytes_all * left:
         return f"{size(now.bytes_all)} are left of {size(last.bytes_all)}"
     ratios = [one.ratio for one in before if one.ratio is not None]
     if (

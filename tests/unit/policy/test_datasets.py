@@ -155,11 +155,11 @@ def test_replicas_of_all_leave_out_the_vault_of_one(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         f"""\
-{waiver}defaults: {{replicas: [primary, cloud]}}
+{waiver}defaults: {{replicas: [primary, cloud], shrink_tolerance: 80 %}}
 datasets:
   one: {entry()}
   two: {entry(vault="cloud", source="{type: filesystem, path: /srv/two}")}
-  own: {entry(replicas="[]", source="{type: filesystem, path: /srv/own}")}
+  own: {entry(replicas="[]", shrink_tolerance="5%", source="{type: filesystem, path: /srv/own}")}
 """,
         head=head,
     )
@@ -169,6 +169,7 @@ datasets:
         ("primary",),
         (),
     ]
+    assert [found.good[name].shrink_tolerance for name in ("one", "own")] == [0.8, 0.05]
     assert [vault.offsite for vault in found.vaults.values()] == [False, None, None]
     assert found.offsite_waiver.until == date(2027, 3, 31)
 
@@ -179,6 +180,8 @@ datasets:
         (entry(**{"class": "critcal"}), "class", "did you mean critical?"),
         (entry(vault="primry"), "vault", '"primry" is no vault'),
         (entry(vault="plain"), "vault", "would receive it over plain http"),
+        (entry(shrink_tolerance="101%"), "shrink_tolerance", "is no share"),
+        (entry(shrink_tolerance="0.5"), "shrink_tolerance", "write it as in 80%"),
         (entry(replicas="[clod]"), "replicas", "did you mean cloud?"),
         (entry(replicas="[primary]"), "replicas", "primary is its vault"),
         (entry(replicas="[cloud, cloud]"), "replicas", "cloud is written twice"),

@@ -52,3 +52,17 @@ def test_the_first_recovery_point_is_compared_with_nothing() -> None:
     """Nor are a few entries."""
     assert suspicion(figures(entries=0, all_=0), []) == ""
     assert suspicion(figures(entries=1), [figures(entries=9)]) == ""
+
+
+@pytest.mark.parametrize(("tolerance", "left", "doubted"), [
+    (0.5, 50, False), (0.5, 49, True), (0.8, 20, False), (0.8, 19, True), (1.0, 0, False),
+    (0.0, 100, False), (0.0, 99, True),
+])  # fmt: skip
+def test_how_much_may_be_lost_is_the_datasets_own(
+    tolerance: float, left: int, *, doubted: bool
+) -> None:
+    """Of entries and of bytes alike."""
+    for size in (1, 1 << 20):
+        before = Figures(entries=100, bytes_all=100 * size, bytes_new=0, bytes_stored=0)
+        now = Figures(entries=left, bytes_all=left * size, bytes_new=0, bytes_stored=0)
+        assert bool(suspicion(now, [before], tolerance=tolerance)) == doubted
