@@ -6,7 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.replicas import due_replications, replicate_all, standing_of
+from include.backup.actions.replicas import (
+    due_replications,
+    replicate_all,
+    standing_alone,
+    standing_of,
+)
 from include.backup.errors import BackupError
 from include.backup.evidence.replica_sentences import not_replicated
 from include.backup.evidence.replica_table import replica_table
@@ -63,6 +68,8 @@ def _tell(setting: Setting, run: Run, names: Sequence[str]) -> bool:
         except BackupError as error:
             unknown = True
             log.error("%s: %s", name, error)  # noqa: TRY400  for people
+            if name in setting.datasets.good:
+                found += standing_alone(setting, name, error.message)
     log.info("%s", "\n" + replica_table(found))
     return not unknown and all(one.verdict is Verdict.KEPT for one in found)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import copy
+import random
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +25,7 @@ from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import (
+    AccessRefused,
     ConfigurationInvalid,
     DamageFound,
     FileHeld,
@@ -36,8 +42,13 @@ from tests.damage.site import Crash, Crashing, Site
 from tests.damage.test_expiry import TWO, back_up_daily
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from include.backup.actions.setting import Setting
+
+
+SECOND = "s3://second/vault"
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +82,7 @@ def test_a_replica_is_the_same_vault(site: Site, restic: Callable[..., str]) -> 
     again = replicate(site.setting(), "crm", "second")
     assert "nothing was to be copied" in again.sentence
     state = site.place().state()
-    assert state.replica("second").behind(state.points) == []
+    assert state.replica(SECOND).behind(state.points) == []
 
 
 class Lost:
@@ -203,7 +214,7 @@ def test_what_is_damaged_at_home_is_not_copied(site: Site) -> None:
     assert "is not what its name says" in outcome.sentence
     state = site.place().state()
     assert [generation.damaged for generation in state.generations] == [True]
-    assert len(state.replica("second").behind(state.points)) == 1
+    assert len(state.replica(SECOND).behind(state.points)) == 1
     site.storage = Lost()
     assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
 
@@ -218,11 +229,11 @@ def test_a_damaged_copy_is_mended(site: Site) -> None:
     assert len(damages) >= 1
     state = site.place().state()
     assert not any(generation.damaged for generation in state.generations)
-    assert len(state.replica("second").behind(state.points)) == 2
+    assert len(state.replica(SECOND).behind(state.points)) == 2
     assert replicate(site.setting(), "crm", "second").ok
     assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
     state = site.place().state()
-    assert state.replica("second").behind(state.points) == []
+    assert state.replica(SECOND).behind(state.points) == []
 
 
 def test_what_happens_while_the_home_is_lost_is_recorded_later(site: Site) -> None:
@@ -295,10 +306,10 @@ def test_a_lost_home_is_replaced(site: Site) -> None:
     replicate(site.setting(), "crm", "second")
     back_up_daily(site, 1)
     home, site.storage = site.storage, Lost()
-    with pytest.raises(ConfigurationInvalid, match="cannot be read"):
+    with pytest.raises(ConfigurationInvalid, match="cannot be gone on with"):
         promote(site.setting(), "crm", "second", TWO)
     outcome = promote(site.setting(), "crm", "second", TWO, lost=True)
-    assert "records of the former home lost" in outcome.sentence
+    assert "of the former home lost, whatever they were about" in outcome.sentence
     site.storage = home
     with pytest.raises(LedgerBroken, match="no longer the home of crm: s3://second/vault"):
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
@@ -413,3 +424,307 @@ def test_what_is_erased_is_erased_in_every_copy(site: Site) -> None:
     outcome = replicate(site.setting(), "crm", "second")
     assert len(outcome.details["generations"]) == 1
     assert [name for name in files(site.second) if "/keys/" in name or "/data/" in name] == []
+
+
+class WriteOnly:
+    """A vault as who writes may use it: nothing is deleted but leases and locks."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """See Storage."""
+        if any("/leases/" not in name and "/locks/" not in name for name in names):
+            raise AccessRefused(f"{names[0]}: no right")
+        self._storage.delete(names)
+
+
+def with_roles(site: Site) -> Callable[[], Setting]:
+    """The second vault with a connection that writes, and one that may delete."""
+    site.second_url = f"{SECOND}', connection: 'writer', expirer: 'expirer"
+    roles = {"writer": WriteOnly(site.second), "expirer": site.second, "none": site.memory}
+    return lambda: replace(site.setting(), open_storage=lambda vault: roles[vault.connection])
+
+
+def spoil(site: Site, part: str) -> str:
+    """Change one file of the copy, as no writer would."""
+    name = next(info.name for info in site.second.list() if part in info.name)
+    site.second.damage(name, b"wrong")
+    return name
+
+
+@pytest.mark.parametrize("part", ["/data/", "/index/", "/snapshots/", "/config", "crm/keys/"])
+def test_whatever_is_damaged_in_a_copy_is_mended_by_who_may_delete(site: Site, part: str) -> None:
+    """The writer may not; the home is whole, and nothing of it is marked."""
+    setting = with_roles(site)
+    back_up_daily(site, 2)
+    replicate(setting(), "crm", "second")
+    spoil(site, part)
+    for _ in range(2):  # what no check has found, the first run finds
+        outcome = replicate(setting(), "crm", "second")
+        check(setting(), "crm", reading=Reading.ALL, replica="second")
+    outcome = replicate(setting(), "crm", "second")
+    assert not outcome.details["unmet"], outcome.sentence
+    assert {name: data for name, data in files(site.second).items() if "/ledger/" not in name} == {
+        name: data for name, data in files(site.memory).items() if "/ledger/" not in name
+    }
+    assert not any(one.damaged for one in site.place().state().generations)
+
+
+def test_a_locked_damage_keeps_nothing_else_back(site: Site) -> None:
+    """It is named until the lock ends; a new full is copied whole."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    spoil(site, "/data/")
+    check(site.setting(), "crm", reading=Reading.ALL, replica="second")
+    back_up_daily(site, 1, method=Method.FULL)
+    outcome = replicate(site.setting(), "crm", "second")
+    assert outcome.sentence.startswith("AT RISK 3.5")
+    assert "is locked until" in outcome.sentence
+    replica = site.place().state().replica(SECOND)
+    assert [replica.has(point) for point in site.place().state().points] == [False, False, True]
+    assert site.restored(replica="second") == site.content()
+
+
+@pytest.mark.parametrize("how", ["begun anew", "rolled back"])
+def test_a_home_that_is_another_one_keeps_nobody_from_the_copy(site: Site, how: str) -> None:
+    """A strange machine, and a vault that was emptied, or put back to an older state."""
+    back_up_daily(site, 1)
+    older = copy.deepcopy(site.memory._names)
+    site.wait(hours=1)
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    content = site.content()
+    site.memory._names = older if how == "rolled back" else {}
+    shutil.rmtree(site.folder / "state")
+    with pytest.raises((NotAReplica, ConfigurationInvalid)):
+        replicate(site.setting(), "crm", "second")
+    if how == "begun anew":
+        assert list(site.memory.list("datasets/crm/ledger/")) == []
+        site.write(other="life")
+        back_up_daily(site, 1)
+    assert site.restored(replica="second") == content
+    outcome = promote(site.setting(), "crm", "second", TWO, lost=True)
+    assert "is its home from now on" in outcome.sentence
+    site.moved = True
+    back_up_daily(site, 1)
+    assert site.restored() == site.content()
+
+
+def test_a_stranger_restores_from_a_copy_alone(site: Site) -> None:
+    """A configuration that names it as the vault: it is read, and nothing is added to it."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    before = files(site.second)
+    shutil.rmtree(site.folder / "state")
+    site.storage, site.moved = Lost(), True
+    assert site.restored() == site.content()
+    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
+    with pytest.raises(RecordRefused, match="was not promoted"):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert files(site.second) == before
+    outcome = promote(site.setting(), "crm", "second", TWO, lost=True)
+    assert "a vault that nobody names" in outcome.sentence
+    back_up_daily(site, 1)
+
+
+def test_a_home_that_moves_to_another_address_says_so(site: Site) -> None:
+    """A promoted vault in a new place: read at once, written to on two people's word."""
+    back_up_daily(site, 1)
+    promote(site.setting(), "crm", "second", TWO)
+    site.moved, site.second_url = True, "s3://elsewhere/vault', connection: 'none"
+    assert site.restored() == site.content()
+    with pytest.raises(RecordRefused):
+        back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert promote(site.setting(), "crm", "second", TWO).ok
+    back_up_daily(site, 1)
+
+
+def test_a_copy_that_somebody_emptied_counts_no_more(site: Site) -> None:
+    """Not while it is filled again, whatever dies then; and the record says that it had gone."""
+    site.home_options, site.second_options = ", offsite: false", ", offsite: true"
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    site.second._names.clear()
+    home = Crashing(site.memory)
+    there = Crashing(site.second, at=9, beside=home)
+    home._at = 9
+    with pytest.raises(Crash):
+        replicate(site.setting(home, there), "crm", "second")
+    site.wait(minutes=31)
+    assert len(site.place().state().replica(SECOND).behind(site.place().state().points)) == 2
+    outcome = replicate(site.setting(), "crm", "second")
+    site.second_url = "s3://other/vault', connection: 'none"
+    assert assess(site.setting())[0].replicas[0].held == 0
+    site.second_url = f"{SECOND}', connection: 'none"
+    assert assess(site.setting())[0].replicas[0].held == 2
+    assert outcome.ok
+
+
+def test_an_emptied_copy_is_told(site: Site) -> None:
+    """What had gone is named, though all of it is there again."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    site.second._names.clear()
+    outcome = replicate(site.setting(), "crm", "second")
+    assert "2 recovery points of 20261124T010000Z had gone from the copy" in outcome.sentence
+    assert outcome.details["unmet"]
+    assert not replicate(site.setting(), "crm", "second").details["unmet"]
+
+
+def held_files(site: Site) -> int:
+    """Files of the copy under a legal hold."""
+    names = [info.name for info in site.second.list("datasets/crm/generations/")]
+    return sum(site.second._file(name).on_hold for name in names)
+
+
+def test_a_hold_reaches_the_copy_whenever_it_comes(site: Site) -> None:
+    """While it is copied; and what is copied anew gets it as well."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 2)
+    lock_of = replicate_module.lock_replica
+
+    def meanwhile(*arguments: Any) -> Any:
+        add_hold(site.setting(), "crm", TWO)
+        return lock_of(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replicate_module, "lock_replica", meanwhile)
+        replicate(site.setting(), "crm", "second")
+    assert held_files(site) == 0
+    replicate(site.setting(), "crm", "second")
+    assert held_files(site) > 5
+    before = held_files(site)
+    site.second._names.clear()
+    replicate(site.setting(), "crm", "second")
+    assert held_files(site) == before
+
+
+def test_the_end_of_one_hold_leaves_the_others_on_the_packs(site: Site) -> None:
+    """Two points of a generation on hold; one is freed, and leaves alone."""
+    site.second_options = ", object_lock: 'governance'"
+    back_up_daily(site, 5)
+    first, second = (point.snapshot for point in site.place().state().points[:2])
+    add_hold(site.setting(), "crm", TWO, points=[second])
+    hold = add_hold(site.setting(), "crm", TWO, points=[first]).details["hold"]
+    replicate(site.setting(), "crm", "second")
+    packs = [info.name for info in site.second.list() if "/data/" in info.name]
+    lift_hold(site.setting(), "crm", hold, TWO)
+    for _ in range(3):
+        site.wait(days=16)
+        expire(site.setting(), "crm")
+        replicate(site.setting(), "crm", "second")
+    names = {info.name.rpartition("/")[2] for info in site.second.list()}
+    assert first not in names
+    assert second in names
+    assert all(site.second._file(name).on_hold for name in packs)
+
+
+def test_a_home_that_takes_no_record_keeps_nobody_from_the_copy(site: Site) -> None:
+    """It can be read, and not be written to: a restore goes on, and so does who gives it up."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+
+    class ReadOnly(WriteOnly):
+        def save(self, name: str, *_: Any, **__: Any) -> None:
+            raise AccessRefused(f"{name}: read-only")
+
+    home, site.storage = site.storage, ReadOnly(site.memory)
+    assert site.restored(replica="second") == site.content()
+    with pytest.raises(AccessRefused):
+        promote(site.setting(), "crm", "second", TWO)
+    assert promote(site.setting(), "crm", "second", TWO, lost=True).ok
+    site.storage, site.moved = home, True
+    back_up_daily(site, 1)
+
+
+def test_damage_in_a_copy_is_never_the_homes(site: Site) -> None:
+    """Not even where only the mark of a removal is left."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    name = next(info.name for info in site.second.list() if info.name.endswith("/config"))
+    site.second.delete([name])
+    assert replicate(site.setting(), "crm", "second").ok
+    assert not any(one.damaged for one in site.place().state().generations)
+
+
+def test_a_third_vault_does_not_stop_a_replication(site: Site) -> None:
+    """The policy lies in the first one; that can be copied another day."""
+    back_up_daily(site, 1)
+    promote(site.setting(), "crm", "second", TWO)
+    site.moved = True
+    setting = site.setting()
+    vaults = dict(reversed(setting.datasets.vaults.items()))
+    third = replace(setting.datasets.vaults["primary"], name="third", url="s3://third/vault")
+    datasets = replace(setting.datasets, vaults={"third": third, **vaults})
+    usual = setting.open_storage
+    setting = replace(
+        setting,
+        datasets=datasets,
+        open_storage=lambda vault: Lost() if vault.name == "third" else usual(vault),
+    )
+    assert replicate(setting, "crm", "primary").ok
+
+
+def test_nobody_promotes_the_staler_of_two(site: Site) -> None:
+    """Nor a second vault once a first was promoted."""
+    back_up_daily(site, 1)
+    third = MemoryStorage(site.clock)
+
+    def setting() -> Setting:
+        made = site.setting()
+        vault = replace(made.datasets.vaults["second"], name="third", url="s3://third/vault")
+        crm = replace(made.datasets.good["crm"], replicas=("second", "third"))
+        datasets = replace(
+            made.datasets,
+            vaults={**made.datasets.vaults, "third": vault},
+            good={"crm": crm},
+        )
+        usual = made.open_storage
+        return replace(
+            made,
+            datasets=datasets,
+            open_storage=lambda one: third if one.name == "third" else usual(one),
+        )
+
+    replicate(setting(), "crm", "third")
+    back_up_daily(site, 1)
+    replicate(setting(), "crm", "second")
+    site.storage = Lost()
+    with pytest.raises(ConfigurationInvalid, match="hint: promote second"):
+        promote(setting(), "crm", "third", TWO, lost=True)
+    promote(setting(), "crm", "second", TWO, lost=True)
+    with pytest.raises(ConfigurationInvalid, match="s3://second/vault was promoted already"):
+        promote(setting(), "crm", "third", TWO, lost=True)
+
+
+def test_a_long_outage_is_not_forgotten(site: Site) -> None:
+    """How old the newest copy there has ever been, though what it held has expired at home."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    back_up_daily(site, 45)
+    expire(site.setting(), "crm")
+    replicate(site.setting(), "crm", "second")
+    assert site.place().state().replica(SECOND).greatest_age > timedelta(days=45)
+
+
+def test_each_pack_of_a_copy_is_read_again_within_a_quarter(site: Site) -> None:
+    """Without a check, and without a key: what rots there is named, and mended."""
+    site.write(**{f"big{number}": random.Random(number).randbytes(3000) for number in range(9)})
+    back_up_daily(site, 1)
+    site.policy_change = ("retention: 30 days", "retention: 200 days")
+    replicate(site.setting(), "crm", "second")
+    name = next(info.name for info in site.second.list() if "/data/" in info.name)
+    site.second.damage(name, site.second.load(name)[:-1] + b"x")
+    for _day in range(84):
+        outcome = replicate(site.setting(), "crm", "second")
+        if outcome.details["unmet"]:
+            break
+        site.wait(days=1)
+    assert "is not what its name says" in outcome.sentence
+    assert not replicate(site.setting(), "crm", "second").details["unmet"]
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []

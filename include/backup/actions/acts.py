@@ -24,6 +24,7 @@ from include.backup.errors import (
     RecordRefused,
     RestoreRefused,
     StorageError,
+    StorageFull,
 )
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
@@ -56,6 +57,7 @@ CHECK: Final = "check"
 VERIFY: Final = "verify"
 EXPIRE: Final = "expire"
 ROTATE: Final = "rotate_key"
+_RESCUES: Final = frozenset({RESTORE, EXPORT, CHECK, VERIFY})  # what evidence never holds up
 REPLICATE: Final = "replicate"
 PROMOTE: Final = "promote"
 _LEASES: Final = {  # that acts hold
@@ -117,8 +119,33 @@ class Act:
             StorageError, LedgerBroken.
         """
         if self.place.detached:
-            self.begun = True
-            return self.place.state()
+            return self._begin_detached()
+        try:
+            return self._begin(held)
+        except (AccessRefused, StorageFull) as error:
+            # A copy can be read although the home takes no record of it.
+            if not self.place.replica or self.action not in _RESCUES:
+                raise
+            log.warning("%s: %s", self.place.subject, error)
+            self.place = self.place.alone()
+            return self._begin_detached()
+
+    def _begin_detached(self) -> DatasetState:
+        """Nothing is recorded before the end; and nothing but a rescue goes on without the home.
+
+        Raises:
+            RecordRefused: it is none.
+        """
+        if self.action not in _RESCUES:
+            raise RecordRefused(
+                f"{self.place.where} holds a replica of {self.place.dataset.name}, and was not "
+                "promoted",
+                hint="when its home is lost for good: holdfast vault promote",
+            )
+        self.begun = True
+        return self.place.state()
+
+    def _begin(self, held: str | None) -> DatasetState:
         if self.action not in {RESTORE, EXPORT}:  # evidence never holds up a rescue
             self.place.require_history()
         self._adopt_spooled()
@@ -215,7 +242,9 @@ class Act:
 
     def _about_replica(self) -> dict[str, object]:
         """What records say of the vault that was read, if it was not the home."""
-        return {"vault": self.place.replica} if self.place.replica else {}
+        if not self.place.replica:
+            return {}
+        return {"vault": self.place.replica, "replica": self.place.vault.url}
 
     @contextmanager
     def ending(self, tell: Callable[[BaseException], str]) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.kept import standing_of
 from include.backup.actions.offsite import counted
+from include.backup.actions.replicas import standing_alone
 from include.backup.actions.replicas import standing_of as replicas_of
 from include.backup.actions.tested import class_forecast, tested
 from include.backup.errors import BackupError
@@ -175,7 +176,14 @@ def _assess(setting: Setting, name: str) -> Assessment:
         state = place.state()
     except BackupError as error:
         row = _unknown(setting, name, str(error))
-        return Assessment(row=row, failure=error.message, tested=_unknown_tested(row, setting))
+        return Assessment(
+            row=row,
+            failure=error.message,
+            tested=_unknown_tested(row, setting),
+            replicas=standing_alone(setting, name, error.message)
+            if name in setting.datasets.good
+            else (),
+        )
     judged = place.judgement(state, now)
     counts = counted(setting, place.dataset, state, now)
     age = counts.age(now)

@@ -69,7 +69,7 @@ def check(
         StorageError, KeyUnusable: the check could not be done.
         LedgerBroken: the ledger itself is damaged, and nothing was recorded.
     """
-    place = DatasetVault.open_for_reading(setting, name, replica=replica)
+    place = DatasetVault.open_to_rescue(setting, name, replica=replica)
     act = Act(place, CHECK)
     progress = progress or Progress()
 
@@ -84,6 +84,8 @@ def check(
     with act.ending(failed):
         state = act.begin()
         place.ledger.verify()
+        if replica:
+            act.place.alone().ledger.verify()  # the copy of it
         found: dict[str, list[str]] = {}
         read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]

@@ -20,10 +20,13 @@ from include.backup.errors import (
     DatasetInvalid,
     FileAbsent,
     LedgerBroken,
+    NotAReplica,
     PolicyInvalid,
+    RecordRefused,
     StorageError,
 )
 from include.backup.evidence.ledger import Ledger
+from include.backup.evidence.ledger_copy import require_beginning
 from include.backup.evidence.sentences import Copies, Subject
 from include.backup.policy.objectives import (
     Judgement,
@@ -92,19 +95,14 @@ class DatasetVault:
 
     @classmethod
     def open_for_reading(
-        cls, setting: Setting, name: str, *, expiring: bool = False, replica: str = ""
+        cls, setting: Setting, name: str, *, expiring: bool = False
     ) -> DatasetVault:
         """The same for what writes no backups: a vault that holds the dataset is enough.
 
-        Args:
-            replica: the name of the vault whose copy is read; empty: what the home holds.
-
         Raises:
             DatasetInvalid: no valid entry names it, and no vault holds it.
-            ConfigurationInvalid: what is needed is not configured, or there is no such replica.
+            ConfigurationInvalid: what is needed is not configured.
         """
-        if replica:
-            return cls.open_for_reading(setting, name).as_replica(replica)
         try:
             return cls.open(setting, name, expiring=expiring)
         except DatasetInvalid as error:
@@ -142,11 +140,31 @@ class DatasetVault:
             seen=Seen.of(setting.state_folder, vault=vault.url, dataset=name),
         )
 
-    def as_replica(self, name: str, *, expiring: bool = False) -> DatasetVault:
-        """The same dataset as another vault holds a copy of it.
+    @classmethod
+    def open_to_rescue(cls, setting: Setting, name: str, *, replica: str = "") -> DatasetVault:
+        """The same for what brings data back, or looks whether it could: evidence stops nobody.
 
-        Its ledger is that of the home. Where the home cannot be read, it is the copy of the ledger,
-        to which nothing is added: what happens waits in the spool.
+        Where the home cannot be read, or is no longer what the copy was made of, the copy is read
+        with its own ledger, to which nothing is added: what happens waits in the spool.
+
+        Args:
+            replica: the name of the vault whose copy is read; empty: what datasets.yaml names.
+
+        Raises:
+            DatasetInvalid, ConfigurationInvalid: as `open_for_reading`; or no vault has that name.
+            StorageError: the vault cannot be read.
+        """
+        place = cls.open_for_reading(setting, name)
+        if replica in {"", place.vault.name}:
+            return place.alone() if place.is_copy() else place
+        copy = place.as_replica(replica)
+        if not (why := why_not_home(place, copy)):
+            return copy
+        log.warning("%s is read without the home of %s: %s", replica, name, why)
+        return copy.alone()
+
+    def as_replica(self, name: str, *, expiring: bool = False) -> DatasetVault:
+        """The same dataset as another vault holds a copy of it; its ledger is that of the home.
 
         Raises:
             ConfigurationInvalid: no vault has that name, or it is its home.
@@ -159,23 +177,32 @@ class DatasetVault:
                 + (", ".join(self.dataset.replicas) or "none"),
             )
         vault, folder = opened(self.setting, self.dataset, vaults[name], expiring=expiring)
-        copied = replace(self, vault=vault, folder=folder, replica=name)
-        try:
-            self.require_history()
-            if self.ledger.head() is not None:
-                return copied
-        except (StorageError, LedgerBroken) as error:
-            log.warning("%s: the home of %s cannot be read: %s", name, self.dataset.name, error)
+        return replace(self, vault=vault, folder=folder, replica=name)
+
+    def alone(self) -> DatasetVault:
+        """The same with the ledger that lies in this very folder, to which nothing is added."""
         signer, trusted = keys_of(self.setting)
+        name = self.dataset.name
         return replace(
-            copied,
-            home=folder,
-            home_url=vault.url,
-            ledger=Ledger(folder, subject=self.dataset.name, trusted=(*trusted, signer.public_key)),
-            spool=spool_of(self.setting, vault),
-            seen=Seen.of(self.setting.state_folder, vault=vault.url, dataset=self.dataset.name),
+            self,
+            home=self.folder,
+            home_url=self.vault.url,
+            ledger=Ledger(self.folder, subject=name, trusted=(*trusted, signer.public_key)),
+            spool=spool_of(self.setting, self.vault),
+            seen=Seen.of(self.setting.state_folder, vault=self.vault.url, dataset=name),
+            replica=self.vault.name,
             detached=True,
         )
+
+    def is_copy(self) -> bool:
+        """Whether this folder holds a replica, as far as it can be read."""
+        try:
+            require_home(self.folder, self.vault.url, self.ledger.head())
+        except RecordRefused:
+            return True
+        except (StorageError, LedgerBroken):
+            return False  # whoever works with it says why
+        return False
 
     @property
     def subject(self) -> Subject:
@@ -244,9 +271,9 @@ class DatasetVault:
         if head is None:
             raise ConfigurationInvalid(f"{self.replica} holds no replica of {self.dataset.name}")
         if self.detached:  # a copied ledger names what was copied before it
-            found = state.replica(self.replica)
+            found = state.replica(self.vault.url)
             return state.without(found.missing) if found else state
-        if (found := state.replica(self.replica)) is None:
+        if (found := state.replica(self.vault.url)) is None:
             raise ConfigurationInvalid(
                 f"nothing of {self.dataset.name} was copied to {self.replica} yet",
                 hint=f"holdfast replicate {self.dataset.name}",
@@ -344,3 +371,15 @@ class DatasetVault:
     def full_interval(self) -> timedelta:
         """How often a full is taken."""
         return self.setting.policy.full_backups.interval
+
+
+def why_not_home(home: DatasetVault, copy: DatasetVault) -> str:
+    """Why a copy is not to be read by the ledger of its home; empty: it is."""
+    try:
+        home.require_history()
+        if home.ledger.head() is None:
+            return f"{home.where} is empty"
+        require_beginning(home.home, copy.folder, home.dataset.name)
+    except (StorageError, LedgerBroken, NotAReplica) as error:
+        return error.message
+    return ""

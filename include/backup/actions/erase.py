@@ -103,6 +103,7 @@ def _end(act: Act, wanted: list[Generation], order: TwoPeople, removed: int) -> 
         bytes_removed=removed,
         reason=order.reason,
         by=order.approved_by,
+        replicas=[one.vault for one in act.place.state().replicas],
     )
     body = {
         **order.to_json(),

@@ -195,11 +195,14 @@ def reapply(
     ]
 
 
-def fulfilled(state: DatasetState) -> list[str]:
+def fulfilled(place: DatasetVault, state: DatasetState) -> list[str]:
     """The requests of which no generation, here or in a replica, holds anything any more."""
+    vaults = place.setting.datasets.vaults
+    named = {vaults[name].url for name in place.dataset.replicas}
     lagging = any(
         one.left or (state.retained_at is not None and one.at <= state.retained_at)
         for one in state.replicas
+        if one.url in named
     )
     if lagging:
         return []

@@ -141,7 +141,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
     what = f"{count(len(gone.points), 'recovery point')} expired, {len(plan.kept)} kept"
     outcome = act.end(
         Kind.RETAINED,
-        _body(plan, gone) | {"locked_until": locks, "fulfilled": fulfilled(place.state())},
+        _body(plan, gone) | {"locked_until": locks, "fulfilled": fulfilled(place, place.state())},
         say=lambda _: told,
         what=what,
         details={

@@ -24,7 +24,7 @@ def export_key(setting: Setting, name: str, generation: str) -> tuple[Outcome, s
         ConfigurationInvalid: there is no such generation.
         KeyUnusable, DamageFound, StorageError.
     """
-    place = DatasetVault.open_for_reading(setting, name)
+    place = DatasetVault.open_to_rescue(setting, name)
     known = place.state().generation(generation)
     if known is None:
         names = ", ".join(one.id for one in place.state().generations) or "none"

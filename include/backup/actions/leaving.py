@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.locking import without_holds
 from include.backup.actions.removing import remove_generation, remove_snapshots
-from include.backup.actions.replica import departed
-from include.backup.errors import FileAbsent, FileLocked
+from include.backup.errors import AccessRefused, FileAbsent, FileLocked
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import GENERATIONS, envelope_folder, envelope_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from include.backup.actions.replica import Pair
-    from include.backup.evidence.records import Record
+    from include.backup.actions.replica import News, Pair
     from include.backup.vault.generations import Generation
     from include.backup.vault.state import DatasetState
 
@@ -37,20 +35,26 @@ class Left:
     generations: list[str] = field(default_factory=list)  # that were removed
     snapshots: list[str] = field(default_factory=list)  # generation/snapshot: a lock keeps it
     kept_back: list[str] = field(default_factory=list)  # for people
+    refused: str = ""  # why nothing may be deleted there
     foreign: list[str] = field(default_factory=list)  # generations that no record names
+
+    def keep(self, what: str, error: AccessRefused) -> None:
+        """Note what stays: for a while if a lock keeps it, else until somebody may delete."""
+        self.kept_back.append(f"{what}: {error.message}")
+        if not isinstance(error, FileLocked):
+            self.refused = error.message
 
 
 def remove_departed(
-    pair: Pair, state: DatasetState, news: Sequence[Record], *, go_on: Callable[[], None]
+    pair: Pair, state: DatasetState, news: News, *, go_on: Callable[[], None]
 ) -> Left:
     """Remove from the copy what has expired.
 
     Args:
         state: of the dataset.
-        news: the records since the last run that ended.
+        news: what was decided since the last run that ended.
 
     Raises:
-        AccessRefused: no right to delete.
         StorageUnreachable.
     """
     left = Left()
@@ -67,10 +71,10 @@ def remove_departed(
     return left
 
 
-def _departed(pair: Pair, state: DatasetState, news: Sequence[Record]) -> dict[str, list[str]]:
+def _departed(pair: Pair, state: DatasetState, news: News) -> dict[str, list[str]]:
     """What leaves alone, by generation: by new records, or what the last run had to leave."""
-    found = departed(news)
-    if (before := state.replica(pair.copy.vault.name)) is not None:
+    found = {name: list(snapshots) for name, snapshots in news.departed.items()}
+    if (before := state.replica(pair.copy.vault.url)) is not None:
         for one in before.left:
             generation, _, snapshot = one.partition("/")
             found.setdefault(generation, []).append(snapshot)
@@ -83,9 +87,9 @@ def _remove_points(pair: Pair, generation: str, snapshots: list[str], left: Left
     try:
         without_holds(pair.expiring, generation, snapshots, remove)
         left.removed += len(snapshots)
-    except FileLocked as error:
+    except AccessRefused as error:
         left.snapshots += [f"{generation}/{one}" for one in snapshots]
-        left.kept_back.append(f"recovery points of {generation}: {error.message}")
+        left.keep(f"recovery points of {generation}", error)
 
 
 def _remove_whole(pair: Pair, generation: str, left: Left, go_on: Callable[[], None]) -> None:
@@ -113,10 +117,10 @@ def _remove_former_envelopes(pair: Pair, generation: Generation, left: Left) -> 
 
 @contextmanager
 def _noting(left: Left, what: str) -> Iterator[None]:
-    """What a lock keeps is no error: the next run tries again."""
+    """What stays is no error: the next run tries again."""
     try:
         yield
-    except FileLocked as error:
-        left.kept_back.append(f"{what}: {error.message}")
+    except AccessRefused as error:
+        left.keep(what, error)
     except FileAbsent:
         pass  # somebody else was quicker

@@ -86,6 +86,9 @@ def without_holds(
 ) -> Done:
     """Remove files; take off first what a hold that is in no ledger has left on them.
 
+    Args:
+        snapshots: that alone are removed; none: the whole generation is.
+
     Raises:
         AccessRefused: no right, or a lock.
     """
@@ -93,7 +96,14 @@ def without_holds(
         return remove()
     except FileHeld:
         pass
-    hold_files(place, [(generation, one) for one in snapshots or ("",)], on=False)
+    if snapshots:  # the packs stay: another point of the generation may be on hold
+        repository = generation_folder(place.folder, generation)
+        there = {info.name for info in repository.list("snapshots/")}
+        names = [name for one in snapshots if (name := f"snapshots/{one}") in there]
+        for batch in _batches(names):
+            repository.hold(batch, on=False)
+    else:
+        hold_files(place, [(generation, "")], on=False)
     return remove()
 
 

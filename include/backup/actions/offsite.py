@@ -39,8 +39,9 @@ def counted(setting: Setting, dataset: Dataset, state: DatasetState, now: dateti
     offsite = is_offsite(setting, dataset)
     if offsite is None or home.offsite or (offsite is False and is_waived(setting, now)):
         return state
-    wanted = {name for name in dataset.replicas if setting.datasets.vaults[name].offsite}
-    held = [one for one in state.replicas if one.vault in wanted]
+    vaults = (setting.datasets.vaults[name] for name in dataset.replicas)
+    wanted = {vault.url for vault in vaults if vault.offsite}
+    held = [one for one in state.replicas if one.url in wanted]
     if not held:
         generations = tuple(replace(one, points=()) for one in state.generations)
         return replace(state, generations=generations, greatest_age_seen=None)

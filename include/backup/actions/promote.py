@@ -9,16 +9,17 @@ Who reads the former home with an old datasets.yaml is refused by its last recor
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import PROMOTE, REPLICATE, Act
-from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.dataset_vault import DatasetVault, why_not_home
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.replica import Pair, copy_ledger
 from include.backup.actions.replicate import replicate
 from include.backup.actions.seen import Seen
-from include.backup.errors import ConfigurationInvalid, LedgerBroken, StorageError
+from include.backup.errors import AccessRefused, BackupError, ConfigurationInvalid, StorageFull
 from include.backup.evidence import replica_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger import Ledger
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
     from include.backup.actions.two_people import TwoPeople
+
+log = logging.getLogger(__name__)
 
 
 def promote(
@@ -47,22 +50,35 @@ def promote(
     """
     order.require()
     home = DatasetVault.open_for_reading(setting, name)
-    if _is_readable(home):
-        return _move(setting, home, vault, order, lost=lost)
-    if not lost:
+    if vault == home.vault.name:
+        return _claim(home, order)
+    copy = home.as_replica(vault)
+    if (moved := home.seen.moved) not in {"", copy.vault.url}:
         raise ConfigurationInvalid(
-            f"the home of {name} cannot be read: {home.where}",
+            f"{moved} was promoted already", hint="name that vault in datasets.yaml"
+        )
+    if not why_not_home(home, copy):
+        try:
+            return _move(setting, home, vault, order, lost=lost)
+        except (AccessRefused, StorageFull) as error:  # it can be read, and takes no record
+            if not lost:
+                raise
+            log.warning("%s: %s", home.where, error)
+    elif not lost:
+        raise ConfigurationInvalid(
+            f"the home of {name} cannot be gone on with: {why_not_home(home, copy)}",
             hint="once it is lost for good: --lost; what it had recorded last is lost with it",
         )
-    return _take_over(home, vault, order)
+    return _take_over(home, copy, order)
 
 
-def _is_readable(home: DatasetVault) -> bool:
-    try:
-        home.require_history()
-        return home.ledger.head() is not None
-    except (StorageError, LedgerBroken):
-        return False
+def _claim(home: DatasetVault, order: TwoPeople) -> Outcome:
+    """A vault that is a home lies elsewhere now; or a replica is one, and nobody knows its home."""
+    head = home.ledger.head()
+    if head is None or not home.is_copy():
+        raise ConfigurationInvalid(f"{home.where} is the home of {home.dataset.name}")
+    former = str(head.state.get("home") or "a vault that nobody names")
+    return _record(_alone(home), former, order, missing=None, behind=0)
 
 
 def _move(
@@ -79,26 +95,21 @@ def _move(
             hint=f"`holdfast replicate {home.dataset.name}` says why; --lost gives up the rest",
         )
 
-    def told(error: BaseException) -> str:
+    def failed(error: BaseException) -> str:
         return sentences.not_promoted(
             home.subject, vault=pair.copy.where, reason=reason_of(error), hint=hint_of(error)
         )
 
     with (
-        act.ending(told),
+        act.ending(failed),
         Lease.acquire(home.home, REPLICATE, owner=act.owner, now=act.now()) as lease,
     ):
         state = act.begin(held=REPLICATE)
-        replica = state.replica(vault)
-        running = [one.action for one in state.acts if one.id != act.id]
-        behind = replica.behind(state.points) if replica else []
-        if running or replica is None or (behind and not lost):
-            raise ConfigurationInvalid(
-                f"{home.dataset.name} is being worked on: {', '.join(running) or 'a backup ended'}",
-                hint="wait for its end, and promote then",
-            )
+        replica = state.replica(pair.copy.vault.url)
+        behind = len(replica.behind(state.points)) if replica else len(state.points)
         lease.check()
-        outcome = _record(act, pair.copy, home.where, order, missing=len(behind))
+        # The ledger refuses it while somebody works on the dataset, or the copy lacks something.
+        outcome = _record(act, home.where, order, missing=0, behind=behind, to=pair.copy, lost=lost)
     _follow(act, pair)
     return outcome
 
@@ -107,50 +118,90 @@ def _follow(act: Act, pair: Pair) -> Outcome:
     """Copy the last records of the former home: with them the copy is the home."""
     head = pair.home.ledger.head()
     assert head is not None
-    vault = pair.copy.vault.url
-    Seen.of(act.place.setting.state_folder, vault=vault, dataset=act.place.dataset.name).move("")
+    vault, setting = pair.copy.vault.url, act.place.setting
+    Seen.of(setting.state_folder, vault=vault, dataset=act.place.dataset.name).move("")
     copy_ledger(pair, last=head.sequence, go_on=lambda: None)
     return act.outcome_of(head, what=f"{pair.copy.vault.name} is its home")
 
 
-def _take_over(home: DatasetVault, vault: str, order: TwoPeople) -> Outcome:
-    copy = home.as_replica(vault)
-    setting, name = home.setting, home.dataset.name
-    if copy.ledger.head() is None:
-        raise ConfigurationInvalid(f"{vault} holds no replica of {name}")
+def _take_over(home: DatasetVault, copy: DatasetVault, order: TwoPeople) -> Outcome:
+    act = _alone(copy)
+    head = act.place.ledger.head()
+    if head is None:
+        raise ConfigurationInvalid(f"{copy.replica} holds no replica of {home.dataset.name}")
+    _require_freshest(home, copy, head.sequence)
+    seen, state = home.seen.sequence, act.place.state()
+    replica = state.replica(copy.vault.url)
+    outcome = _record(
+        act,
+        home.where,
+        order,
+        missing=max(0, seen - head.sequence) if seen else None,
+        behind=len(replica.missing) if replica else 0,
+    )
+    home.seen.move(copy.vault.url)  # it cannot be told itself
+    act.place.seen.move("")
+    return outcome
+
+
+def _require_freshest(home: DatasetVault, copy: DatasetVault, records: int) -> None:
+    """Refuse a replica while another one, which can be read, knows more."""
+    for name in home.dataset.replicas:
+        if name == copy.replica:
+            continue
+        try:
+            other = home.as_replica(name).alone().ledger.head()
+        except BackupError:
+            continue  # it is no choice either
+        if other is not None and other.sequence > records:
+            raise ConfigurationInvalid(
+                f"{name} holds {other.sequence} records, {copy.replica} only {records}",
+                hint=f"promote {name}; or take it out of datasets.yaml first",
+            )
+
+
+def _alone(copy: DatasetVault) -> Act:
+    """An act in the copy itself, with a ledger that takes records."""
+    setting = copy.setting
     key = setting.connection(setting.datasets.signing_key).password
-    alone = replace(
-        copy,
-        home=copy.folder,
-        home_url=copy.vault.url,
+    place = replace(
+        copy.alone(),
         replica="",
         detached=False,
         ledger=Ledger(
             copy.folder,
-            subject=name,
+            subject=copy.dataset.name,
             signer=Signer.of_text(key),
             trusted=setting.datasets.trusted_keys,
             keep_for=setting.policy.evidence_retention if copy.vault.object_lock else None,
         ),
     )
-    head = alone.ledger.head()
-    assert head is not None
-    seen = home.seen.sequence
-    missing = None if not seen else max(0, seen - head.sequence)
-    outcome = _record(Act(alone, PROMOTE), copy, home.where, order, missing=missing)
-    home.seen.move(copy.vault.url)  # it cannot be told itself
-    alone.seen.move("")
-    return outcome
+    return Act(place, PROMOTE)
 
 
 def _record(
-    act: Act, copy: DatasetVault, former: str, order: TwoPeople, *, missing: int | None
+    act: Act,
+    former: str,
+    order: TwoPeople,
+    *,
+    missing: int | None,
+    behind: int,
+    to: DatasetVault | None = None,
+    lost: bool = True,
 ) -> Outcome:
+    """Record that `to`, or the vault of the act itself, is the home from now on.
+
+    Args:
+        missing: records of the former home that it has not; None: nobody knows.
+        behind: recovery points that it is known not to hold.
+    """
+    copy = to or act.place
     told = sentences.promoted(
         act.place.subject,
         vault=copy.where,
         former=former,
         lost=missing,
+        points=behind,
         reason=order.reason,
         by=order.approved_by,
     )
@@ -159,6 +210,8 @@ def _record(
         "url": copy.vault.url,
         "former": former,
         "missing": missing,
+        "behind": behind,
+        "lost": lost,
     }
     what = f"{copy.vault.name} is its home"
     return act.end(Kind.PROMOTED, body, say=lambda _: told, what=what, details=dict(body))

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import FileAbsent, LedgerBroken, NameTaken, NotAReplica
-from include.backup.evidence.fields import canonical
+from include.backup.errors import BackupError, FileAbsent, NameTaken, NotAReplica
+from include.backup.evidence.fields import Fields, canonical
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger_copy import copy_records, require_beginning
 from include.backup.evidence.ledger_files import newest_number
@@ -24,11 +24,12 @@ from include.backup.vault.layout import CONFIGS, GENERATIONS, POLICY, REPLICA, p
 from include.backup.vault.reports import REPORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
     from include.backup.actions.dataset_vault import DatasetVault
     from include.backup.evidence.records import Record
+    from include.backup.policy.dataset_model import VaultSettings
     from include.backup.vault.state import DatasetState
 
 VERSION: Final = 1
@@ -136,15 +137,21 @@ def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:
 def copy_policy(pair: Pair) -> None:
     """Copy the configurations that were in force, and the ledger of the policy, if it is ours.
 
-    They lie in the first vault. A vault with a policy of its own keeps that.
-
-    Raises:
-        StorageError.
+    They lie in the first vault. A vault with a policy of its own keeps that; what cannot be
+    copied is told in the log.
     """
     setting = pair.home.setting
     first = next(iter(setting.datasets.vaults.values()))
     if first.name == pair.copy.vault.name:
         return
+    try:
+        _copy_policy(pair, first)
+    except BackupError as error:  # a third vault; the recovery points are copied
+        log.warning("the policy is not copied from %s: %s", first.name, error)
+
+
+def _copy_policy(pair: Pair, first: VaultSettings) -> None:
+    setting = pair.home.setting
     home = policy_folder(setting.open_storage(first))
     folder = policy_folder(setting.open_storage(pair.copy.vault))
     there = {info.name for info in folder.list(CONFIGS)}
@@ -152,33 +159,37 @@ def copy_policy(pair: Pair) -> None:
     for name in [info.name for info in home.list(CONFIGS) if info.name not in there]:
         with suppress(NameTaken):
             folder.save(name, home.load(name), locked_until=until)
-    try:
-        known = require_beginning(home, folder, POLICY)
-        copied = copy_records(
-            home,
-            folder,
-            POLICY,
-            first=known + 1,
-            last=newest_number(home, POLICY),
-            trusted=pair.home.ledger.trusted,
-            keep_for=setting.policy.evidence_retention if pair.copy.vault.object_lock else None,
-            go_on=lambda: None,
-        )
-        for _ in copied:
-            pass
-    except (LedgerBroken, NotAReplica) as error:
-        log.warning("the ledger of the policy is not copied: %s", error)
+    known = require_beginning(home, folder, POLICY)
+    copied = copy_records(
+        home,
+        folder,
+        POLICY,
+        first=known + 1,
+        last=newest_number(home, POLICY),
+        trusted=pair.home.ledger.trusted,
+        keep_for=setting.policy.evidence_retention if pair.copy.vault.object_lock else None,
+        go_on=lambda: None,
+    )
+    for _ in copied:
+        pass
 
 
-def departed(records: Iterable[Record]) -> dict[str, list[str]]:
-    """The snapshots that have expired by these records, by generation: verdicts, no absences."""
-    found: dict[str, list[str]] = {}
-    for record in records:
+@dataclass(slots=True)
+class News:
+    """What records since the last run decide: verdicts, no absences."""
+
+    departed: dict[str, list[str]] = field(default_factory=dict)  # snapshots, by generation
+    lengthened: set[str] = field(default_factory=set)  # snapshots that are kept for longer
+
+    def read(self, record: Record) -> None:
+        """Take from a record what a copy has to follow."""
         if record.kind == Kind.EXPIRING:
             generation, snapshots = record.body.get("generation"), record.body.get("snapshots")
             if isinstance(generation, str) and isinstance(snapshots, list):
-                found.setdefault(generation, []).extend(map(str, snapshots))
-    return found
+                self.departed.setdefault(generation, []).extend(map(str, snapshots))
+        elif record.kind == Kind.RETAINED:
+            fields = Fields(record.body, what="a verdict")
+            self.lengthened.update(fields.document("lengthened"))
 
 
 def _evidence_until(pair: Pair) -> datetime | None:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks, hold_files
 from include.backup.evidence.fields import Fields
-from include.backup.evidence.kinds import Kind
 from include.backup.vault.expiry import Extension, plan_expiry
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import generation_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
-    from include.backup.actions.replica import Pair
-    from include.backup.evidence.records import Record
+    from include.backup.actions.replica import News, Pair
     from include.backup.vault.holds import Hold
     from include.backup.vault.replicas import Replica
     from include.backup.vault.state import DatasetState
@@ -36,15 +34,17 @@ def lock_replica(
     pair: Pair,
     state: DatasetState,
     found: Replica,
-    news: Sequence[Record],
+    news: News,
     first: Mapping[str, FirstLock],
+    touched: Collection[str],
 ) -> dict[str, datetime]:
     """Let the locks of a replica last as long as they must; return their dates, by generation.
 
     Args:
         found: what the replica holds now; its own dates are not known yet.
-        news: the records since the last run that ended.
+        news: what was decided since the last run that ended.
         first: generations that are new in it.
+        touched: generations that got files.
 
     Raises:
         AccessRefused, StorageUnreachable.
@@ -61,12 +61,12 @@ def lock_replica(
         if one.shorter
     ]
     longer = extend_locks(pair.copy, replace(plan, extensions=(*again, *plan.extensions)))
-    _lengthen(pair, held, news, now)
+    _lengthen(pair, held, news.lengthened, now)
     fields = Fields(longer, what="new lock dates")
     dates |= {name: fields.moment(name) for name in longer}
-    before = state.replica(found.vault)
+    before = state.replica(found.url)
     for hold in state.holds:
-        if covered := [*_newly_covered(held, hold, before)]:
+        if covered := [*_newly_covered(held, hold, before, touched)]:
             hold_files(pair.copy, covered, on=True)
     return dates
 
@@ -79,14 +79,8 @@ def _known_dates(state: DatasetState, vault: str) -> dict[str, datetime]:
     return {name: date for name, date in known if name in living}
 
 
-def _lengthen(pair: Pair, held: DatasetState, news: Sequence[Record], now: datetime) -> None:
+def _lengthen(pair: Pair, held: DatasetState, longer: Collection[str], now: datetime) -> None:
     """A longer retention was recorded: by the state of today it looks as if it had always been."""
-    longer = {
-        snapshot
-        for record in news
-        if record.kind == Kind.RETAINED
-        for snapshot in Fields(record.body, what="a verdict").document("lengthened")
-    }
     for point in held.points:
         if point.snapshot in longer and point.expires_at > now:
             repository = generation_folder(pair.copy.folder, point.generation)
@@ -94,10 +88,11 @@ def _lengthen(pair: Pair, held: DatasetState, news: Sequence[Record], now: datet
 
 
 def _newly_covered(
-    state: DatasetState, hold: Hold, before: Replica | None
+    state: DatasetState, hold: Hold, before: Replica | None, touched: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """What a hold covers, and no earlier run has put it on: a new hold, or a new point."""
+    """What a hold covers, and no earlier run has put it on: a new hold, or new files."""
     for point in state.points:
-        known = before is not None and before.has(point) and hold.since < before.at
+        stands = before is not None and before.has(point) and hold.id in before.holds
+        known = stands and point.generation not in touched
         if not known and (not hold.snapshots or point.snapshot in hold.snapshots):
             yield point.generation, point.snapshot

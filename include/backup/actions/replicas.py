@@ -15,12 +15,13 @@ from include.backup.evidence.wording import count, moment
 from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
     from include.backup.repository.progress import Progress
+    from include.backup.vault.generations import Point
     from include.backup.vault.replicas import Replica
     from include.backup.vault.state import DatasetState
 
@@ -31,11 +32,42 @@ _LOOKED_AT_EVERY: Final = timedelta(hours=20)  # of a daily run: what expires, a
 def standing_of(place: DatasetVault, state: DatasetState, now: datetime) -> list[ReplicaStanding]:
     """How each replica of a dataset stands, those that no entry names any more included."""
     named = place.dataset.replicas
-    unnamed = [one.vault for one in state.replicas if one.vault not in named]
+    known = {place.setting.datasets.vaults[vault].url for vault in named}
+    unnamed = [one.vault for one in state.replicas if one.url not in known]
     return [
         *(_of_named(place, state, vault, now) for vault in named),
         *(_of_unnamed(place, vault) for vault in unnamed),
     ]
+
+
+def standing_alone(setting: Setting, name: str, why: str) -> list[ReplicaStanding]:
+    """How each replica stands by its own ledger, while the home cannot be read.
+
+    Args:
+        why: it cannot.
+    """
+    dataset = setting.datasets.good[name]
+    found = []
+    for vault in dataset.replicas:
+        points: Sequence[Point] = ()
+        told = f"the home cannot be read: {why}"
+        try:
+            points = DatasetVault.open(setting, name).as_replica(vault).alone().state().points
+        except BackupError as error:
+            told = f"{told}; nor this replica: {error.message}"
+        found.append(
+            ReplicaStanding(
+                verdict=Verdict.AT_RISK,
+                data_class=dataset.data_class,
+                dataset=name,
+                vault=vault,
+                offsite=setting.datasets.vaults[vault].offsite,
+                held=len(points),
+                newest_at=max((point.taken_at for point in points), default=None),
+                what=told,
+            )
+        )
+    return found
 
 
 def findings_of(setting: Setting, now: datetime) -> Iterator[str]:
@@ -103,7 +135,7 @@ def _judge(setting: Setting, name: str, tick: datetime) -> DueDataset:
 def _wants(place: DatasetVault, state: DatasetState, now: datetime) -> Iterator[str]:
     """Why a replica is to be looked at now; nothing: none is."""
     for vault in place.dataset.replicas:
-        replica = state.replica(vault)
+        replica = state.replica(place.setting.datasets.vaults[vault].url)
         if replica is None:
             if state.points:
                 yield f"nothing was copied to {vault} yet"
@@ -117,7 +149,7 @@ def _wants(place: DatasetVault, state: DatasetState, now: datetime) -> Iterator[
 def _of_named(
     place: DatasetVault, state: DatasetState, vault: str, now: datetime
 ) -> ReplicaStanding:
-    replica = state.replica(vault)
+    replica = state.replica(place.setting.datasets.vaults[vault].url)
     behind = replica.behind(state.points) if replica else list(state.points)
     held = [point for point in state.points if point not in behind]
     first = min((point.committed_at for point in behind), default=None)
@@ -155,7 +187,7 @@ def _of_unnamed(place: DatasetVault, vault: str) -> ReplicaStanding:
         dataset=place.dataset.name,
         vault=vault,
         offsite=None,
-        what="no entry names it any more: nothing of it expires; name it, or empty it by hand",
+        what="no entry names it any more: nothing of it expires there; name it again",
     )
 
 

@@ -25,20 +25,24 @@ from include.backup.actions.leaving import Left, remove_departed
 from include.backup.actions.offsite import is_offsite
 from include.backup.actions.opening import spool_of
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.replica import Pair, claim, copy_beside, copy_ledger, copy_policy
+from include.backup.actions.replica import News, Pair, claim, copy_beside, copy_ledger, copy_policy
 from include.backup.actions.replica_locks import FirstLock, lock_replica
 from include.backup.errors import (
     AlreadyRunning,
     BackupError,
+    ConfigurationInvalid,
     DamageFound,
     FileAbsent,
+    KeyUnusable,
     LeaseLost,
     ReplicaDamaged,
 )
 from include.backup.evidence import replica_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
+from include.backup.policy.slots import EPOCH
 from include.backup.repository.progress import Progress
+from include.backup.vault import bodies
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import generation_folder
 from include.backup.vault.leases import Lease
@@ -51,7 +55,6 @@ if TYPE_CHECKING:
 
     from include.backup.actions.outcome import Outcome
     from include.backup.actions.setting import Setting
-    from include.backup.evidence.records import Record
     from include.backup.vault.generations import Generation
 
 log = logging.getLogger(__name__)
@@ -66,8 +69,25 @@ class _Done:
     read_again: int = 0
     missing: list[str] = field(default_factory=list)  # snapshots
     damaged: list[str] = field(default_factory=list)  # generations, in the copy
+    mended: list[str] = field(default_factory=list)  # generations
+    touched: set[str] = field(default_factory=set)  # generations that got files
     first_locks: dict[str, FirstLock] = field(default_factory=dict)  # of generations new to it
     why: list[str] = field(default_factory=list)  # for people
+
+    def count(
+        self, generation: Generation, copied: Copied, before: Replica | None, *, mended: bool
+    ) -> None:
+        """Count what was copied of a generation, or was there."""
+        if copied.locked_until and not (before and generation.id in before.locked_until):
+            first = FirstLock(copied.locked_until, shorter=bool(copied.found))
+            self.first_locks[generation.id] = first
+        if mended:
+            self.mended.append(generation.id)
+        if copied.files:
+            self.touched.add(generation.id)
+        self.files += copied.files
+        self.size_bytes += copied.size_bytes
+        self.read_again += len(copied.read_again)
 
 
 def replicate(
@@ -86,15 +106,19 @@ def replicate(
     """
     home = DatasetVault.open_for_reading(setting, name)
     home.require_history()
-    act = Act(home, REPLICATE, about={"vault": vault})
     pair = Pair.of(home, vault)
+    if home.ledger.head() is None:  # nothing is begun in a vault that may not be mounted
+        raise ConfigurationInvalid(
+            f"{home.where} holds nothing of {name}", hint="back it up first; is it the right vault?"
+        )
+    act = Act(home, REPLICATE, about={"vault": vault})
 
     def told(error: BaseException) -> str:
         return sentences.not_replicated(
             home.subject,
             vault=pair.copy.where,
             reason=reason_of(error),
-            newest_at=_newest(home, vault),
+            newest_at=_newest(home, pair.copy.vault.url),
             hint=hint_of(error),
         )
 
@@ -119,9 +143,9 @@ def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) ->
     state = DatasetState.of_json(head.state)
     claim(pair, state)
     go_on = partial(_require, leases)
+    gone = _note_gone(act, pair, state)
     done = _copy_data(act, pair, state, progress, go_on)
     copy_beside(pair, state)
-    copy_policy(pair)
     copy_ledger(pair, last=head.sequence, go_on=go_on)
     news = _news(pair, state, last=head.sequence)
     left = remove_departed(pair, state, news, go_on=go_on)
@@ -133,18 +157,25 @@ def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) ->
         missing=tuple(done.missing),
         damaged=tuple(done.damaged),
         left=tuple(left.snapshots),
+        holds=tuple(hold.id for hold in state.holds),
     )
-    locks = lock_replica(pair, state, found, news, done.first_locks)
+    locks = lock_replica(pair, state, found, news, done.first_locks, done.touched)
+    done.why += gone
     outcome = _end(act, pair, state, replace(found, locked_until=locks), done, left)
     _copy_the_end(pair, known=head.sequence, go_on=go_on)
+    copy_policy(pair)
     return outcome
 
 
-def _news(pair: Pair, state: DatasetState, *, last: int) -> list[Record]:
-    """The records since the last run that ended: what they decide is done in the copy as well."""
-    before = state.replica(pair.copy.vault.name)
+def _news(pair: Pair, state: DatasetState, *, last: int) -> News:
+    """What the records since the last run that ended decide: it is done in the copy as well."""
+    news = News()
+    before = state.replica(pair.copy.vault.url)
     known = before.sequence if before else 0
-    return [one for one in pair.home.ledger.read(known + 1) if one.sequence <= last]
+    for record in pair.home.ledger.read(known + 1):
+        if record.sequence <= last:
+            news.read(record)
+    return news
 
 
 def _require(leases: list[Lease]) -> None:
@@ -161,12 +192,28 @@ def _adopt_spooled(act: Act, pair: Pair) -> None:
         log.warning("spool %s: put aside: %s", refused.name, refused.reason)
 
 
+def _note_gone(act: Act, pair: Pair, state: DatasetState) -> list[str]:
+    """Record what the copy was said to hold, and does not: until it is copied it counts no more."""
+    before = state.replica(pair.copy.vault.url)
+    told = []
+    for generation in state.generations if before else ():
+        claimed = {point.snapshot for point in generation.points if before and before.has(point)}
+        if gone := claimed.intersection(_not_there(pair, generation)):
+            what = f"{count(len(gone), 'recovery point')} of {generation.id} had gone from the copy"
+            act.record(
+                Kind.DAMAGED,
+                bodies.damaged([generation.id]) | {"reason": what, "replica": pair.copy.vault.url},
+            )
+            told.append(what)
+    return told
+
+
 def _copy_data(
     act: Act, pair: Pair, state: DatasetState, progress: Progress, go_on: Callable[[], None]
 ) -> _Done:
     """Copy every generation that has recovery points; what cannot be copied is told, not fatal."""
     done = _Done()
-    before = state.replica(pair.copy.vault.name)
+    before = act.place.state().replica(pair.copy.vault.url)  # with what had gone
     for generation in state.generations:
         if generation.state is not GenerationState.COMPLETED:
             continue
@@ -175,19 +222,30 @@ def _copy_data(
             copied = _copy_generation(act, pair, generation, progress, go_on, mend=mend)
         except ReplicaDamaged as error:
             done.damaged.append(generation.id)
-            done.why.append(f"{generation.id}: {error.message}; the next run copies it anew")
+            done.why.append(f"{generation.id}: {error.message}")
         except DamageFound as error:
-            act.note_damage(generation.id, error.message)
+            if not generation.damaged:  # said once
+                act.note_damage(generation.id, error.message)
             done.missing += _not_there(pair, generation)
             done.why.append(f"{generation.id}: {error.message}")
         else:
-            if copied.locked_until and not (before and generation.id in before.locked_until):
-                found = FirstLock(copied.locked_until, shorter=bool(copied.found))
-                done.first_locks[generation.id] = found
-            done.files += copied.files
-            done.size_bytes += copied.size_bytes
-            done.read_again += len(copied.read_again)
+            done.count(generation, copied, before, mended=mend)
     return done
+
+
+def _is_whole_at_home(act: Act, generation: Generation) -> bool:
+    """Whether what has no name by its bytes can be trusted there: key file and config open.
+
+    Nothing whole in the copy is replaced by what is damaged at home.
+    """
+    if generation.damaged:
+        return False
+    try:
+        act.place.repository(generation)
+    except (DamageFound, KeyUnusable, ConfigurationInvalid) as error:
+        log.warning("%s: %s", generation.id, error)
+        return False
+    return True
 
 
 def _copy_generation(
@@ -205,6 +263,8 @@ def _copy_generation(
         DamageFound: at home something is not as it was written, or gone.
         ReplicaDamaged, StorageError.
     """
+    if mend and not _is_whole_at_home(act, generation):
+        raise ReplicaDamaged("damaged in the copy, and not known to be whole at home")
     while True:
         current = act.place.state().generation(generation.id)
         if current is None or current.state is not GenerationState.COMPLETED:
@@ -226,13 +286,14 @@ def _route(
     go_on: Callable[[], None],
 ) -> Route:
     now = act.now()
-    before = act.place.state().replica(pair.copy.vault.name)
+    before = act.place.state().replica(pair.copy.vault.url)
     own = before.locked_until.get(generation.id) if before else None
     staying = {point.snapshot for point in current.points}
     until = locked_until(pair.copy, replace(generation, locked_until=own))
     return Route(
         home=pair.home.folder,
         copy=pair.copy.folder,
+        expiring=pair.expiring.folder,
         generation=generation.id,
         snapshots={
             point.snapshot: _ahead(point.expires_at if until else None, now)
@@ -240,6 +301,7 @@ def _route(
             if point.snapshot in staying
         },
         locked_until=_ahead(until, now),
+        day=(now - EPOCH).days,
         go_on=go_on,
         progress=progress,
     )
@@ -276,9 +338,11 @@ def _end(
             missing=done.why,
             kept_back=left.kept_back,
             foreign=left.foreign,
+            refused=left.refused,
         ),
     )
     body = found.to_json() | {
+        "mended": done.mended,
         "files": done.files,
         "bytes": done.size_bytes,
         "read_again": done.read_again,
@@ -289,7 +353,7 @@ def _end(
         "why": done.why,
     }
     what = f"replicated to {pair.copy.vault.name}: {count(len(held), 'recovery point')}"
-    details = {**body, "unmet": bool(done.why or left.foreign)}
+    details = {**body, "unmet": bool(done.why or left.foreign or left.refused)}
     return act.end(Kind.REPLICATED, body, say=lambda _: told, what=what, details=details)
 
 
@@ -304,12 +368,12 @@ def _copy_the_end(pair: Pair, *, known: int, go_on: Callable[[], None]) -> None:
         log.warning("%s: the last records are copied by the next run: %s", pair.copy.where, error)
 
 
-def _newest(home: DatasetVault, vault: str) -> datetime | None:
+def _newest(home: DatasetVault, url: str) -> datetime | None:
     """Of what a replica holds, as far as the ledger can be read."""
     try:
         state = home.state()
     except BackupError:
         return None
-    replica = state.replica(vault)
+    replica = state.replica(url)
     held = state.as_in(replica).points if replica else ()
     return max((point.taken_at for point in held), default=None)

@@ -63,7 +63,7 @@ def restore(
         DamageFound: some entries could not be restored; the others are.
         KeyUnusable, StorageError.
     """
-    place = DatasetVault.open_for_reading(setting, name, replica=order.replica)
+    place = DatasetVault.open_to_rescue(setting, name, replica=order.replica)
     act = Act(place, RESTORE, id=id, about=order.evidence())
     progress = progress or Progress()
     try:

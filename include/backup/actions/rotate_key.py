@@ -70,8 +70,9 @@ def rotate_key(setting: Setting, name: str, old: KeyProvider) -> Outcome:
             for told in _remove_old(act, lease, generation.id, old, new)
         ]
         left += _reseal_erasures(act, lease, old, new)
+        replicas = [one.vault for one in act.place.state().replicas]
         told = sentences.rotated(
-            place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left
+            place.subject, key=new.master_key_id, rewrapped=rewrapped, left=left, replicas=replicas
         )
         body: dict[str, object] = {
             "key": new.master_key_id,

@@ -93,6 +93,12 @@ class Seen:
         found = self._read().get("sequence", 0)
         return found if isinstance(found, int) else 0
 
+    @property
+    def moved(self) -> str:
+        """The address of the vault that was promoted instead; empty: none was, as far as known."""
+        found = self._read().get("moved", "")
+        return found if isinstance(found, str) else ""
+
     def remember(self, head: Record) -> None:
         """Remember the newest record."""
         seen = self._read()

@@ -62,7 +62,7 @@ def verify(
         ConfigurationInvalid: there is no such recovery point, or no place for restores.
         KeyUnusable, StorageError, RestoreRefused: nothing could be looked at.
     """
-    place = DatasetVault.open_for_reading(setting, name, replica=order.replica)
+    place = DatasetVault.open_to_rescue(setting, name, replica=order.replica)
     act = Act(place, VERIFY)
 
     def failed(error: BaseException) -> str:

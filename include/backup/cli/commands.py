@@ -61,7 +61,7 @@ def back_up(options: argparse.Namespace) -> int:
 def recovery_points(options: argparse.Namespace) -> int:
     """List recovery points, newest first."""
     setting = setting_of(options)
-    place = DatasetVault.open_for_reading(setting, options.dataset, replica=options.replica or "")
+    place = DatasetVault.open_to_rescue(setting, options.dataset, replica=options.replica or "")
     warn(place.setting)
     state = place.state()
     points = sorted(state.points, key=lambda point: (point.taken_at, point.sequence), reverse=True)

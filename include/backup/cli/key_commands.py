@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erase import erase as erase_generations
+from include.backup.actions.outcome import Outcome
 from include.backup.actions.providers import provider_of
+from include.backup.actions.replicas import replicate_all
 from include.backup.actions.restores import every_dataset
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.actions.two_people import TwoPeople
@@ -85,6 +87,7 @@ def rotate(options: argparse.Namespace) -> int:
         try:
             with sigterm_stops():
                 print(rotate_key(setting, name, old).sentence)
+                failed = not _followed(setting, name) or failed
         except BackupError as error:
             failed = True
             told = getattr(error, "outcome", None)
@@ -92,6 +95,19 @@ def rotate(options: argparse.Namespace) -> int:
     if failed:
         print("not everything is done: keep both keys, and run it again", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _followed(setting: Setting, name: str) -> bool:
+    """Let the copies of a dataset follow at once; say whether all did."""
+    dataset = setting.datasets.good.get(name)
+    if dataset is None or not dataset.replicas:
+        return True
+    followed = True
+    for found in replicate_all(setting, name):
+        told = getattr(found, "outcome", found)
+        print(told.sentence if isinstance(told, Outcome) else f"{name}: {found}")
+        followed = followed and isinstance(found, Outcome) and not found.details.get("kept_back")
+    return followed
 
 
 def _old_key(setting: Setting, named: str) -> KeySettings:
@@ -112,5 +128,5 @@ def erase(options: argparse.Namespace) -> int:
         outcome = erase_generations(
             setting, options.dataset, order, generation=options.generation or ""
         )
-    print(outcome.sentence)
-    return 0
+        print(outcome.sentence)
+        return 0 if _followed(setting, options.dataset) else 1

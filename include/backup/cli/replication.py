@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.promote import promote as promote_dataset
-from include.backup.actions.replicas import replicate_all, standing_of
+from include.backup.actions.replicas import replicate_all, standing_alone, standing_of
 from include.backup.actions.two_people import TwoPeople
 from include.backup.cli.json_output import print_json
 from include.backup.cli.policy_in_force import setting_of, warn
@@ -16,6 +16,7 @@ from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.replica_table import replica_table
 from include.backup.evidence.table import aligned
+from include.backup.policy.objectives import Verdict
 from include.backup.repository.progress import Progress
 
 if TYPE_CHECKING:
@@ -82,17 +83,19 @@ def vaults(options: argparse.Namespace) -> int:
         ))
     print("\n".join(aligned(rows)))
     names = sorted(setting.datasets.good)
-    if standings := [one for name in names for one in _standing(setting, name)]:
+    standings = [one for name in names for one in _standing(setting, name)]
+    if standings:
         print(f"\n{replica_table(standings)}")
-    return 0
+    return 1 if any(one.verdict is not Verdict.KEPT for one in standings) else 0
 
 
 def _standing(setting: Setting, name: str) -> list[ReplicaStanding]:
     try:
         place = DatasetVault.open(setting, name)
+        place.require_history()
         return standing_of(place, place.state(), setting.clock())
-    except BackupError:
-        return []  # `status` says why
+    except BackupError as error:
+        return standing_alone(setting, name, error.message)
 
 
 def promote(options: argparse.Namespace) -> int:

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 _CLAUSES: Final = ("3.3",)
 
 
-def rotated(subject: Subject, *, key: str, rewrapped: Sequence[str], left: Sequence[str]) -> str:
+def rotated(
+    subject: Subject,
+    *,
+    key: str,
+    rewrapped: Sequence[str],
+    left: Sequence[str],
+    replicas: Sequence[str] = (),
+) -> str:
     """Every generation opens with a master key.
 
     Args:
         left: old envelopes that a lock keeps: whoever has the old key can still open these.
+        replicas: vaults that hold copies, which follow with the next replication.
     """
     done = (
         f"{count(len(rewrapped), 'generation')} opened and wrapped anew, no data was moved"
@@ -31,15 +39,16 @@ def rotated(subject: Subject, *, key: str, rewrapped: Sequence[str], left: Seque
         f"{count(len(left), 'old envelope')} locked, which the old key still opens: "
         f"{some_of(Several.of(list(left)))}"
         if left
-        else "no other key opens any of it"
+        else "no other key opens any of it here"
     )
     return sentence(
-        Verdict.AT_RISK if left else Verdict.KEPT,
+        Verdict.AT_RISK if left or replicas else Verdict.KEPT,
         _CLAUSES,
         subject,
         f"opens with master key {key}",
         done,
         kept,
+        f"{_follow(replicas)}: until then the old key opens them" if replicas else "",
         "hint: keep the old key until `keys rotate` finds none left" if left else "",
     )
 
@@ -57,18 +66,33 @@ def not_rotated(subject: Subject, *, key: str, reason: str, hint: str = "") -> s
 
 
 def erased(
-    subject: Subject, *, generations: Sequence[str], bytes_removed: int, reason: str, by: str
+    subject: Subject,
+    *,
+    generations: Sequence[str],
+    bytes_removed: int,
+    reason: str,
+    by: str,
+    replicas: Sequence[str] = (),
 ) -> str:
-    """Generations were removed before their time, their keys first."""
+    """Generations were removed before their time, their keys first.
+
+    Args:
+        replicas: vaults that hold copies, which follow with the next replication.
+    """
     return sentence(
-        Verdict.KEPT,
+        Verdict.AT_RISK if replicas else Verdict.KEPT,
         _CLAUSES,
         subject,
         f"{count(len(generations), 'generation')} erased before its time, the key first: "
         f"{some_of(Several.of(list(generations)))}, {size(bytes_removed)}",
+        _follow(replicas) if replicas else "",
         reason,
         f"approved by {by}",
     )
+
+
+def _follow(replicas: Sequence[str]) -> str:
+    return f"the copies in {', '.join(replicas)} follow with the next replication"
 
 
 def not_erased(subject: Subject, *, reason: str, hint: str = "") -> str:

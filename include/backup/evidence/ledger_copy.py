@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import FileAbsent, LedgerBroken, NameTaken, NotAReplica
+from include.backup.errors import FileAbsent, LedgerBroken, NameTaken, NotAReplica, ReplicaDamaged
 from include.backup.evidence.ledger_files import (
     absent,
     check_link,
@@ -15,6 +15,8 @@ from include.backup.evidence.ledger_files import (
     record_name,
 )
 from include.backup.evidence.records import open_record
+
+DAMAGED_HINT: Final = 'RUNBOOK.md, "A replica is damaged"'
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -32,10 +34,13 @@ def require_beginning(home: Storage, copy: Storage, subject: str) -> int:
 
     Raises:
         NotAReplica: it is another one, or goes further.
-        LedgerBroken: records are absent in it.
+        ReplicaDamaged: records are absent in it.
         StorageError.
     """
-    newest = newest_number(copy, subject)
+    try:
+        newest = newest_number(copy, subject)
+    except LedgerBroken as error:
+        raise ReplicaDamaged(f"in {copy.url}: {error.message}", hint=DAMAGED_HINT) from error
     if not newest:
         return 0
     known = min(newest, newest_number(home, subject))
@@ -71,7 +76,8 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
         keep_for: they are saved with a lock date as long after they were written.
 
     Raises:
-        LedgerBroken: one does not fit; those before it are copied.
+        LedgerBroken: one does not fit at home; those before it are copied.
+        ReplicaDamaged: one is not what it was copied from.
         StorageError.
     """
     before: Record | None = None
@@ -92,5 +98,8 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
         with suppress(NameTaken):
             copy.save(name, data, sha256=sha256(data).digest(), locked_until=until)
         if copy.load(name) != data:
-            raise LedgerBroken(f"record {sequence} of {subject} in {copy.url} is not as at home")
+            raise ReplicaDamaged(
+                f"record {sequence} of {subject} in {copy.url} is not as at home",
+                hint=DAMAGED_HINT,
+            )
         yield record

@@ -35,6 +35,7 @@ class Replicated:
     missing: Sequence[str] = ()  # why some recovery points are not in it
     kept_back: Sequence[str] = ()  # what has expired, and a lock keeps
     foreign: Sequence[str] = ()  # generations in it that no ledger knows
+    refused: str = ""  # why nothing may be deleted there
 
 
 def replicated(subject: Subject, found: Replicated) -> str:
@@ -43,6 +44,7 @@ def replicated(subject: Subject, found: Replicated) -> str:
     unknown = some_of(Several.of(list(found.foreign)))
     risks = [
         *(f"not copied: {one}" for one in found.missing),
+        f"what has expired cannot be removed: {found.refused}" if found.refused else "",
         f"it holds what no ledger names, left alone: {unknown}" if found.foreign else "",
         "no vault of it is offsite" if found.offsite is False else "",
     ]
@@ -68,13 +70,13 @@ def not_replicated(
     Args:
         newest_at: of the newest recovery point that it holds all the same.
     """
-    held = f"the newest that it holds is of {moment(newest_at)}" if newest_at else ""
+    held = f"the newest that it is known to hold is of {moment(newest_at)}" if newest_at else ""
     return sentence(
         Verdict.AT_RISK,
         CLAUSES,
         subject,
         f"not replicated to {vault}: {reason}",
-        held or "it holds no recovery point",
+        held or "nothing is known of what it holds",
         f"hint: {hint}" if hint else "",
     )
 
@@ -87,19 +89,30 @@ def already_running(subject: Subject, *, vault: str, holder: str) -> str:
 
 
 def promoted(
-    subject: Subject, *, vault: str, former: str, lost: int | None, reason: str, by: str
+    subject: Subject,
+    *,
+    vault: str,
+    former: str,
+    lost: int | None,
+    points: int,
+    reason: str,
+    by: str,
 ) -> str:
     """Another vault is the home from now on.
 
     Args:
         lost: records that the former home had, and this vault has not; None: nobody knows.
+        points: recovery points that are known to be lost.
     """
+    gone = "nothing was lost"
     if lost is None:
         gone = "what the former home had recorded last, if anything, is not in it"
-    else:
-        gone = f"{count(lost, 'record')} of the former home lost" if lost else "nothing was lost"
+    elif lost:
+        gone = f"{count(lost, 'record')} of the former home lost, whatever they were about"
+    if points:
+        gone = f"{count(points, 'recovery point')} lost; {gone}"
     return sentence(
-        Verdict.AT_RISK if lost is None or lost else Verdict.KEPT,
+        Verdict.KEPT if lost == 0 and not points else Verdict.AT_RISK,
         CLAUSES,
         subject,
         f"{vault} is its home from now on, no longer {former}",

@@ -18,8 +18,8 @@
                     doubt, or the last way back, unless it is retired, or erased by two people
     expired         {generation}                                      it is expiring
     expired         {generation, snapshots}                           they are about to leave
-    damaged         {damaged: […], vault?}                            they exist; with `vault`, in
-                                                                      that replica alone
+    damaged         {damaged: […], replica?}                          they exist; with `replica`, an
+                                                                      address, in that copy alone
     checked         {damaged?: […], read?: [{generation, share,       they exist
                      packs, bytes}, …]}
     verified        {proved: [snapshot, …], level, passed, slot?,     nothing
@@ -38,8 +38,10 @@
     erasure         {erased_at, digest}                               its act is open
     withdrawn       {erasure}                                         it is registered
     replicated      {vault, url, sequence, missing?: […], damaged?,   its records are older
-                     left?, locked_until?: {generation: date, …}}
-    promoted        {vault, url, requested_by, approved_by, reason}   two people
+                     mended?, left?, holds?,
+                     locked_until?: {generation: date, …}}
+    promoted        {vault, url, requested_by, approved_by, reason,   two people; unless it is lost
+                     lost?}                                           nobody works, and it has all
     refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
 
 The ledger goes on in one vault, its home. Once another one was promoted, no record fits into the

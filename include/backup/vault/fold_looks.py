@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 def mark_damaged(state: DatasetState, entry: Entry) -> DatasetState:
     """Nothing builds any more on what was found damaged."""
-    if vault := entry.fields.text("vault", ""):
-        return mark_replica_damaged(state, entry, vault)
+    if url := entry.fields.text("replica", ""):
+        return mark_replica_damaged(state, entry, url)
     for name in entry.fields.texts("damaged"):
         state = with_generation(state, replace(known(state, name), damaged=True))
     return state

@@ -1,7 +1,7 @@
 """Replicas: what the ledger of a dataset knows of its copies in other vaults.
 
-    replica = {vault, url, at, sequence, missing?, damaged?, left?, locked_until?,
-               greatest_age_seconds?}
+    replica = {vault, url, at, sequence, missing?, damaged?, left?, locked_until?, holds?,
+               newest_at?, greatest_age_seconds?}
 
 In JSON, fields that hold their usual value are left out.
 """
@@ -38,6 +38,8 @@ class Replica:
     damaged: tuple[str, ...] = ()  # generations in which the copy was found damaged
     left: tuple[str, ...] = ()  # generation/snapshot, or generation/: expired, kept by a lock
     locked_until: Mapping[str, datetime] = field(default_factory=dict)  # by generation
+    holds: tuple[str, ...] = ()  # that stand on its files
+    newest_at: datetime | None = None  # consistency point of the newest in it, when that was looked
     greatest_age: timedelta | None = None  # that its newest point has ever had; whole seconds
 
     def has(self, point: Point) -> bool:
@@ -76,6 +78,8 @@ class Replica:
             "missing": list(self.missing),
             "damaged": list(self.damaged),
             "left": list(self.left),
+            "holds": list(self.holds),
+            "newest_at": self.newest_at and text_of_datetime(self.newest_at),
             "locked_until": {
                 name: text_of_datetime(date) for name, date in self.locked_until.items()
             },
@@ -102,6 +106,8 @@ class Replica:
             missing=tuple(fields.texts("missing")),
             damaged=tuple(fields.texts("damaged")),
             left=tuple(fields.texts("left")),
+            holds=tuple(fields.texts("holds")),
+            newest_at=fields.moment_or_none("newest_at"),
             locked_until=dates_of(fields.document("locked_until"), what=what),
             greatest_age=None if seconds < 0 else timedelta(seconds=seconds),
         )

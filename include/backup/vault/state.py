@@ -84,9 +84,9 @@ class DatasetState:
         """The open act of that id."""
         return next((found for found in self.acts if found.id == act_id), None)
 
-    def replica(self, vault: str) -> Replica | None:
-        """The copy in the vault of that name."""
-        return next((found for found in self.replicas if found.vault == vault), None)
+    def replica(self, url: str) -> Replica | None:
+        """The copy at an address: a vault may be called otherwise tomorrow, or lie elsewhere."""
+        return next((found for found in self.replicas if found.url == url), None)
 
     def as_in(self, replica: Replica) -> DatasetState:
         """The dataset as one of its copies holds it."""

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.errors import LeaseLost, RecordRefused
+from include.backup.errors import LeaseLost, RecordRefused, StillNeeded
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.records import Draft, new_id
 from include.backup.vault import bodies
 from include.backup.vault.erasures import still_in
 from include.backup.vault.fold import fold_json
 from include.backup.vault.state import DatasetState
-from tests.unit.vault.samples import DAY, HOUR, NOW, Life
+from tests.unit.vault.samples import DAY, HOUR, INCREMENTAL, NOW, Life, point_body
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 SECOND = {"vault": "second", "url": "s3://second/vault"}
+THERE = {"vault": "second", "replica": "s3://second/vault"}
 TWO = {"requested_by": "anna", "approved_by": "bob", "reason": "a fire"}
 
 
@@ -35,14 +36,14 @@ def test_a_replica_holds_what_was_recorded_before() -> None:
     name = life.full()
     replicate(life, life.sequence)
     life.incremental(name, at=NOW + DAY)
-    replica = life.state.replica("second")
+    replica = life.state.replica(str(SECOND["url"]))
     first, second = life.state.points
     assert (replica.has(first), replica.has(second)) == (True, False)
     assert replica.behind(life.state.points) == [second]
     replicate(life, life.sequence, at=2 * DAY, missing=[second.snapshot])
-    assert life.state.replica("second").behind(life.state.points) == [second]
+    assert life.state.replica(str(SECOND["url"])).behind(life.state.points) == [second]
     replicate(life, life.sequence, at=3 * DAY, damaged=[name])
-    assert len(life.state.replica("second").behind(life.state.points)) == 2
+    assert len(life.state.replica(str(SECOND["url"])).behind(life.state.points)) == 2
     assert DatasetState.of_json(life.state.to_json()) == life.state
 
 
@@ -54,7 +55,7 @@ def test_the_age_of_a_replica_is_its_own() -> None:
     for day in (1, 2, 3):
         life.incremental(name, at=NOW + day * DAY)
     replicate(life, life.sequence, at=3 * DAY + 2 * HOUR)
-    replica = life.state.replica("second")
+    replica = life.state.replica(str(SECOND["url"]))
     assert replica.greatest_age == 3 * DAY + 2 * HOUR
     assert life.state.as_in(replica).greatest_age_seen == 3 * DAY + 2 * HOUR
     assert life.state.greatest_age_seen < 2 * DAY
@@ -80,14 +81,55 @@ def test_damage_in_a_replica_is_not_of_the_home() -> None:
     life = Life()
     name = life.full()
     with pytest.raises(RecordRefused, match="holds no replica"):
-        life.record(Kind.DAMAGED, "", bodies.damaged([name]) | {"vault": "second"})
+        life.record(Kind.DAMAGED, "", bodies.damaged([name]) | THERE)
     replicate(life, life.sequence)
-    life.record(Kind.DAMAGED, "", bodies.damaged([name]) | {"vault": "second"})
+    life.record(Kind.DAMAGED, "", bodies.damaged([name]) | THERE)
     assert life.state.newest_point is not None
-    assert life.state.replica("second").damaged == (name,)
-    assert not life.state.replica("second").has(life.state.points[0])
-    replicate(life, life.sequence, at=2 * HOUR)
-    assert life.state.replica("second").damaged == ()
+    assert life.state.replica(str(SECOND["url"])).damaged == (name,)
+    assert not life.state.replica(str(SECOND["url"])).has(life.state.points[0])
+    replicate(life, life.sequence, at=2 * HOUR)  # it did not know of it
+    assert life.state.replica(str(SECOND["url"])).damaged == (name,)
+    replicate(life, life.sequence, at=3 * HOUR, mended=[name])
+    assert life.state.replica(str(SECOND["url"])).damaged == ()
+
+
+def test_a_promotion_loses_nothing_without_a_word() -> None:
+    """Not while somebody works on it, not while the copy lacks something; unless it is lost."""
+    life = Life()
+    name = life.full()
+    replicate(life, life.sequence)
+    life.begin("b", at=NOW + DAY)
+    with pytest.raises(StillNeeded, match="being worked on: back_up"):
+        life.record(Kind.PROMOTED, "p", SECOND | TWO)
+    life.record(Kind.RECOVERY_POINT, "b", point_body(name, INCREMENTAL, NOW + DAY), at=NOW + DAY)
+    with pytest.raises(StillNeeded, match="second lacks 1 recovery points"):
+        life.record(Kind.PROMOTED, "p", SECOND | TWO)
+    life.record(Kind.PROMOTED, "p", SECOND | TWO | {"lost": True})
+    assert len(life.state.points) == 2  # what is missing is told by what was missing
+
+
+def test_the_new_home_is_what_the_copy_was() -> None:
+    """With its own damage and locks, without what it lacks, and with what is still leaving it."""
+    life = Life()
+    name = life.full()
+    life.incremental(name, at=NOW + DAY)
+    first, second = life.state.points
+    date = "2027-03-01T00:00:00Z"
+    replicate(
+        life,
+        life.sequence,
+        at=2 * DAY,
+        missing=[second.snapshot],
+        damaged=[name],
+        left=[f"{name}/{'ab' * 32}", "20260101T000000Z/"],
+        locked_until={name: date},
+    )
+    life.record(Kind.PROMOTED, "p", SECOND | TWO | {"lost": True})
+    [generation] = life.state.generations
+    assert generation.points == (first,)
+    assert generation.damaged
+    assert generation.leaving == ("ab" * 32,)
+    assert generation.to_json()["locked_until"] == date
 
 
 def test_a_ledger_goes_on_in_one_vault() -> None:
@@ -99,7 +141,7 @@ def test_a_ledger_goes_on_in_one_vault() -> None:
     replicate(life, life.sequence)
     life.record(Kind.PROMOTED, "p", SECOND | TWO)
     assert life.state.home == SECOND["url"]
-    assert life.state.replica("second") is None
+    assert life.state.replica(str(SECOND["url"])) is None
     document = life.state.to_json()
 
     def recorded(home: str, kind: str = Kind.BEGUN, **body: object) -> None:
