@@ -14,30 +14,39 @@ import pytest
 
 from include.backup.actions import copying
 from include.backup.actions import replicate as replicate_module
+from include.backup.actions.acts import REPLICATE, Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold, lift_hold
+from include.backup.actions.leaving import remove_departed
 from include.backup.actions.promote import promote
+from include.backup.actions.replica import News, Pair
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
+from include.backup.actions.review import keep_policy, review
 from include.backup.actions.rotate_key import rotate_key
+from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import (
     AccessRefused,
+    ClockWrong,
     ConfigurationInvalid,
     DamageFound,
     FileHeld,
+    LeaseLost,
     LedgerBroken,
     NotAReplica,
     RecordRefused,
+    ReplicaDamaged,
     StorageUnreachable,
 )
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.keyring import LocalKey
+from include.backup.vault.leases import Lease
 from tests.damage.site import Crash, Crashing, Site
 from tests.damage.test_expiry import TWO, back_up_daily
 
@@ -728,3 +737,159 @@ def test_each_pack_of_a_copy_is_read_again_within_a_quarter(site: Site) -> None:
     assert "is not what its name says" in outcome.sentence
     assert not replicate(site.setting(), "crm", "second").details["unmet"]
     assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+
+
+def test_what_is_begun_while_it_is_listed_is_copied_whole(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup between two listings: no index without its packs, no record without its data."""
+    back_up_daily(site, 1)
+    listed = copying._listed
+
+    def slowly(storage: Any, prefix: str) -> dict[str, int]:
+        found = listed(storage, prefix)
+        if "memory" in storage.url and prefix in {"index/", "data/"} and len(done) < 2:
+            done.append(prefix)
+            site.write(**{f"new{len(done)}": random.Random(len(done)).randbytes(2000)})
+            back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+        return found
+
+    done: list[str] = []
+    monkeypatch.setattr(copying, "_listed", slowly)
+    replicate(site.setting(), "crm", "second")
+    monkeypatch.undo()
+    assert done == ["index/", "data/"]
+    home, site.storage = site.storage, Lost()
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+    assert len(site.restored(replica="second")) == 1  # the others came later
+    site.storage = home
+    replicate(site.setting(), "crm", "second")
+    assert site.restored(replica="second") == site.content()
+
+
+@pytest.mark.parametrize("where", ["home", "copy"])
+def test_two_replicators_do_not_meet(site: Site, where: str) -> None:
+    """The second says so; a run that lost its lease stops before it saves anything more."""
+    back_up_daily(site, 1)
+    folder = site.place().folder if where == "home" else site.place().as_replica("second").folder
+    act = Act(site.place(), REPLICATE)
+    with Lease.acquire(folder, REPLICATE, owner=act.owner, now=site.now):
+        outcome = replicate(site.setting(), "crm", "second")
+    assert outcome.kind == "refused"
+    assert "it is being replicated to second already" in outcome.sentence
+    replicate(site.setting(), "crm", "second")
+
+
+def test_a_run_that_lost_its_lease_copies_nothing_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept; another one has gone on with it."""
+    back_up_daily(site, 1)
+    monkeypatch.setattr(Lease, "over", property(lambda _: "another run has taken over"))
+    with pytest.raises(LeaseLost):
+        replicate(site.setting(), "crm", "second")
+    assert not [info.name for info in site.second.list() if "/data/" in info.name]
+
+
+def test_whatever_is_copied_is_locked_as_long_as_it_must(site: Site) -> None:
+    """Snapshots until they expire, records as evidence; a longer retention reaches both."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 2)
+    dying = Crashing(site.memory, at=20)
+    there = Crashing(site.second, at=20, beside=dying)
+    with pytest.raises(Crash):
+        replicate(site.setting(dying, there), "crm", "second")
+    site.wait(minutes=31)
+    site.policy_change = ("retention: 30 days", "retention: 45 days")
+    replicate(site.setting(), "crm", "second")
+    expire(site.setting(), "crm")
+    replicate(site.setting(), "crm", "second")
+    state = site.place().state()
+    kept = {point.snapshot: point.expires_at for point in state.points}
+    assert {date - point.taken_at for point, date in zip(state.points, kept.values(), strict=True)
+            } == {timedelta(days=45)}  # fmt: skip
+    last = state.generations[0].closes_at + timedelta(days=45)
+    for info in site.second.list("datasets/crm/"):
+        until = site.second.locked_until(info.name)
+        if any(part in info.name for part in ("/leases/", "/locks/", "/replica.json")):
+            assert until is None
+            continue
+        assert until is not None, info.name
+        if "/snapshots/" in info.name:
+            assert until == kept[info.name[-64:]], info.name
+        elif "/ledger/" in info.name:
+            assert until > site.now + timedelta(days=1000)
+        else:
+            assert until >= last, info.name
+
+
+def test_a_wrong_clock_locks_nothing_in_a_copy(site: Site) -> None:
+    """In compliance nobody could take it back."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 1)
+    setting = site.setting()
+    object.__setattr__(setting, "clock", lambda: site.clock() + timedelta(days=3650))
+    with pytest.raises(ClockWrong):
+        replicate(setting, "crm", "second")
+    assert not [info.name for info in site.second.list() if "/generations/" in info.name]
+
+
+def test_reports_and_policies_are_in_the_copy_as_well(site: Site) -> None:
+    """Whoever has the copy alone shows an auditor what was proved, under which promises."""
+    back_up_daily(site, 1)
+    site.memory.save("datasets/crm/reports/0123456789abcdef.json", b"{}")
+    keep_policy(site.setting())
+    review(site.setting(), by="Ada", note="fine")
+    replicate(site.setting(), "crm", "second")
+    names = {info.name for info in site.second.list()}
+    wanted = {info.name for info in site.memory.list() if "/reports/" in info.name}
+    wanted |= {info.name for info in site.memory.list("policy/")}
+    assert len(wanted) >= 3
+    assert wanted <= names
+
+
+def test_a_former_envelope_goes_only_when_the_new_one_is_there(site: Site) -> None:
+    """A run between the two would leave a copy that nobody opens."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    pair = Pair.of(site.place(), "second")
+    state = site.place().state()
+    generation = replace(state.generations[0], key="ab" * 8)  # the ledger names another one
+    other = replace(state, generations=(generation,))
+    site.memory.delete([next(i.name for i in site.memory.list("datasets/crm/keys/"))])
+    before = files(site.second)
+    remove_departed(pair, other, News(), go_on=lambda: None)
+    assert files(site.second) == before
+
+
+def test_what_nobody_knows_in_another_vault_is_not_taken_for_a_copy(site: Site) -> None:
+    """Generations without a ledger, and those that no record names."""
+    back_up_daily(site, 1)
+    site.second.save("datasets/crm/generations/20200101T000000Z/config", b"of somebody")
+    with pytest.raises(NotAReplica, match="20200101T000000Z"):
+        replicate(site.setting(), "crm", "second")
+    site.second.delete(["datasets/crm/generations/20200101T000000Z/config"])
+    replicate(site.setting(), "crm", "second")
+    site.second.save("datasets/crm/generations/20200101T000000Z/config", b"of somebody")
+    outcome = replicate(site.setting(), "crm", "second")
+    assert "it holds what no ledger names, left alone: 20200101T000000Z" in outcome.sentence
+
+
+def test_a_promotion_needs_two_people(site: Site) -> None:
+    """Who asks for it does not approve it."""
+    back_up_daily(site, 1)
+    alone = TwoPeople(reason="x", requested_by="anna", approved_by="Anna")
+    with pytest.raises(ConfigurationInvalid, match="four eyes"):
+        promote(site.setting(), "crm", "second", alone)
+
+
+def test_a_check_of_a_copy_is_no_read_of_the_home(site: Site) -> None:
+    """Nor does it say anything of the home's ledger; a damaged record of the copy is named."""
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    check(site.setting(), "crm", reading=Reading.ALL, replica="second")
+    assert site.place().state().generations[0].reads == ()
+    name = "datasets/crm/ledger/0000000002.json"
+    site.second.damage(name, site.second.load(name).replace(b"crm", b"crn", 1))
+    with pytest.raises(ReplicaDamaged, match="in s3://second/vault: record 2 of crm"):
+        check(site.setting(), "crm", reading=Reading.NOTHING, replica="second")

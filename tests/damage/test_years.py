@@ -157,7 +157,12 @@ class Years:
             until = site.second.locked_until(info.name)
             grows = state.generation(parts[3]).state is GenerationState.COMPLETED
             assert parts[3] in living or grows or (until and until > now), (info.name, now)
-            if until is not None and parts[3] in living and "/snapshots/" not in info.name:
+            if (
+                parts[3] in living
+                and not {"snapshots", "locks"} & set(parts)
+                and site.second_options
+            ):
+                assert until is not None, info.name
                 kept = max(
                     self.points[one.snapshot].at + self.points[one.snapshot].kept
                     for one in state.points

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.acts import CHECK, Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.errors import DamageFound, FileAbsent
+from include.backup.errors import DamageFound, FileAbsent, LedgerBroken, ReplicaDamaged
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
@@ -85,7 +85,7 @@ def check(
         state = act.begin()
         place.ledger.verify()
         if replica:
-            act.place.alone().ledger.verify()  # the copy of it
+            _check_copied_ledger(act)
         found: dict[str, list[str]] = {}
         read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
@@ -115,6 +115,18 @@ def check(
     what = f"{count(len(damages), 'damage')} found" if damages else "checked, whole"
     details: dict[str, object] = {"damages": len(damages)}
     return act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details), damages
+
+
+def _check_copied_ledger(act: Act) -> None:
+    """See that the copy of the ledger fits as well.
+
+    Raises:
+        ReplicaDamaged: it does not; that of the home does.
+    """
+    try:
+        act.place.alone().ledger.verify()
+    except LedgerBroken as error:
+        raise ReplicaDamaged(f"in {act.place.where}: {error.message}") from error
 
 
 def _covered(
