@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.actions import take
-from include.backup.actions.acts import RESTORE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.open_acts import RESTORE
 from include.backup.actions.review import review
 from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
 from include.backup.policy.model import Method

@@ -10,12 +10,13 @@ import pytest
 from include.backup.actions import check as check_module
 from include.backup.actions import expire as expire_module
 from include.backup.actions import generation as generation_module
-from include.backup.actions.acts import EXPIRE, RESTORE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire, plan_of
 from include.backup.actions.hold import add_hold, lift_hold, resolve
 from include.backup.actions.kept import standing
+from include.backup.actions.open_acts import EXPIRE, RESTORE
 from include.backup.actions.shorten import shorten
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid

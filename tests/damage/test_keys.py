@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.acts import EXPIRE, ROTATE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.erase import erase
 from include.backup.actions.hold import add_hold
+from include.backup.actions.open_acts import EXPIRE, ROTATE
 from include.backup.actions.rotate_key import _remove_old, rotate_key
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, RecordRefused

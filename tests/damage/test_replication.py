@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.backup.actions import copying
+from include.backup.actions import copying, copying_data
 from include.backup.actions import replicate as replicate_module
-from include.backup.actions.acts import REPLICATE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
@@ -22,6 +22,7 @@ from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold, lift_hold
 from include.backup.actions.leaving import remove_departed
+from include.backup.actions.open_acts import REPLICATE
 from include.backup.actions.promote import promote
 from include.backup.actions.replica import News, Pair
 from include.backup.actions.replicas import findings_of
@@ -341,7 +342,7 @@ def test_what_expires_while_it_is_copied(site: Site, monkeypatch: pytest.MonkeyP
             expired.append(expire(site.setting(), "crm")[0])
         return copy(route, mend=mend)
 
-    monkeypatch.setattr(replicate_module, "copy_generation", slowly)
+    monkeypatch.setattr(copying_data, "copy_generation", slowly)
     outcome = replicate(site.setting(), "crm", "second")
     assert expired[0].details["generations"]
     assert not outcome.details["unmet"], outcome.sentence

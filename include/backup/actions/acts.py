@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from include.backup.actions.open_acts import EXPORT, RESCUES, RESTORE, is_dead, told_interrupted
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.errors import (
     AccessRefused,
@@ -32,8 +32,7 @@ from include.backup.evidence.records import new_id
 from include.backup.policy.objectives import Verdict
 from include.backup.vault import bodies
 from include.backup.vault.fold import BACK_UP
-from include.backup.vault.leases import holder
-from include.backup.vault.owners import Owner, this_process
+from include.backup.vault.owners import this_process
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
@@ -47,32 +46,6 @@ if TYPE_CHECKING:
     from include.backup.vault.generations import Act as OpenAct
 
 log = logging.getLogger(__name__)
-
-# What holds no lease, and ran on a machine that nobody can ask, has ended by then. If it has not,
-# its own end is recorded all the same.
-_LONGEST_UNSEEN: Final = timedelta(days=7)
-RESTORE: Final = "restore"
-EXPORT: Final = "export_key"
-CHECK: Final = "check"
-VERIFY: Final = "verify"
-EXPIRE: Final = "expire"
-ROTATE: Final = "rotate_key"
-_RESCUES: Final = frozenset({RESTORE, EXPORT, CHECK, VERIFY})  # what evidence never holds up
-REPLICATE: Final = "replicate"
-PROMOTE: Final = "promote"
-_LEASES: Final = {  # that acts hold
-    EXPIRE: EXPIRE,
-    ROTATE: EXPIRE,
-    REPLICATE: REPLICATE,
-    PROMOTE: REPLICATE,
-}
-_WORDS: Final = {
-    EXPORT: "export of a password",
-    VERIFY: "verification",
-    EXPIRE: sentences.EXPIRY,
-    ROTATE: sentences.ROTATION,
-    REPLICATE: "replication",
-}  # what people call an act; else its own name
 
 
 class Act:
@@ -97,7 +70,6 @@ class Act:
         self.owner = this_process(place.setting.owner)
         self.begun = False
         self.ended = False
-        self.interrupted: list[OpenAct] = []  # earlier acts that were found dead and closed
         self._known: DatasetState | None = None  # as last seen, for when it cannot be asked
 
     @property
@@ -124,7 +96,7 @@ class Act:
             return self._begin(held)
         except (AccessRefused, StorageFull) as error:
             # A copy can be read although the home takes no record of it.
-            if not self.place.replica or self.action not in _RESCUES:
+            if not self.place.replica or self.action not in RESCUES:
                 raise
             log.warning("%s: %s", self.place.subject, error)
             self.place = self.place.alone()
@@ -136,7 +108,7 @@ class Act:
         Raises:
             RecordRefused: it is none.
         """
-        if self.action not in _RESCUES:
+        if self.action not in RESCUES:
             raise RecordRefused(
                 f"{self.place.where} holds a replica of {self.place.dataset.name}, and was not "
                 "promoted",
@@ -151,7 +123,7 @@ class Act:
         self._adopt_spooled()
         state = self._known = self.place.state()
         for act in state.acts:
-            if (act.id != self.id or not self.begun) and self._is_dead(act, held):
+            if (act.id != self.id or not self.begun) and is_dead(self.place, act, held, self.now()):
                 self._close_interrupted(act)
         if self.place.state().act(self.id) is None:
             body = bodies.begun(
@@ -385,35 +357,18 @@ class Act:
         self.place.seen.remember(record)
         return record
 
-    def _is_dead(self, act: OpenAct, held: str | None) -> bool:
-        """Whether an open act of the ledger has certainly ended."""
-        owner = Owner.of_json(act.owner)
-        if owner is not None and owner.is_dead():
-            return True
-        lease = _LEASES.get(act.action) or (act.method and str(act.method))
-        if lease is None:  # it holds none that would tell
-            return self.now() - act.began_at > _LONGEST_UNSEEN
-        return lease == held or holder(self.place.home, lease) is None
-
     def _close_interrupted(self, act: OpenAct) -> None:
-        def say(state: DatasetState) -> str:
-            now = self.now()
-            return sentences.interrupted(
-                self.place.subject,
-                verdict=self.place.judgement(state, now).verdict,
-                action=f"{act.method} backup" if act.method else _WORDS.get(act.action, act.action),
-                began_at=act.began_at,
-                copies=self.place.copies(state, now),
-            )
-
+        body = bodies.failed("its process ended without a word")
         try:
             record = self._append(
-                act.id, Kind.INTERRUPTED, bodies.failed("its process ended without a word"), say=say
+                act.id,
+                Kind.INTERRUPTED,
+                body,
+                say=lambda state: told_interrupted(self.place, act, state, self.now()),
             )
         except RecordRefused:
             return  # another run has closed it meanwhile
         log.warning("%s", sentences.with_evidence(record.sentence, record))
-        self.interrupted.append(act)
 
 
 def lock_owner(place: DatasetVault, act_id: str) -> str:

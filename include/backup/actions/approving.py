@@ -10,8 +10,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.actions.acts import RESTORE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_acts import RESTORE
 from include.backup.actions.open_destination import open_destination
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.request import Request

@@ -6,8 +6,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import CHECK, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_acts import CHECK
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import DamageFound, FileAbsent, LedgerBroken, ReplicaDamaged
 from include.backup.evidence import rescue_sentences as sentences

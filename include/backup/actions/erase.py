@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import locked_until
+from include.backup.actions.open_acts import EXPIRE
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation
 from include.backup.errors import ConfigurationInvalid, DamageFound

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from include.backup.actions.acts import EXPIRE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erasures import fulfilled
 from include.backup.actions.erasures import sweep as sweep_erasures
 from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks, without_holds
+from include.backup.actions.open_acts import EXPIRE
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.removing import remove_generation, remove_snapshots
 from include.backup.errors import AlreadyRunning, FileLocked, StillNeeded

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import EXPORT, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_acts import EXPORT
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import rescue_sentences as sentences

@@ -13,8 +13,9 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import PROMOTE, REPLICATE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault, why_not_home
+from include.backup.actions.open_acts import PROMOTE, REPLICATE
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.replica import Pair, copy_ledger
 from include.backup.actions.replicate import replicate

@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import RESTORE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.choosing import PATTERNS, Order, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_acts import RESTORE
 from include.backup.actions.open_destination import open_destination
 from include.backup.actions.open_server import PREFIX
 from include.backup.actions.outcome import hint_of, reason_of

@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.backup.actions.acts import RESTORE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, find_point, matching
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erasures import reapply, told_of
+from include.backup.actions.open_acts import RESTORE
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.put_back import open_point, opened_files, put_back, restored
 from include.backup.errors import (

@@ -13,9 +13,10 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from include.backup.actions.acts import EXPIRE, ROTATE, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import locked_until
+from include.backup.actions.open_acts import EXPIRE, ROTATE
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.errors import BackupError, DamageFound, FileLocked, KeyUnusable, NameTaken
 from include.backup.evidence import key_sentences as sentences

@@ -10,9 +10,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.actions.acts import VERIFY, Act
+from include.backup.actions.acts import Act
 from include.backup.actions.choosing import Order, find_point
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.open_acts import VERIFY
 from include.backup.actions.open_scratch import open_scratch
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.proving import prove
