@@ -53,6 +53,7 @@ from tests.damage.test_expiry import TWO, back_up_daily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from include.backup.actions.setting import Setting
@@ -822,6 +823,36 @@ def test_whatever_is_copied_is_locked_as_long_as_it_must(site: Site) -> None:
             assert until > site.now + timedelta(days=1000)
         else:
             assert until >= last, info.name
+
+
+def test_a_snapshot_is_locked_by_its_first_request(site: Site) -> None:
+    """Not by a later one: between the two somebody could delete it."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 1)
+    point = site.place().state().points[0]
+    saved: dict[str, datetime | None] = {}
+    save = site.second.save
+
+    def noted(name: str, data: bytes, **more: Any) -> None:
+        saved[name] = more.get("locked_until")
+        save(name, data, **more)
+
+    site.second.save = noted  # type: ignore[method-assign,assignment]
+    replicate(site.setting(), "crm", "second")
+    [until] = [date for name, date in saved.items() if f"/snapshots/{point.snapshot}" in name]
+    assert until == point.expires_at
+
+
+def test_a_pack_that_was_cut_is_named_by_the_next_run(site: Site) -> None:
+    """A listing shows its size; nobody waits for the day on which it is read."""
+    site.write(a="a" * 5000)
+    back_up_daily(site, 1)
+    replicate(site.setting(), "crm", "second")
+    name = next(info.name for info in site.second.list() if "/data/" in info.name)
+    site.second.damage(name, site.second.load(name)[:-1])
+    outcome = replicate(site.setting(), "crm", "second")
+    assert "bytes, and" in outcome.sentence
+    assert name in outcome.sentence
 
 
 def test_a_wrong_clock_locks_nothing_in_a_copy(site: Site) -> None:
