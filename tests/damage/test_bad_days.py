@@ -190,6 +190,23 @@ def test_a_vault_that_is_full(site: Site, room: int) -> None:
     assert outcome.details["bytes_stored"] < whole - packs + 4_000  # headers and seals of packs
 
 
+def test_a_vault_that_is_full_is_restored_from(site: Site) -> None:
+    """Evidence holds up no rescue: the record waits on this machine, until there is room."""
+    good_day(site)
+
+    def restores() -> int:
+        return [record.kind for record in site.place().ledger.read()].count("restored")
+
+    before = restores()
+    site.memory.capacity_bytes = site.memory.stored_bytes()
+    assert site.restored() == site.content()
+    assert restores() == before
+    site.memory.capacity_bytes = None
+    site.wait(minutes=_REACHABLE_AGAIN)
+    assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
+    assert restores() == before + 1
+
+
 def test_a_source_that_is_gone(site: Site) -> None:
     """No mount, no backup; nothing that was backed up before is touched."""
     content = site.content()

@@ -855,6 +855,23 @@ def test_a_pack_that_was_cut_is_named_by_the_next_run(site: Site) -> None:
     assert name in outcome.sentence
 
 
+def test_a_record_that_is_older_than_its_lock_is_copied(site: Site) -> None:
+    """A store refuses lock dates of the past: a copy begun after years would never be made."""
+    site.second_options = ", object_lock: 'compliance'"
+    back_up_daily(site, 1)
+    old = len(list(site.place().ledger.read()))
+    site.wait(days=1)
+    setting = site.setting()
+    brief = replace(setting, policy=replace(setting.policy, evidence_retention=timedelta(hours=1)))
+    replicate(brief, "crm", "second")
+    dates = [
+        site.second.locked_until(info.name) for info in site.second.list("datasets/crm/ledger/")
+    ]
+    assert dates[:old] == [None] * old
+    assert all(date is not None and date > site.now for date in dates[old:])
+    assert dates[old:]
+
+
 def test_a_wrong_clock_locks_nothing_in_a_copy(site: Site) -> None:
     """In compliance nobody could take it back."""
     site.second_options = ", object_lock: 'compliance'"

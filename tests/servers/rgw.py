@@ -41,6 +41,7 @@ class Rgw:
     ca_path: Path  # its certificate, for `verify`
     owner: User  # owns all buckets made here and may do everything
     role: User  # may do what a bucket's policy grants
+    reader: User  # as well
     pids: tuple[int, ...] = ()
 
     def client(self, user: User | None = None, **settings: Any) -> Any:
@@ -144,13 +145,14 @@ def start_rgw(folder: Path) -> Rgw:
                 raise RuntimeError(f"the S3 server did not start: {error}") from error
         else:
             break
-    owner, role = cluster.users
+    owner, role, reader = cluster.users
     return Rgw(
         endpoint=f"https://127.0.0.1:{cluster.https_port}",
         http_endpoint=f"http://127.0.0.1:{cluster.http_port}",
         ca_path=cluster.certificate,
         owner=owner,
         role=role,
+        reader=reader,
         pids=cluster.pids,
     )
 

@@ -63,7 +63,7 @@ class Cluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._monitor_port, self.http_port, self.https_port = free_ports(3)
         self.certificate, key = make_certificate(folder)
-        self.users = tuple(User(name=name) for name in ("owner", "role"))
+        self.users = tuple(User(name=name) for name in ("owner", "role", "reader"))
         self._fsid = str(uuid.uuid4())
         self._config.write_text(self._settings(key))
 
@@ -82,10 +82,11 @@ class Cluster:
         self._spawn("ceph-mon", "-i", "a", "-f")
         self._run("rados", "-n", "client.rgw", "lspools")  # answers when the monitor is ready
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", str(uuid.uuid4()))
-        owner, role = self.users
+        owner, *others = self.users
         self._run_on_object_store("radosgw-admin", *owner.command())
         self._spawn("radosgw", "-n", "client.rgw", "-f")
-        self._run("radosgw-admin", *role.command())
+        for user in others:
+            self._run("radosgw-admin", *user.command())
         self._await_answer()
 
     @property

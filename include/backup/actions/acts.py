@@ -95,11 +95,11 @@ class Act:
         try:
             return self._begin(held)
         except (AccessRefused, StorageFull) as error:
-            # A copy can be read although the home takes no record of it.
-            if not self.place.replica or self.action not in RESCUES:
+            # What can be read is brought back, although no record of it is taken there.
+            if self.action not in RESCUES:
                 raise
             log.warning("%s: %s", self.place.subject, error)
-            self.place = self.place.alone()
+            self.place = self.place.alone() if self.place.replica else self.place.detach()
             return self._begin_detached()
 
     def _begin_detached(self) -> DatasetState:

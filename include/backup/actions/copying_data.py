@@ -29,7 +29,6 @@ from include.backup.vault.layout import generation_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from include.backup.actions.acts import Act
     from include.backup.actions.replica import Pair
@@ -167,28 +166,23 @@ def _route(
     now = act.now()
     before = act.place.state().replica(pair.copy.vault.url)
     own = before.locked_until.get(generation.id) if before else None
+    locks = bool(pair.copy.vault.object_lock)
     staying = {point.snapshot for point in current.points}
-    until = locked_until(pair.copy, replace(generation, locked_until=own))
     return Route(
         home=pair.home.folder,
         copy=pair.copy.folder,
         expiring=pair.expiring.folder,
         generation=generation.id,
         snapshots={
-            point.snapshot: _ahead(point.expires_at if until else None, now)
+            point.snapshot: point.expires_at if locks and point.expires_at > now else None
             for point in generation.points
             if point.snapshot in staying
         },
-        locked_until=_ahead(until, now),
+        locked_until=locked_until(pair.copy, replace(generation, locked_until=own), now),
         day=(now - EPOCH).days,
         go_on=go_on,
         progress=progress,
     )
-
-
-def _ahead(date: datetime | None, now: datetime) -> datetime | None:
-    """A lock date, unless it is over: what is kept all the same is locked with the other locks."""
-    return date if date is not None and date > now else None
 
 
 def _not_there(pair: Pair, generation: Generation) -> list[str]:

@@ -77,7 +77,7 @@ class DatasetVault:
     seen: Seen
     home_url: str  # the address of the vault that the ledger lies in
     replica: str = ""  # the name of the vault, if its folder is a copy
-    detached: bool = False  # the home cannot be read: what happens waits in the spool
+    detached: bool = False  # the ledger takes no records: what happens waits in the spool
 
     @classmethod
     def open(cls, setting: Setting, name: str, *, expiring: bool = False) -> DatasetVault:
@@ -193,6 +193,10 @@ class DatasetVault:
             replica=self.vault.name,
             detached=True,
         )
+
+    def detach(self) -> DatasetVault:
+        """The same while its ledger takes no records: what happens waits in the spool."""
+        return replace(self, detached=True)
 
     def is_copy(self) -> bool:
         """Whether this folder holds a replica, as far as it can be read."""

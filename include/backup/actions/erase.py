@@ -87,8 +87,7 @@ def _wanted(act: Act, state: DatasetState, generation: str) -> list[Generation]:
             f"a backup of {name} is running", hint="wait for its end, or stop it, and erase then"
         )
     for one in wanted:
-        until = locked_until(act.place, one)
-        if until is not None and act.now() < until:
+        if (until := locked_until(act.place, one, act.now())) is not None:
             raise ConfigurationInvalid(
                 f"generation {one.id} is locked until {moment(until)}; nothing was erased",
                 hint="nobody can delete it before; in governance, who may bypass that",

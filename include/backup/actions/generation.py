@@ -63,7 +63,7 @@ def open_new(act: Act, *, new_key: bool = False) -> tuple[Generation, Repository
     )
     generation = place.state().generation(name)
     assert generation is not None
-    until = locked_until(place, generation)
+    until = locked_until(place, generation, now)
     place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)
     storage = generation_folder(place.folder, name)
     return generation, Repository.create(storage, secret.password, now=now, locked_until=until)
@@ -104,7 +104,7 @@ def resume(
     require_packs(repository, sizes)
     living = {lock_owner(place, known.id) for known in place.state().acts}
     remove_dead(repository, ours=lock_owner(place, ""), living=living)
-    until = locked_until(place, generation)
+    until = locked_until(place, generation, act.now())
     index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until)
 
     def generation_now() -> Generation:
@@ -139,11 +139,15 @@ def is_half_made(place: DatasetVault, generation: Generation) -> bool:
     return False
 
 
-def locked_until(place: DatasetVault, generation: Generation) -> datetime | None:
-    """The lock date of everything in a generation but its snapshots (invariant 8)."""
+def locked_until(place: DatasetVault, generation: Generation, now: datetime) -> datetime | None:
+    """The lock date of everything in a generation but its snapshots (invariant 8).
+
+    None where nothing is locked; or when the date has passed, for a store takes no such date.
+    """
     if not place.vault.object_lock:
         return None
-    return generation.locked_until or _first_lock(place, generation.closes_at)
+    date = generation.locked_until or _first_lock(place, generation.closes_at)
+    return date if date is not None and date > now else None
 
 
 def _first_lock(place: DatasetVault, closing: datetime) -> datetime | None:

@@ -128,6 +128,7 @@ def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:
         last=last,
         trusted=pair.home.ledger.trusted,
         keep_for=pair.home.setting.policy.evidence_retention if locks else None,
+        now=pair.home.setting.clock(),
         go_on=go_on,
     )
     for _ in copied:
@@ -168,6 +169,7 @@ def _copy_policy(pair: Pair, first: VaultSettings) -> None:
         last=newest_number(home, POLICY),
         trusted=pair.home.ledger.trusted,
         keep_for=setting.policy.evidence_retention if pair.copy.vault.object_lock else None,
+        now=setting.clock(),
         go_on=lambda: None,
     )
     for _ in copied:

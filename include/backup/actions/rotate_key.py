@@ -153,7 +153,7 @@ def _rewrap(act: Act, generation: Generation, old: KeyProvider, new: KeyProvider
     secret = load_secret(place.folder, old, context, envelope_sha256=generation.envelope_sha256)
     envelope = envelope_of(secret, new, context, now=act.now())
     with suppress(NameTaken):  # an earlier run had saved its own: that one counts
-        until = locked_until(place, generation)
+        until = locked_until(place, generation, act.now())
         place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)
     saved = Envelope.parse(place.folder.load(envelope.name))
     _require_same(load_secret(place.folder, new, context), secret, generation)

@@ -83,7 +83,7 @@ class Taking:
             self.repository,
             progress=self.progress,
             guard=self._guard_storing,
-            locked_until=locked_until(place, self.generation),
+            locked_until=locked_until(place, self.generation, begun),
         )
         try:
             with place.source().read(now=begun, parent=parent) as reading:

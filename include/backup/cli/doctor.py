@@ -13,7 +13,7 @@ from include.backup.actions.open_source import open_source
 from include.backup.actions.providers import provider_of
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_sources import try_bucket
-from include.backup.cli.doctor_vaults import try_keys, try_roles, try_vault
+from include.backup.cli.doctor_vaults import try_keys, try_reader, try_roles, try_vault
 from include.backup.cli.environment import (
     config_folder,
     connection,
@@ -44,7 +44,10 @@ _PACKAGES: Final = ("cryptography", "zstandard", "pyfastcdc", "numpy", "boto3", 
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Print one line for each thing tried; exit 1 if one of them would stop a backup."""
+    """Print one line for each thing tried; exit 1 if one of them would stop a backup.
+
+    For who only reads: if one would stop a restore, or if this connection can do more than read.
+    """
     patient = _Patient()
     setting: Setting | None = None
 
@@ -55,7 +58,9 @@ def doctor(options: argparse.Namespace) -> int:
 
     patient.examine("configuration", configuration)
     patient.examine("chunker", _chunker)
-    if setting is not None:
+    if setting is not None and options.reader:
+        _examine_reader(patient, setting)
+    elif setting is not None:
         _examine_setting(patient, setting)
     patient.examine("state folder", _try_state_folder)
     _tell_versions(patient)
@@ -157,6 +162,22 @@ def _examine_vault(
     # A vault that cannot be reached says the same again, and takes as long for it.
     if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
         patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))
+
+
+def _examine_reader(patient: _Patient, setting: Setting) -> None:
+    """What an auditor needs, or a restore on a strange machine: the keys, and vaults to read."""
+    no_master = patient.examine("master key", lambda: _master_key(setting))
+    no_signing = patient.examine("signing key", lambda: _signing_key(setting))
+    for vault in setting.datasets.vaults.values():
+        failure = patient.examine(
+            f"vault {vault.name}",
+            lambda one=vault: try_reader(one),  # type: ignore[misc]
+        )
+        if failure is None and not (no_master or no_signing):
+            patient.examine(
+                f"keys and vault {vault.name}",
+                lambda one=vault: try_keys(setting, one),  # type: ignore[misc]
+            )
 
 
 def _chunker() -> str:

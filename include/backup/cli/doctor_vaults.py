@@ -10,6 +10,7 @@ import secrets
 import shlex
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from include.backup.errors import (
 )
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.signing import Signer, key_id_of
+from include.backup.evidence.wording import count
 from include.backup.vault.layout import dataset_folder, dataset_names
 from include.backup.vault.state import DatasetState
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _CLOCK_LIMIT: Final = timedelta(minutes=5)
 _MOST_DATASETS: Final = 20  # whose newest record is read, in each vault
 _MOST_NAMED: Final = 3
+_FILES_READ: Final = 3  # of each dataset, by who only reads
 
 
 def try_vault(vault: VaultSettings) -> str:
@@ -108,6 +111,31 @@ def try_roles(vault: VaultSettings) -> str:
             hint="VAULTS.md has the policy that the bucket needs",
         )
     return f"{vault.connection} cannot delete recovery points, {vault.expirer} can"
+
+
+def try_reader(vault: VaultSettings) -> str:
+    """See that who only reads can list and read what is there, and cannot write.
+
+    Raises:
+        BackupError: it is otherwise; or the directory is not there.
+    """
+    _require_directory(vault)
+    storage = open_storage(vault, hurried=True)
+    names = dataset_names(storage)
+    for name in names[:_MOST_DATASETS]:
+        folder = dataset_folder(storage, name)
+        for info in islice(folder.list(), _FILES_READ):
+            folder.load(info.name, length=min(info.size_bytes, 1))
+    probe = f"leases/doctor-{secrets.token_hex(8)}"
+    try:
+        storage.save(probe, b"")
+    except AccessRefused:
+        return f"{vault.url}: {count(len(names), 'dataset')} listed and read, writing was refused"
+    storage.delete([probe])
+    raise BackupError(
+        f"{vault.connection or user()} can write to {vault.url}, and not only read",
+        hint="VAULTS.md has the rights of a reader",
+    )
 
 
 def try_keys(setting: Setting, vault: VaultSettings) -> str:

@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     verb("init", keys.init, "make new keys: the two connections, and a recovery sheet to print")
-    verb("doctor", doctor.doctor, "try out connections, keys, clock, vaults and tools")
+    doctors = verb("doctor", doctor.doctor, "try out connections, keys, clock, vaults and tools")
+    text = "for an auditor, or a restore: the vaults can be read, and not written"
+    doctors.add_argument("--reader", action="store_true", help=text)
     text = (
         "show schedules with their proof, findings and datasets; `policy review` records a review"
     )

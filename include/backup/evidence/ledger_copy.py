@@ -20,7 +20,7 @@ DAMAGED_HINT: Final = 'RUNBOOK.md, "A replica is damaged"'
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from include.backup.evidence.records import Record
     from include.backup.storage.base import Storage
@@ -68,12 +68,13 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
     last: int,
     trusted: Collection[bytes],
     keep_for: timedelta | None,
+    now: datetime,
     go_on: Callable[[], None],
 ) -> Iterator[Record]:
     """Copy some records, in order; each is verified, and given when the copy has it.
 
     Args:
-        keep_for: they are saved with a lock date as long after they were written.
+        keep_for: they are saved with a lock date as long after they were written, if it is ahead.
 
     Raises:
         LedgerBroken: one does not fit at home; those before it are copied.
@@ -95,8 +96,9 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
             check_link(before, record)
         before = record
         until = None if keep_for is None else record.at + keep_for
+        ahead = until if until is not None and until > now else None
         with suppress(NameTaken):
-            copy.save(name, data, sha256=sha256(data).digest(), locked_until=until)
+            copy.save(name, data, sha256=sha256(data).digest(), locked_until=ahead)
         if copy.load(name) != data:
             raise ReplicaDamaged(
                 f"record {sequence} of {subject} in {copy.url} is not as at home",

@@ -52,7 +52,8 @@ class Storage(Protocol):
         Args:
             sha256: the digest of `data` if the caller has it already; the store checks it where
                 it can, so that damage on the way is refused instead of kept.
-            locked_until: nobody can delete the file before; ignored by stores without Object Lock.
+            locked_until: nobody can delete the file before; a date ahead, for S3 refuses others.
+                Ignored by stores without Object Lock.
 
         Raises:
             NameTaken: a file of that name exists and is not ours. Callers naming by hash may

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -243,8 +244,10 @@ class S3Storage:
                 name = entry["Key"].removeprefix(bucket.prefix)
                 yield FileInfo(name, entry["Size"], entry["LastModified"])
 
-    def _pages(self, start: str, *, versions: bool, **more: str) -> Iterator[Mapping[str, Any]]:
-        token: dict[str, str] | None = {}
+    def _pages(
+        self, start: str, *, versions: bool, token: dict[str, str] | None = None, **more: str
+    ) -> Iterator[Mapping[str, Any]]:
+        token = token or {}
         while token is not None:
             ask = partial(self._bucket.page, start, versions=versions, token=token, **more)
             page, token = retried(ask, self._patience)
@@ -263,13 +266,19 @@ class S3Storage:
                 retried(partial(self._bucket.history, name), self._patience) for name in names
             )
         else:
-            common = _common_beginning(names[0], names[-1])
-            found = histories(self._pages(prefix + common, versions=True))
+            found = self._between(names[0], names[-1])
         wanted = {prefix + name for name in names}
         for history in found:
             if history.key in wanted:
                 for version in history.everything():
                     yield {"Key": history.key, "VersionId": version}
+
+    def _between(self, first: str, last: str) -> Iterator[History]:
+        """The histories from one name to another, and hardly more: a listing begins anywhere."""
+        prefix = self._bucket.prefix
+        begin = {"KeyMarker": prefix + first[:-1]}  # what follows it is listed
+        pages = self._pages(prefix + _common_beginning(first, last), versions=True, token=begin)
+        return takewhile(lambda history: history.key <= prefix + last, histories(pages))
 
     def _refused(self, name: str, version: str, code: str) -> AccessRefused:
         kept_by = kept_by_lock(self._client, self._bucket.identifier(name, version))

@@ -32,9 +32,13 @@ def test_reading_commands_need_no_right_to_write(
         ["recovery-points", "crm"],
         ["ledger", "verify"],
         ["policy"],
+        ["restore", "crm", "--to", str(shell.site / "rescued")],
+        ["check", "crm"],
     ):
         assert main(command) == 0, command
+    assert list((shell.site / "rescued").iterdir())
     assert main(["doctor"]) == 1
+    assert main(["doctor", "--reader"]) == 0
     assert main(["back-up", "crm"]) == 1
 
 

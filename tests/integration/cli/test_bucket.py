@@ -118,7 +118,7 @@ def test_doctor_tells_what_is_wrong_with_a_bucket(rgw: Rgw, shell: Shell) -> Non
 def test_doctor_sees_what_each_role_may_do(rgw: Rgw, shell: Shell) -> None:  # noqa: F811
     """Who writes cannot delete, who expires can; without the policy of VAULTS.md it is told."""
     bucket = rgw.make_bucket("versioned")
-    for name, user in (("writer", rgw.role), ("expirer", rgw.owner)):
+    for name, user in (("writer", rgw.role), ("expirer", rgw.owner), ("reader", rgw.reader)):
         shell.environment[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({
             "conn_type": "aws",
             "login": user.access_key,
@@ -143,3 +143,10 @@ def test_doctor_sees_what_each_role_may_do(rgw: Rgw, shell: Shell) -> None:  # n
     rgw.client().put_bucket_policy(Bucket=bucket, Policy=documented_policy(rgw, bucket))
     told = shell("doctor", code=None)
     assert "rights in vault primary: writer cannot delete recovery points, expirer can" in told
+    told = shell("doctor", "--reader", code=1)
+    assert f"FAIL  vault primary: writer can write to s3://{bucket}/vault" in told
+    shell.environment["AIRFLOW_CONN_WRITER"] = shell.environment["AIRFLOW_CONN_READER"]
+    assert "AccessDenied" in shell("doctor", code=1)
+    told = shell("doctor", "--reader")
+    assert f"ok    vault primary: s3://{bucket}/vault: 0 datasets listed and read" in told
+    assert "writing was refused" in told

@@ -53,7 +53,7 @@ class Seconds(Site):
             classes=classes,
             full_backups=fulls,
             grace=SECOND,
-            evidence_retention=2 * SECOND,
+            evidence_retention=60 * SECOND,
         )
         return replace(
             made,
@@ -72,6 +72,7 @@ def documented_policy(server: Rgw, bucket: str) -> str:
     role = "arn:aws:iam::111122223333:role/"
     block = block.replace(f"{role}holdfast-writer", f"arn:aws:iam:::user/{server.role.name}")
     block = block.replace(f"{role}holdfast-expirer", f"arn:aws:iam:::user/{server.owner.name}")
+    block = block.replace(f"{role}holdfast-reader", f"arn:aws:iam:::user/{server.reader.name}")
     return json.dumps(json.loads(block))
 
 
@@ -178,3 +179,27 @@ def test_a_replica_in_a_bucket_follows_its_home(rgw: Rgw, bucket: str, tmp_path:
     site.by_connection["none"] = home
     with pytest.raises(AccessRefused):
         site.second.delete(["datasets/crm/replica.json"])
+
+
+def test_a_reader_restores_and_changes_nothing(site: Seconds, rgw: Rgw) -> None:
+    """An auditor's rights: all can be read and checked; records wait; nothing is written."""
+    bucket = site.vault_url.split("/")[2]
+    site.write(a="a", b="b")
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+    before = sorted(site.storage.list())
+    site.by_connection["writer"] = S3Storage(
+        rgw.client(rgw.reader), bucket, "vault", lock_mode="GOVERNANCE"
+    )
+    assert site.restored() == site.content()
+    outcome, faults = check(site.setting(), "crm", reading=Reading.ALL)
+    assert faults == []
+    assert "waits in the spool" in outcome.sentence
+    site.place().ledger.verify()
+    for change in (
+        lambda: site.by_connection["writer"].save("datasets/crm/leases/mine", b""),
+        lambda: site.by_connection["writer"].delete([before[0].name]),
+        lambda: site.by_connection["writer"].hold([before[0].name], on=True),
+    ):
+        with pytest.raises(AccessRefused):
+            change()
+    assert sorted(site.storage.list()) == before
