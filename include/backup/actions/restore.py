@@ -114,9 +114,15 @@ def _begin_once(act: Act) -> None:
 
     Raises:
         RecordRefused: one does, as far as anybody can tell; nothing was touched.
+        RestoreRefused: nobody can tell, for no record is taken.
         StorageError, LedgerBroken.
     """
     act.begin()
+    if act.place.detached:
+        raise RestoreRefused(
+            "the vault takes no records, and nobody could tell whether this was begun before",
+            hint='restore in the shell: RUNBOOK.md, "The vault is read-only or full"',
+        )
     if not act.begun:
         raise RecordRefused("another run of this act goes on")
 

@@ -414,6 +414,18 @@ def test_it_is_carried_out_by_one_at_a_time(desk: Desk, monkeypatch: pytest.Monk
     assert restoration(desk.setting(), "crm", act=request.id).result == "restored"
 
 
+def test_an_approval_is_not_used_where_its_use_cannot_be_recorded(desk: Desk) -> None:
+    """Else it could be used twice. In the shell the same restore goes on."""
+    request = desk.ask()
+    desk.judge(request)
+    desk.memory.capacity_bytes = desk.memory.stored_bytes()
+    with pytest.raises(RestoreRefused, match="takes no records") as caught:
+        desk.carry_out(request)
+    assert "waits in the spool" in caught.value.outcome.sentence  # type: ignore[attr-defined]
+    assert not desk.target.exists()
+    assert desk.restored() == desk.content()
+
+
 def test_a_destination_that_has_changed_meanwhile_is_not_overwritten(desk: Desk) -> None:
     """Somebody approved that nothing is replaced; once it is as it was, it goes on."""
     request = desk.ask(overwrite=True)
