@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from include.backup.errors import ConfigurationInvalid
 from include.backup.sources.connection import Connection
@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
     from include.backup.storage.kms import Kms
     from include.backup.storage.s3_client import S3Client, S3Place
-    from include.backup.storage.s3_locks import LockMode
-
-_LOCK_MODES: Final[dict[str, LockMode]] = {
-    "governance": "GOVERNANCE",
-    "compliance": "COMPLIANCE",
-}
 
 
 def connection(name: str) -> Connection:
@@ -65,13 +59,15 @@ def open_storage(vault: VaultSettings) -> Storage:
         # The repository hashes what it stores just before; twice is no safer.
         return LocalStorage(Path(vault.local_path), check_sha256=False)
     from include.backup.storage.s3 import S3Storage  # noqa: PLC0415  heavy
+    from include.backup.vault.object_lock import governed_in, lock_mode_of  # noqa: PLC0415  same
 
     bucket, _, prefix = vault.url.removeprefix("s3://").partition("/")
     return S3Storage(
         s3_client(vault),
         bucket,
         prefix,
-        lock_mode=_LOCK_MODES.get(vault.object_lock),
+        lock_mode=lock_mode_of(vault),
+        governed=governed_in(vault),
         insecure_reason=vault.insecure_reason,
     )
 

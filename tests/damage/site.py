@@ -246,9 +246,11 @@ class Crashing:
         """See Storage."""
         self._change(f"hold {' '.join(names)}", lambda: self._storage.hold(names, on=on))
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """See Storage."""
-        self._change(f"delete {' '.join(names)}", lambda: self._storage.delete(names))
+        bypass = {"bypass_governance": True} if bypass_governance else {}
+        told = f"delete {' '.join(names)}"
+        self._change(told, lambda: self._storage.delete(names, **bypass))
 
     def load(self, name: str, **options: Any) -> bytes:
         """See Storage."""

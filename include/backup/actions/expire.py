@@ -225,7 +225,7 @@ def _remove_generation(act: Act, lease: Lease, fate: Fate) -> int:
     size_bytes = without_holds(
         place,
         found.id,
-        found.leaving,
+        None,
         lambda: remove_generation(place.folder, found.id, go_on=lease.check),
     )
     act.record(Kind.EXPIRED, bodies.of_generation(found.id) | {"bytes": size_bytes})

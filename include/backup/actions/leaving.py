@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.backup.actions.locking import without_holds
-from include.backup.actions.removing import remove_generation, remove_snapshots
+from include.backup.actions.removing import remove_envelopes, remove_generation, remove_snapshots
 from include.backup.errors import AccessRefused, FileAbsent, FileLocked
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import GENERATIONS, envelope_folder, envelope_name
+from include.backup.vault.object_lock import may_bypass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def remove_departed(
         if (found := state.generation(name)) is None:
             left.foreign.append(name)
         elif found.state in _GONE:
-            _remove_whole(pair, name, left, go_on)
+            _remove_whole(pair, found, left, go_on)
         elif found.state is GenerationState.COMPLETED:
             _remove_former_envelopes(pair, found, left)
     return left
@@ -92,11 +93,15 @@ def _remove_points(pair: Pair, generation: str, snapshots: list[str], left: Left
         left.keep(f"recovery points of {generation}", error)
 
 
-def _remove_whole(pair: Pair, generation: str, left: Left, go_on: Callable[[], None]) -> None:
-    remove = partial(remove_generation, pair.expiring.folder, generation, go_on=go_on)
+def _remove_whole(pair: Pair, found: Generation, left: Left, go_on: Callable[[], None]) -> None:
+    generation, folder = found.id, pair.expiring.folder
+    remove = partial(remove_generation, folder, generation, go_on=go_on)
+    if found.erased and may_bypass(pair.copy.vault):
+        with _noting(left, f"envelopes of {generation}"):
+            remove_envelopes(folder, generation, bypass_governance=True)
     with _noting(left, f"generation {generation}"):
         left.snapshots.append(f"{generation}/")  # until it is gone
-        without_holds(pair.expiring, generation, (), remove)
+        without_holds(pair.expiring, generation, None, remove)
         left.snapshots.pop()
         left.generations.append(generation)
 

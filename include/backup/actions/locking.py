@@ -82,12 +82,15 @@ def hold_files(place: DatasetVault, points: Iterable[tuple[str, str]], *, on: bo
 
 
 def without_holds(
-    place: DatasetVault, generation: str, snapshots: Sequence[str], remove: Callable[[], Done]
+    place: DatasetVault,
+    generation: str,
+    snapshots: Sequence[str] | None,
+    remove: Callable[[], Done],
 ) -> Done:
     """Remove files; take off first what a hold that is in no ledger has left on them.
 
     Args:
-        snapshots: that alone are removed; none: the whole generation is.
+        snapshots: that alone are removed; None: the whole generation is.
 
     Raises:
         AccessRefused: no right, or a lock.
@@ -96,14 +99,13 @@ def without_holds(
         return remove()
     except FileHeld:
         pass
-    if snapshots:  # the packs stay: another point of the generation may be on hold
-        repository = generation_folder(place.folder, generation)
-        there = {info.name for info in repository.list("snapshots/")}
-        names = [name for one in snapshots if (name := f"snapshots/{one}") in there]
-        for batch in _batches(names):
+    repository = generation_folder(place.folder, generation)
+    there = [info.name.removeprefix("snapshots/") for info in repository.list("snapshots/")]
+    if snapshots is None:
+        hold_files(place, [(generation, one) for one in there] or [(generation, "")], on=False)
+    else:  # the packs stay: another point of the generation may be on hold
+        for batch in _batches(f"snapshots/{one}" for one in there if one in set(snapshots)):
             repository.hold(batch, on=False)
-    else:
-        hold_files(place, [(generation, "")], on=False)
     return remove()
 
 

@@ -53,6 +53,21 @@ def remove_generation(dataset: Storage, generation: str, *, go_on: Callable[[], 
     return removed + sum(_empty(repository, folder, go_on) for folder in _AFTER_KEY)
 
 
+def remove_envelopes(dataset: Storage, generation: str, *, bypass_governance: bool) -> None:
+    """Remove all that opens a generation. Envelopes that are gone are no error.
+
+    Args:
+        dataset: its folder.
+        bypass_governance: also those whose lock in governance has not ended.
+
+    Raises:
+        AccessRefused: no right, a lock in compliance, or a hold.
+        StorageUnreachable.
+    """
+    names = [info.name for info in dataset.list(envelope_folder(generation))]
+    dataset.delete(names, bypass_governance=bypass_governance)
+
+
 def _empty(storage: Storage, folder: str, go_on: Callable[[], None]) -> int:
     """Remove all files of a folder; return the bytes that they had."""
     removed = 0

@@ -51,7 +51,7 @@ def lock_replica(
     """
     if not pair.copy.vault.object_lock:
         return {}
-    dates = _known_dates(state, found.vault) | {name: one.until for name, one in first.items()}
+    dates = _known_dates(state, found.url) | {name: one.until for name, one in first.items()}
     now = pair.home.setting.clock()
     held = state.as_in(replace(found, locked_until=dates))
     plan = plan_expiry(held, terms_of(pair.copy, now))
@@ -71,9 +71,9 @@ def lock_replica(
     return dates
 
 
-def _known_dates(state: DatasetState, vault: str) -> dict[str, datetime]:
+def _known_dates(state: DatasetState, url: str) -> dict[str, datetime]:
     """Of the generations that live, as the last run left them."""
-    before = state.replica(vault)
+    before = state.replica(url)
     living = {one.id for one in state.generations if one.state is GenerationState.COMPLETED}
     known = before.locked_until.items() if before else ()
     return {name: date for name, date in known if name in living}

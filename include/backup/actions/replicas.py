@@ -71,7 +71,13 @@ def standing_alone(setting: Setting, name: str, why: str) -> list[ReplicaStandin
 
 
 def findings_of(setting: Setting, now: datetime) -> Iterator[str]:
-    """What nobody says of where copies lie, and what somebody has waived, in one line each."""
+    """What of vaults keeps less than one may think, and what somebody has waived, a line each."""
+    for vault in setting.datasets.vaults.values():
+        if vault.envelope_lock:
+            yield (
+                f"finding 3.5 · {vault.name}: who may bypass governance there can destroy all its "
+                "backups by their keys (envelope_lock)"
+            )
     waiver = setting.datasets.offsite_waiver
     if waiver is not None:
         over = "" if is_waived(setting, now) else ", which is over"

@@ -25,6 +25,7 @@ from include.backup.policy.people import load_people
 from include.backup.sources.connection import Connection
 from include.backup.storage.local import LocalStorage
 from include.backup.storage.retry import Patience
+from include.backup.vault.object_lock import governed_in, lock_mode_of
 
 if TYPE_CHECKING:
     from include.backup.policy.dataset_model import KeySettings, VaultSettings
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
     from include.backup.storage.kms import Kms
     from include.backup.storage.s3_client import S3Access, S3Client, S3Place
-    from include.backup.storage.s3_locks import LockMode
 
 CONFIG_VARIABLE: Final = "HOLDFAST_CONFIG"
 STATE_VARIABLE: Final = "HOLDFAST_STATE"
@@ -134,11 +134,11 @@ def open_storage(vault: VaultSettings, *, hurried: bool = False) -> Storage:
         return LocalStorage(Path(vault.local_path), check_sha256=False)
     from include.backup.storage.s3 import open_s3  # noqa: PLC0415  boto3 is heavy
 
-    modes: dict[str, LockMode] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
     return open_s3(
         vault.url,
         _access(vault, hurried=hurried),
-        lock_mode=modes.get(vault.object_lock),
+        lock_mode=lock_mode_of(vault),
+        governed=governed_in(vault),
         insecure_reason=vault.insecure_reason,
         patience=patience(hurried=hurried),
     )

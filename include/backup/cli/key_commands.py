@@ -126,7 +126,11 @@ def erase(options: argparse.Namespace) -> int:
     )
     with sigterm_stops():
         outcome = erase_generations(
-            setting, options.dataset, order, generation=options.generation or ""
+            setting,
+            options.dataset,
+            order,
+            generation=options.generation or "",
+            bypass_governance=options.bypass_governance,
         )
         print(outcome.sentence)
         return 0 if _followed(setting, options.dataset) else 1

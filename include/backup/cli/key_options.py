@@ -45,5 +45,7 @@ def keys(parser: argparse.ArgumentParser) -> None:
     which = erase.add_mutually_exclusive_group(required=True)
     which.add_argument("--generation", type=given, metavar="ID")
     which.add_argument("--everything", action="store_true", help="but the evidence")
+    text = "remove the key before its lock in governance ends; the role needs the right to"
+    erase.add_argument("--bypass-governance", action="store_true", help=text)
     two_people(erase)
     erase.set_defaults(run=key_commands.erase)

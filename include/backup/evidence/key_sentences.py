@@ -72,11 +72,13 @@ def erased(
     bytes_removed: int,
     reason: str,
     by: str,
+    left: Sequence[str] = (),
     replicas: Sequence[str] = (),
 ) -> str:
     """Generations were removed before their time, their keys first.
 
     Args:
+        left: what a lock keeps, though no key opens it any more; for people.
         replicas: vaults that hold copies, which follow with the next replication.
     """
     return sentence(
@@ -85,6 +87,7 @@ def erased(
         subject,
         f"{count(len(generations), 'generation')} erased before its time, the key first: "
         f"{some_of(Several.of(list(generations)))}, {size(bytes_removed)}",
+        f"no key opens what a lock keeps: {some_of(Several.of(list(left)))}" if left else "",
         _follow(replicas) if replicas else "",
         reason,
         f"approved by {by}",

@@ -46,6 +46,7 @@ class VaultSettings:
     region: str = ""
     endpoint_url: str = ""  # empty: that of the connection, or of AWS
     object_lock: str = ""  # "governance", "compliance" or empty
+    envelope_lock: str = ""  # "governance": envelopes are locked so, in a vault in compliance
     insecure_reason: str = ""  # why plain http, or TLS without verification, is accepted
     offsite: bool | None = None  # whether it lies away from the data (3.5); None: nobody says
 

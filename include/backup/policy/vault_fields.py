@@ -21,7 +21,10 @@ _HINTS: Final = {
     _NO_CONNECTION: "connection: backup_vault, and an Airflow connection of that name, type aws, "
     "whose login and password are the access key"
 }
-_BUCKET_ONLY: Final = ("connection", "expirer", "region", "endpoint_url", "object_lock")
+_BUCKET_ONLY: Final = (
+    *("connection", "expirer", "region", "endpoint_url"),
+    *("object_lock", "envelope_lock"),
+)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 
 
@@ -114,6 +117,11 @@ _VAULT: Final = Section(
             meaning="lock what is saved until it expires",
             default="",
         ),
+        "envelope_lock": Field(
+            kind=choice("governance"),
+            meaning="let who may bypass governance erase generations early, by their keys",
+            default="",
+        ),
         "insecure_reason": Field(
             kind=TEXT, meaning="why plain http or unverified TLS is accepted; recorded", default=""
         ),
@@ -165,6 +173,9 @@ def _contradictions(vault: VaultSettings, others: dict[str, VaultSettings]) -> l
         found.extend(f"{key} has no meaning for a directory" for key in given)
         if vault.local_path == "/":
             found.append("is the root of the file system")
-    elif not vault.connection:
+        return found
+    if not vault.connection:
         found.append(_NO_CONNECTION)
+    if vault.envelope_lock and vault.object_lock != "compliance":
+        found.append("envelope_lock has a meaning beside object_lock: compliance only")
     return found

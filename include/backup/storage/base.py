@@ -108,8 +108,11 @@ class Storage(Protocol):
             FileAbsent, AccessRefused, StorageUnreachable.
         """
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """Remove the files with every version and marker of them. Absent ones are no error.
+
+        Args:
+            bypass_governance: a lock in governance mode keeps nothing, for who has that right.
 
         Raises:
             AccessRefused: no right, a lock date that has not come, or a legal hold; the message
@@ -175,9 +178,10 @@ class Folder:
         """See Storage.hold."""
         self._storage.hold([self._prefix + name for name in names], on=on)
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """See Storage.delete."""
-        self._storage.delete([self._prefix + name for name in names])
+        more = {"bypass_governance": True} if bypass_governance else {}
+        self._storage.delete([self._prefix + name for name in names], **more)
 
     def _relative(self, info: FileInfo) -> FileInfo:
         return info._replace(name=info.name.removeprefix(self._prefix))

@@ -166,7 +166,12 @@ class LocalStorage:
     def hold(self, names: Sequence[str], *, on: bool) -> None:
         """See Storage.hold: there are none here."""
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(
+        self,
+        names: Sequence[str],
+        *,
+        bypass_governance: bool = False,  # noqa: ARG002 nothing is locked here
+    ) -> None:
         """See Storage.delete. Folders left empty go too."""
         refused: BackupError | None = None
         folders: dict[str, None] = {}

@@ -56,15 +56,23 @@ class _Held:
 class MemoryStorage:
     """Files in a dictionary. All methods may be called from several threads."""
 
-    def __init__(self, clock: Callable[[], datetime], *, capacity_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], datetime],
+        *,
+        capacity_bytes: int | None = None,
+        governed: Callable[[str], bool] | None = None,
+    ) -> None:
         """Make an empty storage.
 
         Args:
             clock: the store's time, aware: for modified_at and for lock dates.
             capacity_bytes: what the store holds before it is full; None: no limit.
+            governed: names that are locked in governance; all others are in compliance.
         """
         self.capacity_bytes = capacity_bytes
         self._clock = clock
+        self._governed = governed
         self._names: dict[str, _Held] = {}
         self._refusals: list[tuple[str, frozenset[Operation]]] = []
         self._lock = threading.RLock()
@@ -169,14 +177,14 @@ class MemoryStorage:
             version = self._file(name)
             self._names[name].versions[0] = change(version)
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """See Storage.delete."""
         refused: AccessRefused | None = None
         with self._lock:
             for name in names:
                 try:
                     self._admit("delete", checked_name(name))
-                    self._erase(name)
+                    self._erase(name, bypass=bypass_governance)
                 except AccessRefused as error:
                     refused = refused or error
         if refused is not None:
@@ -256,7 +264,7 @@ class MemoryStorage:
         version = _Version(data=data, saved_at=self._clock(), locked_until=locked_until)
         self._names.setdefault(name, _Held()).versions.append(version)
 
-    def _erase(self, name: str) -> None:
+    def _erase(self, name: str, *, bypass: bool) -> None:
         held = self._names.get(name)
         if held is None:
             return
@@ -264,7 +272,8 @@ class MemoryStorage:
         for version in held.versions:
             if version.on_hold:
                 raise FileHeld(f"{name} in {self.url} is on hold")
-            if version.locked_until is not None and now < version.locked_until:
+            free = bypass and self._governed is not None and self._governed(name)
+            if not free and version.locked_until is not None and now < version.locked_until:
                 date = f"{version.locked_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
                 raise FileLocked(f"{name} in {self.url} is locked until {date}")
         del self._names[name]

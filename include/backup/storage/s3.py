@@ -57,7 +57,7 @@ from include.backup.storage.tampering import Tampering
 
 if TYPE_CHECKING:
     import builtins  # list is a method here
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.backup.storage.s3_client import S3Access, S3Client
@@ -78,6 +78,7 @@ class S3Storage:
         prefix: str = "",
         *,
         lock_mode: LockMode | None = None,
+        governed: Callable[[str], bool] | None = None,
         conditional_writes: bool = True,
         prehashed: bool = True,
         insecure_reason: str = "",
@@ -88,6 +89,7 @@ class S3Storage:
         Args:
             client: of boto3, made by Airflow's S3Hook or by s3_client.make_client.
             lock_mode: the mode of the lock dates given to `save`; None: dates are ignored.
+            governed: names that are locked in governance, whatever the mode of the others.
             conditional_writes: False for stores without If-None-Match. Then a name is looked up
                 before it is used, and of two writers at the same moment both may succeed, unless
                 the bucket keeps versions.
@@ -108,6 +110,7 @@ class S3Storage:
         self._client = client
         self._bucket = Bucket(client, bucket, f"{prefix}/" if prefix else "")
         self._lock_mode = lock_mode
+        self._governed = governed
         self._conditional = conditional_writes
         self._prehashed = prehashed and sign_prehashed(client)
         self._patience = patience or Patience()
@@ -152,7 +155,7 @@ class S3Storage:
             upload.check()
         retried(
             lambda: save_once(
-                self._bucket, upload, lock_mode=self._lock_mode, conditional=self._conditional
+                self._bucket, upload, lock_mode=self._mode_of(name), conditional=self._conditional
             ),
             self._patience,
         )
@@ -190,9 +193,12 @@ class S3Storage:
 
     def extend_lock(self, names: Sequence[str], until: datetime) -> None:
         """See Storage.extend_lock. A request or two for each file, several at a time."""
-        if self._lock_mode is not None:
-            checked = [checked_name(name) for name in names]
-            extend_locks(self._bucket, checked, self._lock_mode, lock_date(until), self._patience)
+        by_mode: dict[LockMode, builtins.list[str]] = {}
+        for name in map(checked_name, names):
+            if (mode := self._mode_of(name)) is not None:
+                by_mode.setdefault(mode, []).append(name)
+        for mode, alike in by_mode.items():
+            extend_locks(self._bucket, alike, mode, lock_date(until), self._patience)
 
     def require_lockable(self) -> None:
         """See s3_locks.require_no_default; nothing is asked where there are no lock dates."""
@@ -204,14 +210,15 @@ class S3Storage:
         if self._lock_mode is not None:
             set_holds(self._bucket, [checked_name(name) for name in names], self._patience, on=on)
 
-    def delete(self, names: Sequence[str]) -> None:
+    def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """See Storage.delete."""
         wanted = sorted({checked_name(name) for name in names})
         refused: dict[str, tuple[str, str]] = {}
         identifiers = list(self._identifiers(wanted))
         for begin in range(0, len(identifiers), _BATCH):
             batch = identifiers[begin : begin + _BATCH]
-            refused |= retried(partial(self._bucket.delete, batch), self._patience)
+            send = partial(self._bucket.delete, batch, bypass_governance=bypass_governance)
+            refused |= retried(send, self._patience)
         for name in wanted:
             self._bucket.forget(name)
         for name, (version, code) in sorted(refused.items()):
@@ -273,6 +280,11 @@ class S3Storage:
                 for version in history.everything():
                     yield {"Key": history.key, "VersionId": version}
 
+    def _mode_of(self, name: str) -> LockMode | None:
+        if self._lock_mode is None:
+            return None
+        return "GOVERNANCE" if self._governed and self._governed(name) else self._lock_mode
+
     def _between(self, first: str, last: str) -> Iterator[History]:
         """The histories from one name to another, and hardly more: a listing begins anywhere."""
         prefix = self._bucket.prefix
@@ -299,6 +311,7 @@ def open_s3(
     access: S3Access,
     *,
     lock_mode: LockMode | None = None,
+    governed: Callable[[str], bool] | None = None,
     conditional_writes: bool = True,
     insecure_reason: str = "",
     patience: Patience | None = None,
@@ -316,6 +329,7 @@ def open_s3(
         parts.netloc,
         parts.path,
         lock_mode=lock_mode,
+        governed=governed,
         conditional_writes=conditional_writes,
         insecure_reason=insecure_reason,
         patience=patience,

@@ -190,16 +190,19 @@ class Bucket:
             raise StorageUnreachable(f"{self.place(name)}: not the bytes that were asked for")
         return body
 
-    def delete(self, identifiers: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, str]]:
+    def delete(
+        self, identifiers: Sequence[Mapping[str, str]], *, bypass_governance: bool = False
+    ) -> dict[str, tuple[str, str]]:
         """Send one DeleteObjects of at most 1000 keys; return name: (version, code) of refusals.
 
         Raises:
             AccessRefused: everything was refused.
             StorageUnreachable: some must be tried again.
         """
+        bypass = {"BypassGovernanceRetention": True} if bypass_governance else {}
         with s3_errors(f"deletion in {self.url}"):
             answer = self.client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": list(identifiers), "Quiet": True}
+                Bucket=self.bucket, Delete={"Objects": list(identifiers), "Quiet": True}, **bypass
             )
         refused: dict[str, tuple[str, str]] = {}
         for error in answer.get("Errors", ()):

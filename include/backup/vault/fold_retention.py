@@ -52,7 +52,9 @@ def begin_to_expire(state: DatasetState, entry: Entry) -> DatasetState:
     snapshots = entry.fields.texts("snapshots")
     _require_free(state, snapshots or [point.snapshot for point in generation.points], entry)
     if not snapshots:
-        return with_generation(state, moved(generation, GenerationState.EXPIRING))
+        erased = entry.fields.flag("erased", default=False)
+        leaving = replace(moved(generation, GenerationState.EXPIRING), erased=erased)
+        return with_generation(state, leaving)
     points = {point.snapshot: point for point in generation.points}
     if unknown := sorted(set(snapshots) - points.keys()):
         raise RecordRefused(f"{unknown[0][:8]} is no recovery point of {generation.id}")

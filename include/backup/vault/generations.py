@@ -141,6 +141,7 @@ class Generation:
     leaving: tuple[str, ...] = ()  # snapshots that have expired, and are being removed
     bytes_gone: int = 0  # what the vault grew by for points that have expired
     locked_until: datetime | None = None  # of its files but the snapshots; None: no Object Lock
+    erased: bool = False  # it goes before its time, on two people's word: its key goes first
 
     @property
     def sound(self) -> bool:
@@ -169,6 +170,8 @@ class Generation:
             document["bytes_gone"] = self.bytes_gone
         if self.locked_until is not None:
             document["locked_until"] = text_of_datetime(self.locked_until)
+        if self.erased:
+            document["erased"] = True
         return document
 
     @classmethod
@@ -199,6 +202,7 @@ class Generation:
             leaving=tuple(fields.texts("leaving")),
             bytes_gone=fields.number("bytes_gone", 0),
             locked_until=fields.moment_or_none("locked_until"),
+            erased=fields.flag("erased", default=False),
         )
 
 

@@ -37,6 +37,9 @@ _GENERATION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _DATASET: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _KEY_ID: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_ENVELOPE: Final = re.compile(
+    rf"{DATASETS}{_DATASET.pattern}/keys/{_GENERATION.pattern}/{_KEY_ID.pattern}\.json", re.ASCII
+)
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -102,6 +105,11 @@ def envelope_name(generation: str, master_key_id: str) -> str:
     if not _KEY_ID.fullmatch(master_key_id):
         raise ConfigurationInvalid(f"{master_key_id[:80]!r} is no id of a master key")
     return f"{envelope_folder(generation)}{master_key_id}.json"
+
+
+def is_envelope(name: str) -> bool:
+    """Whether a name, in a vault, is that of an envelope."""
+    return _ENVELOPE.fullmatch(name) is not None
 
 
 def new_generation(opened_at: datetime, taken: Collection[str]) -> str:

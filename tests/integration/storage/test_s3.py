@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import threading
 import time
@@ -25,6 +26,7 @@ from include.backup.storage.local import LocalStorage
 from include.backup.storage.s3 import S3Storage, open_s3
 from include.backup.storage.s3_client import S3Access
 from include.backup.storage.s3_locks import kept_by_lock
+from include.backup.vault.layout import is_envelope
 from tests.servers.rgw import REGION
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from include.backup.storage.s3_locks import LockMode
     from tests.servers.rgw import Rgw
+    from tests.servers.rgw_cluster import User
 
 pytestmark = pytest.mark.integration
 
@@ -285,3 +288,37 @@ def test_a_bucket_that_locks_everything_is_refused(rgw: Rgw) -> None:
     plain = S3Storage(rgw.client(), rgw.make_bucket("versioned"), "v", lock_mode="COMPLIANCE")
     with pytest.raises(ConfigurationInvalid, match="has no Object Lock"):
         plain.require_lockable()
+
+
+def test_who_may_bypass_governance_removes_envelopes_alone(rgw: Rgw) -> None:
+    """Before their lock ends; without that right, or for what is in compliance, nobody does."""
+    bucket = rgw.make_bucket("locked")
+    everything = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    role_alone = {"Principal": {"AWS": f"arn:aws:iam:::user/{rgw.role.name}"}}
+    bypass = "s3:BypassGovernanceRetention"
+    statements = [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": everything, **role_alone},
+        {"Effect": "Deny", "Action": bypass, "Resource": everything, **role_alone},
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    rgw.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+    def storage(user: User) -> S3Storage:
+        return S3Storage(rgw.client(user), bucket, lock_mode="COMPLIANCE", governed=is_envelope)
+
+    owner, role = storage(rgw.owner), storage(rgw.role)
+    envelope = "datasets/crm/keys/20261124T010000Z/0123456789abcdef.json"
+    pack = "datasets/crm/generations/20261124T010000Z/data/00/00"
+    for name in (envelope, pack):
+        owner.save(name, b"x", locked_until=soon(owner, timedelta(seconds=60)))
+        head = rgw.client().head_object(Bucket=bucket, Key=name)
+        assert head["ObjectLockMode"] == ("GOVERNANCE" if name == envelope else "COMPLIANCE")
+    owner.extend_lock([envelope, pack], soon(owner, timedelta(seconds=90)))
+    with pytest.raises(FileLocked):
+        owner.delete([envelope])
+    with pytest.raises(FileLocked):
+        owner.delete([pack], bypass_governance=True)
+    with pytest.raises(FileLocked):
+        role.delete([envelope], bypass_governance=True)
+    owner.delete([envelope], bypass_governance=True)
+    assert {info.name for info in owner.list("datasets/")} == {pack}
