@@ -66,6 +66,7 @@ def vaults(options: argparse.Namespace) -> int:
             "url": vault.url,
             "offsite": vault.offsite,
             "object_lock": vault.object_lock,
+            "envelope_lock": vault.envelope_lock,
             "home_of": sorted(one.name for one in good if one.vault == vault.name),
             "replica_of": sorted(one.name for one in good if vault.name in one.replicas),
         }
