@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from include.backup.actions.open_acts import EXPORT, RESCUES, RESTORE, is_dead, told_interrupted
+from include.backup.actions.open_acts import (
+    EXPORT,
+    PAPERLESS,
+    RESCUES,
+    RESTORE,
+    is_dead,
+    told_interrupted,
+)
 from include.backup.actions.outcome import Outcome, hint_of, reason_of
 from include.backup.errors import (
     AccessRefused,
@@ -96,7 +103,7 @@ class Act:
             return self._begin(held)
         except (AccessRefused, StorageFull) as error:
             # What can be read is brought back, although no record of it is taken there.
-            if self.action not in RESCUES:
+            if self.action not in (RESCUES if self.place.replica else PAPERLESS):
                 raise
             log.warning("%s: %s", self.place.subject, error)
             self.place = self.place.alone() if self.place.replica else self.place.detach()

@@ -24,6 +24,7 @@ EXPIRE: Final = "expire"
 ROTATE: Final = "rotate_key"
 REPLICATE: Final = "replicate"
 PROMOTE: Final = "promote"
+PAPERLESS: Final = frozenset({RESTORE, EXPORT, CHECK})  # leave nothing but a record, which can wait
 RESCUES: Final = frozenset({RESTORE, EXPORT, CHECK, VERIFY})  # what evidence never holds up
 _LEASES: Final = {  # that acts hold; a backup that of its method
     EXPIRE: EXPIRE,

@@ -13,7 +13,7 @@ from include.backup.actions.back_up import back_up
 from include.backup.actions.open_scratch import open_scratch
 from include.backup.actions.proving import Level
 from include.backup.actions.verify import VerifyOrder, verify
-from include.backup.errors import ConfigurationInvalid, RestoreRefused
+from include.backup.errors import ConfigurationInvalid, RestoreRefused, StorageFull
 from include.backup.policy.model import Method
 from include.backup.quality import scratch_folder
 from include.backup.quality.scratch_folder import OWNER, PREFIX, FolderScratch
@@ -266,3 +266,13 @@ def test_a_draw_can_be_repeated(site: Trial) -> None:
     drawn = [[one["snapshot"] for one in run.details["points"]] for run in (outcome, again)]
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == 2
+
+
+def test_a_verification_that_can_leave_no_page_is_not_begun(site: Trial) -> None:
+    """A vault that is full: it is told at once, not after hours."""
+    site.back_up()
+    site.memory.capacity_bytes = site.memory.stored_bytes()
+    with pytest.raises(StorageFull) as caught:
+        site.verify()
+    assert "waits in the spool" in caught.value.outcome.sentence  # type: ignore[attr-defined]
+    assert site.left() == []
