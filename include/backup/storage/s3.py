@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,8 +39,9 @@ from include.backup.storage.names import (
     is_name,
 )
 from include.backup.storage.retry import Patience, retried
-from include.backup.storage.s3_bucket import Bucket, cut_short
+from include.backup.storage.s3_bucket import Bucket, cut_short, pages
 from include.backup.storage.s3_client import checked_transport, make_client, sign_prehashed
+from include.backup.storage.s3_deletion import delete_files
 from include.backup.storage.s3_locks import (
     ON_HOLD,
     LockMode,
@@ -52,7 +52,7 @@ from include.backup.storage.s3_locks import (
     set_holds,
 )
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
-from include.backup.storage.s3_versions import History, histories
+from include.backup.storage.s3_versions import histories
 from include.backup.storage.tampering import Tampering
 
 if TYPE_CHECKING:
@@ -64,8 +64,6 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 5 << 30  # of one PutObject
 _KEY_BYTES = 1024
-_BATCH = 1000  # names in one DeleteObjects
-_FEW = 8  # names whose versions are asked for one by one
 
 
 class S3Storage:
@@ -187,7 +185,7 @@ class S3Storage:
     def folders(self, prefix: str = "") -> builtins.list[str]:
         """See Storage.folders."""
         start = self._bucket.prefix + checked_folder(prefix)
-        pages = self._pages(start, versions=self._keeps_versions(), Delimiter="/")
+        pages = self._pages(start, versions=self._keeps_versions(), delimiter="/")
         found = (each["Prefix"] for page in pages for each in page.get("CommonPrefixes", ()))
         return sorted(filter(is_name, (folder[len(start) : -1] for folder in found)))
 
@@ -213,14 +211,9 @@ class S3Storage:
     def delete(self, names: Sequence[str], *, bypass_governance: bool = False) -> None:
         """See Storage.delete."""
         wanted = sorted({checked_name(name) for name in names})
-        refused: dict[str, tuple[str, str]] = {}
-        identifiers = list(self._identifiers(wanted))
-        for begin in range(0, len(identifiers), _BATCH):
-            batch = identifiers[begin : begin + _BATCH]
-            send = partial(self._bucket.delete, batch, bypass_governance=bypass_governance)
-            refused |= retried(send, self._patience)
-        for name in wanted:
-            self._bucket.forget(name)
+        refused = delete_files(
+            self._bucket, wanted, self._patience, bypass_governance=bypass_governance
+        )
         for name, (version, code) in sorted(refused.items()):
             raise self._refused(name, version, code)
 
@@ -252,45 +245,14 @@ class S3Storage:
                 yield FileInfo(name, entry["Size"], entry["LastModified"])
 
     def _pages(
-        self, start: str, *, versions: bool, token: dict[str, str] | None = None, **more: str
+        self, start: str, *, versions: bool, delimiter: str = ""
     ) -> Iterator[Mapping[str, Any]]:
-        token = token or {}
-        while token is not None:
-            ask = partial(self._bucket.page, start, versions=versions, token=token, **more)
-            page, token = retried(ask, self._patience)
-            yield page
-
-    def _identifiers(self, names: builtins.list[str]) -> Iterator[dict[str, str]]:
-        """What DeleteObjects must be told to leave nothing of these sorted names."""
-        prefix = self._bucket.prefix
-        if not names:
-            return
-        if not self._keeps_versions():
-            yield from ({"Key": prefix + name} for name in names)
-            return
-        if len(names) <= _FEW:
-            found: Iterable[History] = (
-                retried(partial(self._bucket.history, name), self._patience) for name in names
-            )
-        else:
-            found = self._between(names[0], names[-1])
-        wanted = {prefix + name for name in names}
-        for history in found:
-            if history.key in wanted:
-                for version in history.everything():
-                    yield {"Key": history.key, "VersionId": version}
+        return pages(self._bucket, start, self._patience, versions=versions, delimiter=delimiter)
 
     def _mode_of(self, name: str) -> LockMode | None:
         if self._lock_mode is None:
             return None
         return "GOVERNANCE" if self._governed and self._governed(name) else self._lock_mode
-
-    def _between(self, first: str, last: str) -> Iterator[History]:
-        """The histories from one name to another, and hardly more: a listing begins anywhere."""
-        prefix = self._bucket.prefix
-        begin = {"KeyMarker": prefix + first[:-1]}  # what follows it is listed
-        pages = self._pages(prefix + _common_beginning(first, last), versions=True, token=begin)
-        return takewhile(lambda history: history.key <= prefix + last, histories(pages))
 
     def _refused(self, name: str, version: str, code: str) -> AccessRefused:
         kept_by = kept_by_lock(self._client, self._bucket.identifier(name, version))
@@ -338,11 +300,3 @@ def open_s3(
 
 def _has_name(info: FileInfo) -> bool:
     return is_name(info.name)
-
-
-def _common_beginning(first: str, last: str) -> str:
-    """What the first and last of sorted names begin with, and so all between them."""
-    length = 0
-    while length < min(len(first), len(last)) and first[length] == last[length]:
-        length += 1
-    return first[:length]

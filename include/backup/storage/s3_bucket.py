@@ -6,10 +6,12 @@ Every method tries once: retrying is the caller's, around whole operations.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from include.backup.errors import DamageFound, FileAbsent, StorageUnreachable
 from include.backup.storage.base import FileInfo
+from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_errors import s3_errors
 from include.backup.storage.s3_versions import History, histories
 
@@ -213,6 +215,32 @@ class Bucket:
                 name = error["Key"].removeprefix(self.prefix)
                 refused.setdefault(name, (error.get("VersionId") or "", code))
         return refused
+
+
+def pages(
+    bucket: Bucket,
+    start: str,
+    patience: Patience,
+    *,
+    versions: bool,
+    token: dict[str, str] | None = None,
+    delimiter: str = "",
+) -> Iterator[Mapping[str, Any]]:
+    """All pages of a listing of the keys that begin with `start`.
+
+    Args:
+        token: where the listing begins; None: at the first.
+        delimiter: keys that go on behind it are listed as one.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    more = {"Delimiter": delimiter} if delimiter else {}
+    following: dict[str, str] | None = token or {}
+    while following is not None:
+        ask = partial(bucket.page, start, versions=versions, token=following, **more)
+        page, following = retried(ask, patience)
+        yield page
 
 
 def cut_short(place: str, size_bytes: int, expected_bytes: int) -> DamageFound:
