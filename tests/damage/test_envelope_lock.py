@@ -8,6 +8,7 @@ import pytest
 
 from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
+from include.backup.actions.hold import add_hold
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
 from include.backup.errors import BackupError, ConfigurationInvalid
@@ -81,8 +82,6 @@ def test_the_key_goes_at_once_and_the_rest_when_its_locks_end(site: Site) -> Non
 
 def test_what_a_hold_keeps_no_right_erases(site: Site) -> None:
     """A hold is stronger than a right to bypass."""
-    from include.backup.actions.hold import add_hold  # noqa: PLC0415 for this one
-
     old = site.place().state().generations[0].id
     add_hold(site.setting(), "crm", TWO)
     with pytest.raises(BackupError, match="on hold"):
