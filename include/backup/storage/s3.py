@@ -19,7 +19,6 @@ DeleteObject, DeleteObjectVersion.
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -57,7 +56,7 @@ from include.backup.storage.tampering import Tampering
 
 if TYPE_CHECKING:
     import builtins  # list is a method here
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.backup.storage.s3_client import S3Access, S3Client
