@@ -844,6 +844,9 @@ def test_a_longer_retention_reaches_the_locks_after_any_run(site: Site, runs: in
             until = site.second.locked_until(info.name)
             assert until is not None
             assert until >= kept
+    for point in site.place().state().points:
+        [name] = [one.name for one in site.second.list() if one.name.endswith(point.snapshot)]
+        assert site.second.locked_until(name) == point.expires_at
 
 
 def test_what_was_on_hold_and_dies_whole_goes_from_the_copy(site: Site) -> None:
