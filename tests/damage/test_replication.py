@@ -868,6 +868,20 @@ def test_what_was_on_hold_and_dies_whole_goes_from_the_copy(site: Site) -> None:
     assert not [info for info in site.second.list() if old in info.name]
 
 
+def test_a_record_of_another_chain_is_not_copied(site: Site, tmp_path: Path) -> None:
+    """Signed by the same key, of the same number, and another vault's: the chain shows it."""
+    back_up_daily(site, 1)
+    other = Site(tmp_path / "other")
+    other.wait(hours=5)
+    other.write(z="z")
+    back_up_daily(other, 1)
+    name = "datasets/crm/ledger/0000000002.json"
+    site.memory.damage(name, other.memory.load(name))
+    with pytest.raises(LedgerBroken):
+        replicate(site.setting(), "crm", "second")
+    assert name not in {info.name for info in site.second.list()}
+
+
 def test_a_snapshot_is_locked_by_its_first_request(site: Site) -> None:
     """Not by a later one: between the two somebody could delete it."""
     site.second_options = ", object_lock: 'compliance'"
