@@ -5,13 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.replicas import (
-    due_replications,
-    replicate_all,
-    standing_alone,
-    standing_of,
-)
+from include.backup.actions.replicas import due_replications, replicate_all, standings
 from include.backup.errors import BackupError
 from include.backup.evidence.replica_sentences import not_replicated
 from include.backup.evidence.replica_table import replica_table
@@ -60,18 +54,12 @@ def _is_unmet(outcome: dict[str, Any]) -> bool:
 def _tell(setting: Setting, run: Run, names: Sequence[str]) -> bool:
     """Whether every replica holds what it should."""
     del run
-    found, unknown = [], False
-    for name in names:
-        try:
-            place = DatasetVault.open(setting, name)
-            found += standing_of(place, place.state(), setting.clock())
-        except BackupError as error:
-            unknown = True
-            log.error("%s: %s", name, error)  # noqa: TRY400  for people
-            if name in setting.datasets.good:
-                found += standing_alone(setting, name, error.message)
+    listed = [name for name in names if name in setting.datasets.good]
+    found = [one for name in listed for one in standings(setting, name)]
     log.info("%s", "\n" + replica_table(found))
-    return not unknown and all(one.verdict is Verdict.KEPT for one in found)
+    if gone := sorted(set(names).difference(listed)):
+        log.error("no valid entry names them any more: %s", ", ".join(gone))
+    return not gone and all(one.verdict is Verdict.KEPT for one in found)
 
 
 TASKS = Tasks(

@@ -11,7 +11,7 @@ from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
-from include.backup.errors import BackupError, ConfigurationInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid, FileLocked
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
@@ -86,6 +86,16 @@ def test_what_a_hold_keeps_no_right_erases(site: Site) -> None:
     add_hold(site.setting(), "crm", TWO)
     with pytest.raises(BackupError, match="on hold"):
         erase(site.setting(), "crm", TWO, generation=old, bypass_governance=True)
+    assert envelopes(site.memory, old)
+
+
+def test_an_envelope_in_compliance_is_named_and_stays(site: Site) -> None:
+    """It was saved before the vault had envelope_lock: the lock is told, and no success."""
+    old = site.place().state().generations[0].id
+    site.memory._governed = None
+    with pytest.raises(FileLocked, match=r"keys/.*is locked until") as refused:
+        erase(site.setting(), "crm", TWO, generation=old, bypass_governance=True)
+    assert "not all that was to be erased is" in refused.value.outcome.sentence  # type: ignore[attr-defined]
     assert envelopes(site.memory, old)
 
 

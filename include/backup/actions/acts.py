@@ -202,7 +202,7 @@ class Act:
         what: str,
         details: dict[str, object] | None,
     ) -> Outcome:
-        """The same while the home cannot be read: the record waits for whoever is the home next."""
+        """The same while the home takes no records: this one waits for whoever is the home next."""
         ledger = self.place.ledger
         draft = ledger.draft(
             kind=kind, act=self.id, at=self.now(), body={**body, **self._about_replica()}

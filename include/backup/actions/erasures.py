@@ -18,7 +18,7 @@ from include.backup.actions.choosing import checked_pattern, matching
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.outcome import hint_of, reason_of
 from include.backup.actions.put_back import opened_files
-from include.backup.errors import ConfigurationInvalid, FileAbsent
+from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence import erasure_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
@@ -209,23 +209,21 @@ def fulfilled(place: DatasetVault, state: DatasetState) -> list[str]:
     return [one.id for one in state.erasures if not still_in(state, one)]
 
 
-def sweep(place: DatasetVault, now: datetime) -> list[str]:
-    """Remove files of requests that no record names; return what a lock keeps, for people.
+def sweep(place: DatasetVault, now: datetime) -> None:
+    """Remove files of requests that no record names.
 
     Raises:
         AccessRefused, StorageUnreachable.
     """
     known = {one.id for one in place.state().erasures}
-    left = []
-    for info in list(place.folder.list(ERASURES)):
-        request = info.name.removeprefix(ERASURES).partition("/")[0]
-        if request not in known and now - info.modified_at > _ORPHANED:
-            try:
-                place.folder.delete([info.name])
-            except FileAbsent:
-                continue
-            left.append(request)
-    return left
+    orphans = [
+        info.name
+        for info in place.folder.list(ERASURES)
+        if info.name.removeprefix(ERASURES).partition("/")[0] not in known
+        and now - info.modified_at > _ORPHANED
+    ]
+    if orphans:
+        place.folder.delete(orphans)
 
 
 def _require_fitting(place: DatasetVault, erased: Erased) -> None:

@@ -98,7 +98,7 @@ def _remove_whole(pair: Pair, found: Generation, left: Left, go_on: Callable[[],
     remove = partial(remove_generation, folder, generation, go_on=go_on)
     if found.erased and may_bypass(pair.copy.vault):
         with _noting(left, f"envelopes of {generation}"):
-            remove_envelopes(folder, generation, bypass_governance=True)
+            remove_envelopes(folder, generation)
     with _noting(left, f"generation {generation}"):
         left.snapshots.append(f"{generation}/")  # until it is gone
         without_holds(pair.expiring, generation, None, remove)

@@ -104,7 +104,8 @@ def without_holds(
     if snapshots is None:
         hold_files(place, [(generation, one) for one in there] or [(generation, "")], on=False)
     else:  # the packs stay: another point of the generation may be on hold
-        for batch in _batches(f"snapshots/{one}" for one in there if one in set(snapshots)):
+        wanted = set(snapshots)
+        for batch in _batches(f"snapshots/{one}" for one in there if one in wanted):
             repository.hold(batch, on=False)
     return remove()
 

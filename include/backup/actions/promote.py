@@ -58,7 +58,7 @@ def promote(
         raise ConfigurationInvalid(
             f"{moved} was promoted already", hint="name that vault in datasets.yaml"
         )
-    if not why_not_home(home, copy):
+    if not (why := why_not_home(home, copy)):
         try:
             return _move(setting, home, vault, order, lost=lost)
         except (AccessRefused, StorageFull) as error:  # it can be read, and takes no record
@@ -67,7 +67,7 @@ def promote(
             log.warning("%s: %s", home.where, error)
     elif not lost:
         raise ConfigurationInvalid(
-            f"the home of {name} cannot be gone on with: {why_not_home(home, copy)}",
+            f"the home of {name} cannot be gone on with: {why}",
             hint="once it is lost for good: --lost; what it had recorded last is lost with it",
         )
     return _take_over(home, copy, order)

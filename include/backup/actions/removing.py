@@ -53,19 +53,18 @@ def remove_generation(dataset: Storage, generation: str, *, go_on: Callable[[], 
     return removed + sum(_empty(repository, folder, go_on) for folder in _AFTER_KEY)
 
 
-def remove_envelopes(dataset: Storage, generation: str, *, bypass_governance: bool) -> None:
-    """Remove all that opens a generation. Envelopes that are gone are no error.
+def remove_envelopes(dataset: Storage, generation: str) -> None:
+    """Remove all that opens a generation, though a lock in governance has not ended.
 
     Args:
         dataset: its folder.
-        bypass_governance: also those whose lock in governance has not ended.
 
     Raises:
         AccessRefused: no right, a lock in compliance, or a hold.
         StorageUnreachable.
     """
     names = [info.name for info in dataset.list(envelope_folder(generation))]
-    dataset.delete(names, bypass_governance=bypass_governance)
+    dataset.delete(names, bypass_governance=True)
 
 
 def _empty(storage: Storage, folder: str, go_on: Callable[[], None]) -> int:

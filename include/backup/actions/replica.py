@@ -120,7 +120,7 @@ def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:
     """
     name, folder = pair.home.dataset.name, pair.copy.folder
     locks = pair.copy.vault.object_lock
-    copied = copy_records(
+    copy_records(
         pair.home.home,
         folder,
         name,
@@ -131,8 +131,6 @@ def copy_ledger(pair: Pair, *, last: int, go_on: Callable[[], None]) -> None:
         now=pair.home.setting.clock(),
         go_on=go_on,
     )
-    for _ in copied:
-        pass
 
 
 def copy_policy(pair: Pair) -> None:
@@ -161,7 +159,7 @@ def _copy_policy(pair: Pair, first: VaultSettings) -> None:
         with suppress(NameTaken):
             folder.save(name, home.load(name), locked_until=until)
     known = require_beginning(home, folder, POLICY)
-    copied = copy_records(
+    copy_records(
         home,
         folder,
         POLICY,
@@ -172,8 +170,6 @@ def _copy_policy(pair: Pair, first: VaultSettings) -> None:
         now=setting.clock(),
         go_on=lambda: None,
     )
-    for _ in copied:
-        pass
 
 
 @dataclass(slots=True)

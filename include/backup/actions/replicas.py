@@ -11,7 +11,7 @@ from include.backup.actions.offsite import is_offsite, is_waived
 from include.backup.actions.replicate import replicate
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.replica_table import ReplicaStanding
-from include.backup.evidence.wording import count, moment
+from include.backup.evidence.wording import Several, count, moment, some_of
 from include.backup.policy.objectives import Verdict
 
 if TYPE_CHECKING:
@@ -38,6 +38,16 @@ def standing_of(place: DatasetVault, state: DatasetState, now: datetime) -> list
         *(_of_named(place, state, vault, now) for vault in named),
         *(_of_unnamed(place, vault) for vault in unnamed),
     ]
+
+
+def standings(setting: Setting, name: str) -> list[ReplicaStanding]:
+    """How each replica of a dataset stands, by the ledger of its home if that can be read."""
+    try:
+        place = DatasetVault.open(setting, name)
+        place.require_history()
+        return standing_of(place, place.state(), setting.clock())
+    except BackupError as error:
+        return standing_alone(setting, name, error.message)
 
 
 def standing_alone(setting: Setting, name: str, why: str) -> list[ReplicaStanding]:
@@ -91,8 +101,9 @@ def findings_of(setting: Setting, now: datetime) -> Iterator[str]:
         if is_offsite(setting, dataset) is None and dataset.retired is None
     ]
     if unsaid:
+        named = some_of(Several.of(unsaid))
         yield (
-            f"finding 3.5 · nobody says whether a vault of {_some(unsaid)} is offsite: its copies "
+            f"finding 3.5 · nobody says whether a vault of {named} is offsite: its copies "
             "count all the same; hint: `offsite: true` or `false` beside the url of each vault"
         )
 
@@ -195,8 +206,3 @@ def _of_unnamed(place: DatasetVault, vault: str) -> ReplicaStanding:
         offsite=None,
         what="no entry names it any more: nothing of it expires there; name it again",
     )
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"  # noqa: PLR2004

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from include.backup.actions.choosing import end_of, time_of
+from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid
 from include.backup.policy.source_fields import MOST_JOBS
 
@@ -30,6 +31,13 @@ def beginning(text: str) -> datetime:
         argparse.ArgumentTypeError: it is none.
     """
     return _parsed(time_of, text)
+
+
+def order_of(options: argparse.Namespace) -> TwoPeople:
+    """The two people of a command, and why; see retention_options.two_people."""
+    return TwoPeople(
+        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
+    )
 
 
 def _parsed(parse: Callable[[str], datetime], text: str) -> datetime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions import erasures as action
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.two_people import TwoPeople
+from include.backup.cli.arguments import order_of
 from include.backup.cli.json_output import print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.errors import BackupError, ConfigurationInvalid
@@ -91,11 +91,8 @@ def show(options: argparse.Namespace) -> int:
 
 def withdraw(options: argparse.Namespace) -> int:
     """Take a request back."""
-    order = TwoPeople(
-        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
-    )
-    setting = setting_of(options)
-    print(action.withdraw(setting, options.dataset, options.erasure, order).sentence)
+    order = order_of(options)
+    print(action.withdraw(setting_of(options), options.dataset, options.erasure, order).sentence)
     return 0
 
 

@@ -13,7 +13,7 @@ from include.backup.actions.providers import provider_of
 from include.backup.actions.replicas import replicate_all
 from include.backup.actions.restores import every_dataset
 from include.backup.actions.rotate_key import rotate_key
-from include.backup.actions.two_people import TwoPeople
+from include.backup.cli.arguments import order_of
 from include.backup.cli.json_output import print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.stopping import sigterm_stops
@@ -106,7 +106,8 @@ def _followed(setting: Setting, name: str) -> bool:
     for found in replicate_all(setting, name):
         told = getattr(found, "outcome", found)
         print(told.sentence if isinstance(told, Outcome) else f"{name}: {found}")
-        followed = followed and isinstance(found, Outcome) and not found.details.get("kept_back")
+        details = found.details if isinstance(found, Outcome) else {"unmet": True}
+        followed = followed and not (details.get("kept_back") or details.get("unmet"))
     return followed
 
 
@@ -121,9 +122,7 @@ def erase(options: argparse.Namespace) -> int:
     """Remove generations before their time, their keys first."""
     setting = setting_of(options)
     warn(setting)
-    order = TwoPeople(
-        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
-    )
+    order = order_of(options)
     with sigterm_stops():
         outcome = erase_generations(
             setting,

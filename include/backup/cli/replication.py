@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.promote import promote as promote_dataset
-from include.backup.actions.replicas import replicate_all, standing_alone, standing_of
-from include.backup.actions.two_people import TwoPeople
+from include.backup.actions.replicas import replicate_all, standings
+from include.backup.cli.arguments import order_of
 from include.backup.cli.json_output import print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.progress_line import ProgressLine
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     import argparse
 
     from include.backup.actions.outcome import Outcome
-    from include.backup.actions.setting import Setting
-    from include.backup.evidence.replica_table import ReplicaStanding
 
 
 def replicate(options: argparse.Namespace) -> int:
@@ -84,28 +81,17 @@ def vaults(options: argparse.Namespace) -> int:
         ))
     print("\n".join(aligned(rows)))
     names = sorted(setting.datasets.good)
-    standings = [one for name in names for one in _standing(setting, name)]
-    if standings:
-        print(f"\n{replica_table(standings)}")
-    return 1 if any(one.verdict is not Verdict.KEPT for one in standings) else 0
-
-
-def _standing(setting: Setting, name: str) -> list[ReplicaStanding]:
-    try:
-        place = DatasetVault.open(setting, name)
-        place.require_history()
-        return standing_of(place, place.state(), setting.clock())
-    except BackupError as error:
-        return standing_alone(setting, name, error.message)
+    found = [one for name in names for one in standings(setting, name)]
+    if found:
+        print(f"\n{replica_table(found)}")
+    return 1 if any(one.verdict is not Verdict.KEPT for one in found) else 0
 
 
 def promote(options: argparse.Namespace) -> int:
     """Make a vault that holds replicas the home of datasets."""
     setting = setting_of(options)
     warn(setting)
-    order = TwoPeople(
-        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
-    )
+    order = order_of(options)
     good = setting.datasets.good
     names = (
         [options.dataset]

@@ -10,7 +10,7 @@ from include.backup.actions import hold as hold_action
 from include.backup.actions import shorten as shorten_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.expire import verdict_rows
-from include.backup.actions.two_people import TwoPeople
+from include.backup.cli.arguments import order_of
 from include.backup.cli.json_output import plan_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.stopping import sigterm_stops
@@ -96,7 +96,7 @@ def holds(options: argparse.Namespace) -> int:
 def add_hold(options: argparse.Namespace) -> int:
     """Keep what a hold covers until it is lifted."""
     outcome = hold_action.add_hold(
-        setting_of(options), options.dataset, _order(options), points=options.recovery_point
+        setting_of(options), options.dataset, order_of(options), points=options.recovery_point
     )
     print(outcome.sentence)
     return 0
@@ -104,7 +104,7 @@ def add_hold(options: argparse.Namespace) -> int:
 
 def lift_hold(options: argparse.Namespace) -> int:
     """End a hold."""
-    order = _order(options)
+    order = order_of(options)
     print(hold_action.lift_hold(setting_of(options), options.dataset, options.hold, order).sentence)
     return 0
 
@@ -124,7 +124,7 @@ def shorten(options: argparse.Namespace) -> int:
     if options.dry_run:
         print("nothing was touched")
         return 0
-    print(shorten_action.shorten(setting, options.dataset, _order(options)).sentence)
+    print(shorten_action.shorten(setting, options.dataset, order_of(options)).sentence)
     return 0
 
 
@@ -152,12 +152,6 @@ def resolve(options: argparse.Namespace) -> int:
     )
     print(outcome.sentence)
     return 0
-
-
-def _order(options: argparse.Namespace) -> TwoPeople:
-    return TwoPeople(
-        reason=options.reason, requested_by=options.requested_by, approved_by=options.approved_by
-    )
 
 
 def _states(setting: Setting, only: str | None) -> list[tuple[str, DatasetState]]:

@@ -19,7 +19,7 @@ from include.backup.evidence.records import open_record
 DAMAGED_HINT: Final = 'RUNBOOK.md, "A replica is damaged"'
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from datetime import datetime, timedelta
 
     from include.backup.evidence.records import Record
@@ -70,8 +70,8 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
     keep_for: timedelta | None,
     now: datetime,
     go_on: Callable[[], None],
-) -> Iterator[Record]:
-    """Copy some records, in order; each is verified, and given when the copy has it.
+) -> None:
+    """Copy some records, in order; each is verified before, and compared after.
 
     Args:
         keep_for: they are saved with a lock date as long after they were written, if it is ahead.
@@ -104,4 +104,3 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
                 f"record {sequence} of {subject} in {copy.url} is not as at home",
                 hint=DAMAGED_HINT,
             )
-        yield record
