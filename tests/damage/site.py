@@ -59,7 +59,9 @@ class Site:
         self.entry_options = ""
         self.verification = ""
         self.expectations = ""  # of the dataset crm, as YAML
+        self.policy_text = (ROOT / "include" / "config" / "policy.yaml").read_text("utf-8")
         self.policy_change = ("rpo:", "rpo:")
+        self.data_class = "critical"
         self.vault_url = "s3://memory/vault', connection: 'none"
         self.second: Storage | None = None  # another vault, which holds a replica
         self.second_url = "s3://second/vault', connection: 'none"
@@ -89,7 +91,7 @@ class Site:
             f"{self.verification}{self.waiver}"
             "datasets:\n"
             "  crm:\n"
-            "    class: critical\n"
+            f"    class: {self.data_class}\n"
             "    owner: crm-team@example.com\n"
             f"    source: {{{self.source_text}{self.source_options}}}\n"
             f"{self.entry_options}{self._replicas()}"
@@ -100,8 +102,8 @@ class Site:
         if self.expectations:
             (config / "expectations").mkdir(exist_ok=True)
             (config / "expectations" / "crm.yaml").write_text(self.expectations)
-        text = (ROOT / "include" / "config" / "policy.yaml").read_text(encoding="utf-8")
-        policy = parse_policy(text.replace(*self.policy_change).encode(), file="policy.yaml")
+        text = self.policy_text.replace(*self.policy_change)
+        policy = parse_policy(text.encode(), file="policy.yaml")
         names = [data_class.name for data_class in policy.classes]
         return Setting(
             policy=policy,

@@ -579,3 +579,32 @@ def test_an_interrupted_expiry_is_told_as_one(site: Site, caplog: pytest.LogCapt
     expire(site.setting(), "crm")
     assert "the expiry begun" in caplog.text
     assert "goes on with what it had begun, and removes nothing else" in caplog.text
+
+
+def test_a_class_of_fulls_closes_by_its_own_frequency(site: Site) -> None:
+    """Nothing is added to its generations: they live, and are locked, no longer than they must."""
+    site.policy_change = ("method: incremental", "method: full")
+    for _ in range(3):
+        back_up_daily(site, 1, method=Method.FULL)
+    first = site.place().state().generations[0]
+    assert first.closes_at - first.opened_at == timedelta(days=1 + 7)
+    site.wait(days=40)
+    outcome, _ = expire(site.setting(), "crm")
+    assert first.id in outcome.details["generations"]
+
+
+@pytest.mark.parametrize(("days", "resumed"), [(7, True), (8, False)])
+def test_an_unfinished_full_is_gone_on_with_until_it_closes(
+    site: Site, days: int, *, resumed: bool
+) -> None:
+    """A first full may take many runs, also where the next one is due on the next day."""
+    site.policy_change = ("method: incremental", "method: full")
+    site.write(one="1")
+    with pytest.raises(Crash):
+        back_up(site.setting(Crashing(site.memory, at=10)), "crm", method=Method.FULL)
+    unfinished = site.place().state().unfinished_generation
+    assert unfinished is not None
+    site.wait(days=days)
+    assert back_up(site.setting(), "crm", method=Method.FULL).ok
+    [point] = site.place().state().points
+    assert (point.generation == unfinished.id) is resumed

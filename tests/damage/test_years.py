@@ -2,7 +2,8 @@
 
 Every day: each recovery point that must exist exists, none is older than allowed, and no bytes lie
 in the vault but those of generations that must live. Days are skipped, runs crash, retention
-changes, holds come and go; `make torture` runs three years of several seeds.
+changes, holds come and go, and by policies drawn at random the dataset moves from class to class as
+well; `make torture` runs three years of several seeds.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.generations import GenerationState
+from tests.damage.promises import Promises
 from tests.damage.site import Crash, Crashing, Site
 from tests.damage.test_expiry import snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from include.backup.policy.model import DataClass
+
 DAYS = int(os.environ.get("HOLDFAST_DAYS", "70"))
 DAY = timedelta(days=1)
-CLOSING = timedelta(days=28 + 7) + timedelta(hours=12)  # interval of fulls, grace, complete within
 LOCKED = "s3://memory/vault', connection: 'none', object_lock: 'governance"
 TWO = TwoPeople(reason="a lawsuit", requested_by="legal", approved_by="cto")
 
@@ -52,12 +55,19 @@ class Years:
 
     site: Site
     dice: random.Random
-    retention: timedelta = 30 * DAY
+    promises: Promises
+    moves: bool = False  # from class to class
     points: dict[str, Taken] = field(default_factory=dict)  # in the order of the ledger
     hold: str = ""
     full_at: datetime | None = None
+    taken_at: datetime | None = None
     living: set[str] = field(default_factory=set)  # the recovery points that are there today
     events: list[str] = field(default_factory=list)
+
+    @property
+    def data_class(self) -> DataClass:
+        """Of the dataset, as it is in force now."""
+        return self.promises.policy.data_class(self.site.data_class)
 
     def day(self) -> None:
         """One day: changes, a backup, an expiry; then all is looked at."""
@@ -80,9 +90,12 @@ class Years:
         dice, site = self.dice, self.site
         if dice.random() < 0.02:
             days = dice.choice([10, 30, 45])
-            site.policy_change = ("retention: 30 days", f"retention: {days} days")
-            self.retention = days * DAY
+            self.promises.keep_for(site.data_class, days)
             self.events.append(f"retention {days}")
+        if self.moves and dice.random() < 0.02:
+            site.data_class = dice.choice(self.promises.names)
+            self.events.append(f"class {site.data_class}")
+        site.policy_text = self.promises.text
         if dice.random() < 0.02 and not self.hold and self.points:
             self.hold = add_hold(site.setting(), "crm", TWO).details["hold"]
         elif self.hold and dice.random() < 0.1:
@@ -90,10 +103,13 @@ class Years:
             self.hold = ""
 
     def _back_up(self) -> None:
-        dice, site = self.dice, self.site
+        dice, site, name = self.dice, self.site, self.site.data_class
+        method = self._due(self.full_at, self.promises.full_interval(name)) and Method.FULL
+        if not method and self.data_class.method is Method.INCREMENTAL:
+            method = self._due(self.taken_at, self.promises.interval(name)) and Method.INCREMENTAL
+        if not method:
+            return
         site.write(**{f"file{dice.randrange(9)}": dice.randbytes(dice.randrange(3000))})
-        due = self.full_at is None or site.now - self.full_at >= 28 * DAY
-        method = Method.FULL if due else Method.INCREMENTAL
         if dice.random() < 0.05:
             storage = Crashing(site.memory, at=dice.randrange(1, 14), after=dice.random() < 0.5)
             with pytest.raises(Crash):
@@ -103,15 +119,20 @@ class Years:
         assert outcome.ok, outcome.sentence
         for point in site.place().state().points:
             if point.snapshot not in self.points:
-                self.points[point.snapshot] = Taken(point.taken_at, site.content(), self.retention)
+                kept = self.data_class.retention
+                self.points[point.snapshot] = Taken(point.taken_at, site.content(), kept)
+                self.taken_at = point.taken_at
                 if point.method is Method.FULL:
                     self.full_at = point.taken_at
+
+    def _due(self, last: datetime | None, interval: timedelta) -> bool:
+        return last is None or self.site.now.date() - last.date() >= interval
 
     def _expire(self) -> None:
         dice, site = self.dice, self.site
         for point in site.place().state().points:  # what has expired does not come to life again
             taken = self.points[point.snapshot]
-            taken.kept = max(taken.kept, self.retention)
+            taken.kept = max(taken.kept, self.data_class.retention)
         if dice.random() < 0.1:
             storage = Crashing(site.memory, at=dice.randrange(1, 14), after=dice.random() < 0.5)
             try:
@@ -169,7 +190,8 @@ class Years:
                     if one.generation == parts[3]
                 )
                 assert until >= max(kept, now), (info.name, now, self.events)
-                assert until <= max(kept, now) + 60 * DAY, (info.name, now, self.events)
+                longest = max(kept, now) + self.promises.longest_lock
+                assert until <= longest, (info.name, now, self.events)
         if self.dice.random() < 0.1 and self.living:
             snapshot = self.dice.choice(sorted(self.living))
             content = self.points[snapshot].content
@@ -212,8 +234,10 @@ class Years:
             living[point.generation] = max(living.get(point.generation, until), until)
         growing = set()
         for one in state.generations:
-            unlocked = one.locked_until or one.closes_at + timedelta(hours=12)
-            assert unlocked <= max(one.closes_at + timedelta(hours=12) + 45 * DAY, now + 14 * DAY)
+            closed = one.closes_at + self.promises.longest_run
+            unlocked = one.locked_until or closed
+            longest = max(self.promises.retentions) * DAY
+            assert unlocked <= max(closed + longest, now + 14 * DAY)
             if one.state is not GenerationState.EXPIRED and (now <= unlocked or self.hold):
                 growing.add(one.id)
         for info in site.memory.list("datasets/crm/"):
@@ -237,8 +261,11 @@ class Years:
         assert locked >= max(wanted, now), (name, now, self.events)
 
 
+@pytest.mark.parametrize("policy", ["shipped", "drawn"])
 @pytest.mark.parametrize("vault", ["plain", "locked"])
-def test_years_of_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: str) -> None:
+def test_years_of_backups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: str, policy: str
+) -> None:
     """Nothing too early, nothing too late, whatever comes between."""
     monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     seed = int(os.environ.get("HOLDFAST_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -248,7 +275,12 @@ def test_years_of_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault
     if vault == "locked":
         site.vault_url = LOCKED
         site.second_options = ", object_lock: 'compliance'"
-    years = Years(site, random.Random(seed))
+    dice = random.Random(seed)
+    drawn = policy == "drawn"
+    promises = Promises.drawn(dice) if drawn else Promises.shipped()
+    print(promises.text)
+    years = Years(site, dice, promises, moves=drawn)
+    site.data_class = promises.names[0]
     for _ in range(DAYS):
         years.day()
     site.place().ledger.verify()

@@ -154,7 +154,6 @@ class _Backup:
             slot=self.slot,
             now=self.act.now(),
             complete_within=self.place.data_class.complete_within,
-            resume_within=self.place.full_interval,
         )
 
     def _run_under(self, lease: Lease, held: Method) -> Outcome | None:

@@ -374,7 +374,7 @@ class DatasetVault:
     @property
     def full_interval(self) -> timedelta:
         """How often a full is taken."""
-        return self.setting.policy.full_backups.interval
+        return self.setting.policy.full_interval(self.data_class)
 
 
 def why_not_home(home: DatasetVault, copy: DatasetVault) -> str:

@@ -32,29 +32,29 @@ def plan(
     slot: datetime | None,
     now: datetime,
     complete_within: timedelta,
-    resume_within: timedelta,
 ) -> Plan:
     """Choose what to do.
 
     Args:
         slot: what the schedule wants completed; None when a person asks, and then a recovery
             point is taken whatever there is.
-        resume_within: how long after its opening an unfinished generation is gone on with: until
-            the next full is due. A first full may take many runs, each of which ends in time.
+
+    An unfinished generation is gone on with as long as the run can end before it closes: a first
+    full may take many runs, each of which ends in time.
     """
     last = state.last_slot(method, now=now)
     if slot is not None and last is not None and slot <= last <= now:
         return Plan(method=method, generation=None, done_slot=last)
-    remark = ""
+    remark, ends_at = "", now + complete_within
     if method is Method.INCREMENTAL:
-        usable = state.newest_completed_generation(closing_after=now + complete_within)
+        usable = state.newest_completed_generation(closing_after=ends_at)
         if usable is not None:
             return Plan(method=method, generation=usable)
         remark = _why_full(state)
     unfinished = state.unfinished_generation
     if unfinished is None:
         return Plan(method=Method.FULL, generation=None, remark=remark)
-    if unfinished.damaged or now - unfinished.opened_at > resume_within:
+    if unfinished.damaged or unfinished.closes_at < ends_at:
         return Plan(method=Method.FULL, generation=None, abandon=unfinished, remark=remark)
     return Plan(method=Method.FULL, generation=unfinished, remark=remark)
 
