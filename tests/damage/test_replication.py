@@ -18,6 +18,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.configuration import homes, keep_configuration
 from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold, lift_hold
@@ -27,7 +28,7 @@ from include.backup.actions.promote import promote
 from include.backup.actions.replica import News, Pair
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
-from include.backup.actions.review import keep_policy, review
+from include.backup.actions.review import review
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import (
@@ -944,13 +945,14 @@ def test_reports_and_policies_are_in_the_copy_as_well(site: Site) -> None:
     """Whoever has the copy alone shows an auditor what was proved, under which promises."""
     back_up_daily(site, 1)
     site.memory.save("datasets/crm/reports/0123456789abcdef.json", b"{}")
-    keep_policy(site.setting())
+    [home] = homes(site.setting())
+    keep_configuration(site.setting(), home)
     review(site.setting(), by="Ada", note="fine")
     replicate(site.setting(), "crm", "second")
     names = {info.name for info in site.second.list()}
     wanted = {info.name for info in site.memory.list() if "/reports/" in info.name}
     wanted |= {info.name for info in site.memory.list("policy/")}
-    assert len(wanted) >= 3
+    assert len(wanted) >= 4
     assert wanted <= names
 
 

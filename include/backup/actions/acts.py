@@ -215,15 +215,26 @@ class Act:
         """Keep a draft on this machine; return its sentence, and what became of it."""
         try:
             kept = f"the record waits in the spool as {self.place.spool.save(draft)}"
+            if self.place.setting.break_glass:
+                kept += (
+                    f" in {self.place.spool.url}: where the configuration is, holdfast ledger "
+                    f"adopt {draft.subject} --spool DIR"
+                )
         except BackupError as worse:
             kept = f"the record could not be kept anywhere: {worse}"
         return f"{draft.sentence} · {kept}"
 
     def _about_replica(self) -> dict[str, object]:
         """What records say of the vault that was read, if it was not the home."""
+        glass = self._about_glass()
         if not self.place.replica:
-            return {}
-        return {"vault": self.place.replica, "replica": self.place.vault.url}
+            return glass
+        return {**glass, "vault": self.place.replica, "replica": self.place.vault.url}
+
+    def _about_glass(self) -> dict[str, object]:
+        """Why evidence had to wait, if somebody broke the glass (invariant 10)."""
+        why = self.place.setting.break_glass
+        return {"break_glass": why} if why else {}
 
     @contextmanager
     def ending(self, tell: Callable[[BaseException], str]) -> Iterator[None]:
@@ -250,6 +261,11 @@ class Act:
     def note_damage(self, generation: str, reason: str) -> None:
         """Record that a generation is damaged. Raises nothing: the damage itself is worse news."""
         body = bodies.damaged([generation]) | {"reason": reason}
+        if self.place.detached:
+            log.warning(
+                "generation %s: damaged, and not recorded so: no record is taken", generation
+            )
+            return
         try:
             self.record(Kind.DAMAGED, body)
         except BackupError as trouble:
@@ -273,6 +289,7 @@ class Act:
         reason = reason_of(error)
         body = bodies.failed(reason) | {
             **self.about,
+            **self._about_glass(),
             "hint": hint_of(error),
             "action": self.action,
             "error": type(error).__name__,
@@ -280,8 +297,7 @@ class Act:
         draft = self.place.ledger.draft(kind=Kind.FAILED, act=self.id, at=self.now(), body=body)
         self.ended = True
         try:
-            if isinstance(error, LedgerBroken):
-                raise error
+            self._require_ledger(error)
             record = self.place.ledger.append(
                 draft,
                 fold=self.place.fold,
@@ -291,11 +307,18 @@ class Act:
             state = self._last_known(error)
             sentence = sentence or self._failed(state, error)
             told = self._spooled(replace(draft, sentence=sentence))
-            if trouble is not error:  # else it is told by the sentence
+            if trouble is not error and not self.place.detached:  # else it is told, or known
                 log.warning("%s: %s", self.place.subject, trouble)
             return self._outcome(Kind.FAILED, state, told, f"failed: {reason}")
         sentence = sentences.with_evidence(record.sentence, record)
         return self._outcome(Kind.FAILED, _state(record.state), sentence, f"failed: {reason}")
+
+    def _require_ledger(self, error: BaseException) -> None:
+        """Refuse to record in a ledger that cannot be believed, or takes none now."""
+        if isinstance(error, LedgerBroken):
+            raise error
+        if self.place.detached:
+            raise RecordRefused("its ledger takes no record now")
 
     def _last_known(self, error: BaseException) -> DatasetState | None:
         """The state now, if the vault can be read though not be written; else as it was seen.

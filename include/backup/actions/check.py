@@ -29,7 +29,7 @@ from include.backup.vault.coverage import (
 from include.backup.vault.generations import GenerationState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.backup.actions.outcome import Outcome
@@ -84,18 +84,18 @@ def check(
 
     with act.ending(failed):
         state = act.begin()
-        place.ledger.verify()
+        damages = list(_ledger_damages(place))
         if replica:
             _check_copied_ledger(act)
         found: dict[str, list[str]] = {}
         read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
         for generation in checked:
-            damages, shares = _check_generation(act, generation, progress, reading)
+            own, shares = _check_generation(act, generation, progress, reading)
             read[generation.id] = shares  # damaged or not: the others are next
-            if damages:
-                found[generation.id] = damages
-    damages = [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
+            if own:
+                found[generation.id] = own
+    damages += [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
     covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(
         place.subject,
@@ -116,6 +116,23 @@ def check(
     what = f"{count(len(damages), 'damage')} found" if damages else "checked, whole"
     details: dict[str, object] = {"damages": len(damages)}
     return act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details), damages
+
+
+def _ledger_damages(place: DatasetVault) -> Iterator[str]:
+    """What is wrong with the ledger, where the glass was broken: else it ends the check.
+
+    Raises:
+        LedgerBroken: it does not fit.
+    """
+    try:
+        place.ledger.verify()
+    except LedgerBroken as error:
+        if place.salvaged is None:
+            raise
+        yield error.message
+    else:
+        if place.salvaged is not None:
+            yield "the ledger is gone"
 
 
 def _check_copied_ledger(act: Act) -> None:

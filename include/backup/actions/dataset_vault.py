@@ -12,6 +12,7 @@ from include.backup.actions.offsite import counted
 from include.backup.actions.open_source import open_source
 from include.backup.actions.opening import keys_of, opened, require_home, spool_of
 from include.backup.actions.providers import provider_of
+from include.backup.actions.salvaged import salvaged_state
 from include.backup.actions.seen import Seen
 from include.backup.actions.unlisted import find_unlisted
 from include.backup.errors import (
@@ -78,6 +79,7 @@ class DatasetVault:
     home_url: str  # the address of the vault that the ledger lies in
     replica: str = ""  # the name of the vault, if its folder is a copy
     detached: bool = False  # the ledger takes no records: what happens waits in the spool
+    salvaged: DatasetState | None = None  # what the repositories tell, for want of a ledger
 
     @classmethod
     def open(cls, setting: Setting, name: str, *, expiring: bool = False) -> DatasetVault:
@@ -155,6 +157,8 @@ class DatasetVault:
             StorageError: the vault cannot be read.
         """
         place = cls.open_for_reading(setting, name)
+        if setting.break_glass:
+            place = place.detach().without_ledger()
         if replica in {"", place.vault.name}:
             return place.alone() if place.is_copy() else place
         copy = place.as_replica(replica)
@@ -183,11 +187,12 @@ class DatasetVault:
         """The same with the ledger that lies in this very folder, to which nothing is added."""
         signer, trusted = keys_of(self.setting)
         name = self.dataset.name
+        own = () if signer is None else (signer.public_key,)
         return replace(
             self,
             home=self.folder,
             home_url=self.vault.url,
-            ledger=Ledger(self.folder, subject=name, trusted=(*trusted, signer.public_key)),
+            ledger=Ledger(self.folder, subject=name, trusted=(*trusted, *own)),
             spool=spool_of(self.setting, self.vault),
             seen=Seen.of(self.setting.state_folder, vault=self.vault.url, dataset=name),
             replica=self.vault.name,
@@ -197,6 +202,29 @@ class DatasetVault:
     def detach(self) -> DatasetVault:
         """The same while its ledger takes no records: what happens waits in the spool."""
         return replace(self, detached=True)
+
+    def without_ledger(self) -> DatasetVault:
+        """The same by what its repositories tell, if the ledger is lost or cannot be believed.
+
+        Raises:
+            ConfigurationInvalid: there is no master key.
+            StorageError.
+        """
+        why = "it is gone"
+        try:
+            if self.ledger.head() is not None or not self.folder.folders(GENERATIONS):
+                return self
+        except LedgerBroken as error:
+            why = error.message
+        name, retention = self.dataset.name, self.data_class.retention
+        found = salvaged_state(self.folder, name, self.provider(), retention=retention)
+        warning = (
+            f"AT RISK 6 · the ledger of {name} cannot be believed ({why}): its recovery points are "
+            "those that its repositories tell, and what was erased at its source comes back with "
+            "them"
+        )
+        warned = replace(self.setting, warnings=(*self.setting.warnings, warning))
+        return replace(self, setting=warned, salvaged=found)
 
     def is_copy(self) -> bool:
         """Whether this folder holds a replica, as far as it can be read."""
@@ -268,6 +296,8 @@ class DatasetVault:
         Raises:
             LedgerBroken, StorageError.
         """
+        if self.salvaged is not None:
+            return self.salvaged
         head = self.ledger.head()
         state = DatasetState.of_json(head.state if head else {})
         if not self.replica:

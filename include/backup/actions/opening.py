@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from include.backup.errors import FileAbsent, RecordRefused
+from include.backup.errors import ConfigurationInvalid, FileAbsent, RecordRefused
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.spool import Spool
 from include.backup.storage.local import LocalStorage
@@ -52,10 +52,21 @@ def spool_of(setting: Setting, vault: VaultSettings) -> Spool:
     return Spool(storage, signer=signer, trusted=trusted)
 
 
-def keys_of(setting: Setting) -> tuple[Signer, tuple[bytes, ...]]:
-    """What signs records, and the public keys of those that did before."""
-    signing_key = setting.connection(setting.datasets.signing_key)
-    return Signer.of_text(signing_key.password), setting.datasets.trusted_keys
+def keys_of(setting: Setting) -> tuple[Signer | None, tuple[bytes, ...]]:
+    """What signs records, and the public keys of those that did before.
+
+    Raises:
+        ConfigurationInvalid: there is no signing key, and the glass was not broken.
+    """
+    trusted = setting.datasets.trusted_keys
+    try:
+        signing_key = setting.connection(setting.datasets.signing_key)
+        return Signer.of_text(signing_key.password), trusted
+    except ConfigurationInvalid as error:
+        if setting.break_glass:
+            return None, trusted
+        hint = f"{error.hint}; a restore goes on without it: --break-glass --reason TEXT"
+        raise ConfigurationInvalid(error.message, path=error.path, hint=hint) from error
 
 
 def opened(

@@ -20,7 +20,14 @@ from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger_copy import copy_records, require_beginning
 from include.backup.evidence.ledger_files import newest_number
 from include.backup.vault.erasures import ERASURES
-from include.backup.vault.layout import CONFIGS, GENERATIONS, POLICY, REPLICA, policy_folder
+from include.backup.vault.layout import (
+    CONFIGS,
+    GENERATIONS,
+    INVENTORIES,
+    POLICY,
+    REPLICA,
+    policy_folder,
+)
 from include.backup.vault.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -153,9 +160,12 @@ def _copy_policy(pair: Pair, first: VaultSettings) -> None:
     setting = pair.home.setting
     home = policy_folder(setting.open_storage(first))
     folder = policy_folder(setting.open_storage(pair.copy.vault))
-    there = {info.name for info in folder.list(CONFIGS)}
     until = _evidence_until(pair)
-    for name in [info.name for info in home.list(CONFIGS) if info.name not in there]:
+    kept = (CONFIGS, INVENTORIES)
+    there = {info.name for prefix in kept for info in folder.list(prefix)}
+    for name in [info.name for prefix in kept for info in home.list(prefix)]:
+        if name in there:
+            continue
         with suppress(NameTaken):
             folder.save(name, home.load(name), locked_until=until)
     known = require_beginning(home, folder, POLICY)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from include.backup.errors import ConfigurationInvalid, NameTaken
+from include.backup.actions.configuration import keep_policy
+from include.backup.actions.opening import keys_of
+from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.records import new_id
-from include.backup.evidence.signing import Signer
 from include.backup.format.times import datetime_of_text, text_of_datetime
-from include.backup.policy.load import parse_policy, policy_digest, policy_text
-from include.backup.vault.layout import POLICY, config_name, policy_folder
+from include.backup.vault.layout import POLICY, policy_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
     from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.records import Draft, Record
     from include.backup.policy.dataset_model import VaultSettings
-    from include.backup.policy.model import Policy
     from include.backup.storage.base import Storage
 
 
@@ -35,7 +32,7 @@ def review(setting: Setting, *, by: str, note: str) -> Record:
     """
     if not by.strip():
         raise ConfigurationInvalid("a review needs the name of who reviewed", hint="--by WHO")
-    digest = keep_policy(setting)
+    digest = keep_policy(setting, _vault(setting))
     ledger = policy_ledger(setting)
     ledger.head()
     draft = ledger.draft(
@@ -57,35 +54,6 @@ def last_review(setting: Setting) -> datetime | None:
     head = policy_ledger(setting).head()
     text = head.state.get("reviewed_at") if head else None
     return datetime_of_text(text) if isinstance(text, str) else None
-
-
-def keep_policy(setting: Setting) -> str:
-    """Keep the policy in force in the vault, once by its digest; return that digest.
-
-    Raises:
-        StorageError.
-    """
-    digest = policy_digest(setting.policy)
-    period = _keep_for(setting)
-    with suppress(NameTaken):  # it was kept before: its name is its digest
-        _folder(setting).save(
-            config_name(digest),
-            policy_text(setting.policy).encode(),
-            locked_until=None if period is None else setting.clock() + period,
-        )
-    return digest
-
-
-def kept_policies(vault: Storage) -> Iterator[Policy]:
-    """The policies that were kept in a vault, the last one first, by the vault's clock.
-
-    Raises:
-        PolicyInvalid: what was kept is no policy.
-        StorageError.
-    """
-    folder = policy_folder(vault)
-    for kept in sorted(folder.list("config/"), key=lambda info: info.modified_at, reverse=True):
-        yield parse_policy(folder.load(kept.name), file=kept.name)
 
 
 def _fold(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
@@ -112,8 +80,7 @@ def policy_ledger(setting: Setting) -> Ledger:
     Raises:
         ConfigurationInvalid: there is no signing key.
     """
-    signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
-    trusted = setting.datasets.trusted_keys
+    signer, trusted = keys_of(setting)
     return Ledger(
         _folder(setting),
         subject=POLICY,

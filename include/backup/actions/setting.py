@@ -39,6 +39,7 @@ class Setting:
     clock: Callable[[], datetime]  # aware, UTC
     owner: str  # who acts, as in "cli/anna" or "airflow/holdfast_back_up_critical_full/…"
     warnings: tuple[str, ...] = ()  # what every sentence of this run has to say besides
+    break_glass: str = ""  # why evidence waits: no vault is written to, no signing key needed
     # What users expect of a dataset; raises ConfigurationInvalid when it cannot be understood.
     expectations: Callable[[str], tuple[Expectation, ...]] = lambda _: ()
     # Who may approve restores, by user (4.3); raises ConfigurationInvalid likewise.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.actions.review import kept_policies
+from include.backup.actions.configuration import kept_policies
 from include.backup.errors import ConfigurationInvalid, StorageError
 from include.backup.evidence.ledger import Ledger
 from include.backup.policy.dataset_model import Dataset

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.choosing import end_of, time_of
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid
+from include.backup.evidence.signing import KEY_SIZE
 from include.backup.policy.source_fields import MOST_JOBS
 
 if TYPE_CHECKING:
@@ -56,6 +57,21 @@ def given(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
     return text
+
+
+def public_key(text: str) -> bytes:
+    """A public key: 32 bytes in hex.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_SIZE:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no public key in hex")
+    return key
 
 
 def jobs(text: str) -> int:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from include.backup.actions import back_up as back_up_action
 from include.backup.actions import check as check_action
-from include.backup.actions import restore as restore_action
 from include.backup.actions import verify as verify_action
 from include.backup.actions.check import Reading
-from include.backup.actions.choosing import Order
 from include.backup.actions.dataset_vault import DatasetVault
-from include.backup.actions.open_destination import Place, open_destination
 from include.backup.actions.verify import VerifyOrder
 from include.backup.cli.environment import config_folder
 from include.backup.cli.json_output import point_json, print_json
 from include.backup.cli.policy_in_force import keep, setting_in_force, setting_of, warn
 from include.backup.cli.progress_line import ProgressLine
-from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.sentences import STORED_BEFORE
 from include.backup.evidence.table import aligned
 from include.backup.evidence.wording import moment, one_line, size
@@ -27,7 +22,6 @@ from include.backup.repository.progress import Progress
 
 if TYPE_CHECKING:
     import argparse
-    from datetime import datetime
 
     from include.backup.actions.setting import Setting
 
@@ -97,69 +91,6 @@ def recovery_points(options: argparse.Namespace) -> int:
     ]
     print("\n".join(aligned(rows)))
     return 0
-
-
-def restore(options: argparse.Namespace) -> int:
-    """Restore to a directory, or into a server."""
-    setting = setting_of(options)
-    place = Place(
-        to=options.to,
-        path=options.path or "",
-        overwrite=options.overwrite,
-        into_source=options.into_source,
-        owner="" if options.no_owner else options.owner,
-        jobs=options.jobs,
-        statistics=not options.no_statistics,
-    )
-    destination = open_destination(setting, options.dataset, place)
-    _refuse_future(options.incident_began, now=setting.clock())
-    order = Order(
-        at=options.at,
-        recovery_point=options.recovery_point or "",
-        replica=options.replica or "",
-        path=place.path,
-        address=place.address,
-        requested_by=options.requested_by or _asked("Who asked for it") or setting.owner,
-        reason=options.reason or _asked("Why"),
-        ticket=options.ticket,
-        incident_began=options.incident_began,
-        overwrites=place.overwrite,
-        compare=options.compare,
-        keeps_erased=options.keep_erased,
-    )
-    progress = Progress()
-    with ProgressLine(progress, what=f"restore {options.dataset}"):
-        outcome = restore_action.restore(
-            setting,
-            options.dataset,
-            destination,
-            order,
-            progress=progress,
-        )
-    if options.json:
-        print_json(outcome.to_json())
-        return 0
-    print(outcome.sentence)
-    for note in outcome.details["noted"]:
-        print(f"note: {one_line(note)}")
-    return 0
-
-
-def _asked(question: str) -> str:
-    """What somebody at a terminal answers; nobody has to: a rescue goes on without (4.3)."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return ""
-    sys.stderr.write(f"{question}? It is documented (4.3); Enter leaves it open: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
-
-
-def _refuse_future(began: datetime | None, *, now: datetime) -> None:
-    if began is not None and began > now:
-        raise ConfigurationInvalid(
-            f"--incident-began {moment(began)} is yet to come",
-            hint="times are UTC, unless they say otherwise, as in 2026-11-23T01:00+01:00",
-        )
 
 
 def check(options: argparse.Namespace) -> int:

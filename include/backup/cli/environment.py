@@ -194,7 +194,7 @@ def s3_access(place: S3Place, of: Connection) -> S3Access:
         session_token=str(extra.get("aws_session_token", "")),
         region=place.region or str(extra.get("region_name", "")),
         endpoint_url=place.endpoint_url or str(extra.get("endpoint_url", "")),
-        verify=_verify(extra.get("verify", True)),
+        verify=_verify(extra.get("verify", os.environ.get("AWS_CA_BUNDLE") or True)),
         profile=str(extra.get("profile_name", "")),
         addressing_style="path" if extra.get("endpoint_url") or place.endpoint_url else "auto",
     )

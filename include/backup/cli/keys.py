@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.export_key import export_key
 from include.backup.cli.environment import config_folder, load_setting, now
-from include.backup.cli.policy_in_force import setting_in_force
+from include.backup.cli.policy_in_force import setting_of
 from include.backup.errors import BackupError
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import day
@@ -39,7 +39,7 @@ def init(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Print the password of one generation, alone on the last line; the ledger records it."""
-    setting = setting_in_force(config_folder(options.config))
+    setting = setting_of(options)
     outcome, password = export_key(setting, options.dataset, options.generation)
     print(outcome.sentence)
     print(password)

@@ -1,15 +1,18 @@
-"""`ledger verify` and `ledger accept`: the evidence, as an auditor reads it."""
+"""`ledger verify`, `accept` and `adopt`: the evidence, as an auditor reads it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.backup.actions.adopt_spool import adopt_spool
 from include.backup.actions.dataset_vault import DatasetVault
+from include.backup.actions.opening import keys_of
 from include.backup.actions.review import policy_ledger
 from include.backup.cli.policy_in_force import setting_of
 from include.backup.errors import BackupError
 from include.backup.evidence.ledger import Ledger
-from include.backup.evidence.signing import Signer
+from include.backup.evidence.sentences import with_evidence
 from include.backup.evidence.wording import count
 from include.backup.vault.layout import dataset_folder, dataset_names
 
@@ -30,7 +33,7 @@ def verify(options: argparse.Namespace) -> int:
     failures = 0
     for ledger in ledgers:
         try:
-            verified = ledger.verify()
+            verified = ledger.verify(options.public_key)
         except BackupError as error:
             failures += 1
             print(f"{ledger.subject}: {error}")
@@ -55,14 +58,27 @@ def accept(options: argparse.Namespace) -> int:
     return 0
 
 
+def adopt(options: argparse.Namespace) -> int:
+    """Record what waits in the spool of another machine; exit 1 if something was refused."""
+    setting = setting_of(options)
+    adoption = adopt_spool(setting, options.dataset, Path(options.spool))
+    for record in adoption.records:
+        signed = "" if record.spooled and record.spooled.key else " · nobody had signed it"
+        told = record.sentence or f"{record.kind} of {record.subject}"
+        print(f"{with_evidence(told, record)}{signed}")
+    for refused in adoption.refused:
+        print(f"refused: {refused.name}: {refused.reason}")
+    print(f"{count(len(adoption.records), 'record')} of {options.dataset} adopted")
+    return 1 if adoption.refused else 0
+
+
 def _unlisted_ledgers(setting: Setting, listed: Sequence[Ledger]) -> Iterator[Ledger]:
     """Ledgers in the vaults of datasets that no entry names, or only a wrong one."""
     names = {ledger.subject for ledger in listed}
-    signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
+    signer, trusted = keys_of(setting)
     for vault in setting.datasets.vaults.values():
         storage = setting.open_storage(vault)
         for name in dataset_names(storage):
             if name not in names:
-                trusted = setting.datasets.trusted_keys
                 folder = dataset_folder(storage, name)
                 yield Ledger(folder, subject=name, signer=signer, trusted=trusted)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.cli import (
     commands,
+    datasets,
     doctor,
     erasure_options,
     erasures,
@@ -23,11 +24,13 @@ from include.backup.cli import (
     policy,
     replication,
     replication_options,
+    restore_options,
+    restoring,
     retention,
     retention_options,
     standing,
 )
-from include.backup.cli.arguments import beginning, given, jobs, moment
+from include.backup.cli.arguments import given, public_key
 from include.backup.cli.json_output import print_json
 from include.backup.cli.parsing import as_sentence, dataset_argument, json_option, subcommands
 from include.backup.cli.stopping import sigterm_stops
@@ -39,12 +42,26 @@ if TYPE_CHECKING:
     Run = Callable[[argparse.Namespace], int]
 
 _DEBUG = bool(os.environ.get("HOLDFAST_DEBUG"))
+_VAULT_ALONE = frozenset({
+    commands.recovery_points,
+    restoring.restore,
+    commands.check,
+    datasets.datasets,
+    keys.export,
+    ledger.verify,
+})
 _DESCRIPTION = "Customer data backups that prove themselves."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.vault_url and options.run not in _VAULT_ALONE:
+        parser.error(
+            "with --vault there are datasets, recovery-points, restore, check, "
+            "keys export and ledger verify"
+        )
     _log_to_stderr()
     run: Run = options.run
     try:
@@ -102,6 +119,8 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
     parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
+    text = "nothing but a vault is there: no configuration, no Airflow; the vault is only read"
+    parser.add_argument("--vault", dest="vault_url", type=given, metavar="URL", help=text)
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -120,9 +139,12 @@ def _parser() -> argparse.ArgumentParser:
         "show schedules with their proof, findings and datasets; `policy review` records a review"
     )
     _policy(verb("policy", policy.show, text))
+    text = "what is protected, by which promises, and where it lies"
+    json_option(verb("datasets", datasets.datasets, text))
     _back_up(verb("back-up", commands.back_up, "take a recovery point of a dataset"))
     _points(verb("recovery-points", commands.recovery_points, "list recovery points"))
-    _restore(verb("restore", commands.restore, "put a recovery point back"))
+    text = "put a recovery point back, or those of a whole class"
+    restore_options.restore(verb("restore", restoring.restore, text))
     _check(verb("check", commands.check, "check what is stored of a dataset"))
     _verify(verb("verify", commands.verify, "restore recovery points on trial and look at them"))
     _report(verb("report", standing.report, "the page about a verification, for people"))
@@ -151,7 +173,11 @@ def _parser() -> argparse.ArgumentParser:
     replication_options.replicate(verb("replicate", replication.replicate, text))
     text = "`vault list` and `vault promote`: where things lie, and a new home for them"
     replication_options.vault(verb("vault", replication.vaults, text))
-    _ledger(verb("ledger", ledger.verify, "`ledger verify` and `ledger accept`: the evidence"))
+    _ledger(
+        verb(
+            "ledger", ledger.verify, "the evidence: read it, accept it, adopt what waited elsewhere"
+        )
+    )
     return parser
 
 
@@ -192,48 +218,6 @@ def _points(parser: argparse.ArgumentParser) -> None:
     json_option(parser)
 
 
-def _restore(parser: argparse.ArgumentParser) -> None:
-    dataset_argument(parser)
-    parser.add_argument(
-        "--to",
-        type=given,
-        required=True,
-        metavar="DIR|connection:ID[/NAME]",
-        help="an empty or new directory; or a server, and what the database is to be called there",
-    )
-    replication_options.read_from(parser)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--at", type=moment, metavar="TIME", help="the newest at or before (UTC)")
-    which.add_argument("--recovery-point", type=given, metavar="ID")
-    parser.add_argument("--path", type=given, metavar="GLOB", help="only what matches, relative")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument(
-        "--into-source", default="", metavar="ID", help="name the source's own connection again"
-    )
-    owners = parser.add_mutually_exclusive_group()
-    owners.add_argument("--owner", metavar="ROLE", help="of everything in the database")
-    owners.add_argument("--no-owner", action="store_true", help="whoever restores owns everything")
-    parser.add_argument("--jobs", type=jobs, default=2, help="streams to a server at a time")
-    parser.add_argument(
-        "--no-statistics", action="store_true", help="PostgreSQL: leave them to the server"
-    )
-    parser.add_argument("--requested-by", default="", metavar="WHO", help="who asked for it (4.3)")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why; it is documented (4.3)")
-    parser.add_argument("--ticket", default="", metavar="ID", help="where more is written about it")
-    parser.add_argument(
-        "--incident-began", type=beginning, metavar="TIME", help="when the RTO began to run (4.2)"
-    )
-    parser.add_argument(
-        "--keep-erased",
-        action="store_true",
-        help="let come back what was erased at the source (see `erasures`); recorded",
-    )
-    parser.add_argument(
-        "--compare", action="store_true", help="read it again, and compare it, before the end"
-    )
-    json_option(parser)
-
-
 def _check(parser: argparse.ArgumentParser) -> None:
     dataset_argument(parser)
     replication_options.read_from(parser)
@@ -271,12 +255,26 @@ def _restores(parser: argparse.ArgumentParser) -> None:
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:
-    inner = subcommands(parser, "{verify [DATASET] | accept DATASET}", required=True)
+    inner = subcommands(
+        parser, "{verify [DATASET] | accept DATASET | adopt DATASET --spool DIR}", required=True
+    )
     text = "read all records; name the first that does not fit"
     verify = inner.add_parser("verify", help=text, description=as_sentence(text))
     left_out = "all of them, and the policy's, if left out"
     verify.add_argument("dataset", metavar="DATASET", nargs="?", help=left_out)
+    verify.add_argument(
+        "--public-key",
+        action="append",
+        type=public_key,
+        metavar="HEX",
+        help="who may have signed, as the recovery sheet has it; else the configuration says so",
+    )
     text = "go on with a ledger that has less than this machine has seen of it"
     accept = inner.add_parser("accept", help=text, description=as_sentence(text))
     dataset_argument(accept)
     accept.set_defaults(run=ledger.accept)
+    text = "record what another machine did while evidence had to wait: its spool, carried here"
+    adopt = inner.add_parser("adopt", help=text, description=as_sentence(text))
+    dataset_argument(adopt)
+    adopt.add_argument("--spool", type=given, required=True, metavar="DIR")
+    adopt.set_defaults(run=ledger.adopt)

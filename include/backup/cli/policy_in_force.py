@@ -17,7 +17,7 @@ import os
 import secrets
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from include.backup.cli.environment import (
@@ -27,7 +27,7 @@ from include.backup.cli.environment import (
     open_storage,
     state_folder,
 )
-from include.backup.errors import BackupError, PolicyInvalid
+from include.backup.errors import BackupError, ConfigurationInvalid, PolicyInvalid
 from include.backup.policy.load import load_policy, parse_policy, policy_digest, policy_text
 
 if TYPE_CHECKING:
@@ -107,8 +107,22 @@ def setting_in_force(config: Path, *, proved: bool = False) -> Setting:
 
 
 def setting_of(options: argparse.Namespace) -> Setting:
-    """The setting of a command, by what it was called with; see setting_in_force."""
-    return setting_in_force(config_folder(options.config))
+    """The setting of a command, by what it was called with: a configuration, or a vault alone.
+
+    Raises:
+        ConfigurationInvalid: neither can be used.
+        StorageError: the vault cannot be read.
+    """
+    if options.vault_url:
+        from include.backup.cli.vault_alone import setting_of_vault  # noqa: PLC0415  rarely needed
+
+        return setting_of_vault(options.vault_url, reason=getattr(options, "reason", ""))
+    setting = setting_in_force(config_folder(options.config))
+    if not getattr(options, "break_glass", False):
+        return setting
+    if not options.reason.strip():
+        raise ConfigurationInvalid("who breaks the glass says why", hint="--reason TEXT")
+    return replace(setting, break_glass=options.reason)
 
 
 def warn(setting: Setting) -> None:
@@ -118,17 +132,21 @@ def warn(setting: Setting) -> None:
 
 
 def keep(setting: Setting) -> None:
-    """Keep a valid policy on this machine and in the vault, for days on which it is none.
+    """Keep a valid policy on this machine, and the configuration in the vaults, for other days.
 
     Raises nothing: it is kept for later, and must not stop what is done now.
     """
-    from include.backup.actions.review import keep_policy  # noqa: PLC0415  not while parsing
+    from include.backup.actions.configuration import (  # noqa: PLC0415  not while parsing
+        homes,
+        keep_configuration,
+    )
 
     _keep_here(policy_text(setting.policy).encode())
-    try:
-        keep_policy(setting)
-    except BackupError as error:  # the datasets may lie in other vaults
-        log.warning("the policy was not kept in the vault: %s", error)
+    for vault in homes(setting):
+        try:
+            keep_configuration(setting, vault)
+        except BackupError as error:
+            log.warning("the configuration was not kept in the vault %s: %s", vault.name, error)
 
 
 def _require_proved(policy: Policy, today: date) -> None:
@@ -173,7 +191,7 @@ def _kept_here() -> Policy | None:
 
 
 def _kept_in_vault(config: Path, open_vault: OpenStorage) -> Policy | None:
-    from include.backup.actions.review import kept_policies  # noqa: PLC0415  rarely needed
+    from include.backup.actions.configuration import kept_policies  # noqa: PLC0415  rarely needed
     from include.backup.policy.datasets import load_datasets  # noqa: PLC0415  rarely needed
 
     try:

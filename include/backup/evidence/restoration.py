@@ -3,6 +3,8 @@
 requested ─ approved ─ begun ─ restored          by the DAG, approved
 requested ─ refused                              rejected, untrained, the same person, no answer
 begun ─ restored                     by command: outside approval
+
+One whose evidence had to wait says why the glass was broken, and whether nobody signed meanwhile.
 """
 
 from __future__ import annotations
@@ -198,6 +200,7 @@ def _who(one: Restoration) -> Iterator[tuple[str, str]]:
     name = str(one.said("approved_by_name"))
     by = one.approved_by or "nobody"
     yield "Approved by", by if name in {"", by} else f"{name} ({by})"
+    yield "Glass broken", str(one.said("break_glass"))
     if course := one.said("course"):
         yield "Trained in", f"{course}, until {one.said('trained_until')}"
 
@@ -222,7 +225,11 @@ def _when(one: Restoration) -> Iterator[tuple[str, str]]:
 
 def _evidence(record: Record) -> tuple[str, str]:
     name = f"{record.subject}/{record.sequence} {record.kind}"
-    return name, f"{moment(record.happened_at)} · sha256 {record.sha256}"
+    told = f"{moment(record.happened_at)} · sha256 {record.sha256}"
+    if record.spooled is None:
+        return name, told
+    signed = "" if record.spooled.key else ", and had been signed by nobody"
+    return name, f"{told} · it waited until {moment(record.at)}{signed}"
 
 
 def _given(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -71,6 +71,11 @@ class Spool:
         own = () if signer is None else (signer.public_key,)
         self._trusted = frozenset((*trusted, *own))
 
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        return self._storage.url.removeprefix("file://")
+
     def save(self, draft: Draft) -> str:
         """Keep a draft until it is adopted; return the name of its file.
 

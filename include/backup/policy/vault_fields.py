@@ -44,7 +44,12 @@ def parse_path(text: str) -> str:
     return f"/{'/'.join(parts)}"
 
 
-def _parse_vault_url(text: str) -> str:
+def parse_vault_url(text: str) -> str:
+    """The address of a vault, without a "/" at its end.
+
+    Raises:
+        ConfigurationInvalid.
+    """
     form = "write file:///srv/vault or s3://bucket/prefix"
     try:
         split = urlsplit(text)
@@ -98,7 +103,7 @@ _VAULT: Final = Section(
     what="a vault",
     fields={
         "url": Field(
-            kind=Text(parse=_parse_vault_url), meaning="file:///srv/vault or s3://bucket/prefix"
+            kind=Text(parse=parse_vault_url), meaning="file:///srv/vault or s3://bucket/prefix"
         ),
         "connection": Field(
             kind=TEXT, meaning="the connection with the credentials of a bucket", default=""

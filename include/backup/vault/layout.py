@@ -1,6 +1,7 @@
 """Where things lie in a vault.
 
-    <vault>/policy/config/<sha256>.json                      each configuration that was in force
+    <vault>/policy/config/<sha256>.json                      each policy that was in force
+    <vault>/policy/datasets/<sha256>.json                    keys, vaults, datasets: see inventory
     <vault>/policy/ledger/<0000000042>.json                  records of the policy itself
     <vault>/datasets/<dataset>/generations/<generation>/     a restic v2 repository as it is
     <vault>/datasets/<dataset>/keys/<generation>/<master key id>.json      envelope
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 POLICY: Final = "policy"  # the folder of the policy, and the subject of its ledger
 CONFIGS: Final = "config/"  # in the folder of the policy
+INVENTORIES: Final = "datasets/"  # the same
 DATASETS: Final = "datasets/"
 GENERATIONS: Final = "generations/"
 REPLICA: Final = "replica.json"  # in the folder of a dataset whose ledger has its home elsewhere

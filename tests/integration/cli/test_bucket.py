@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -150,3 +151,37 @@ def test_doctor_sees_what_each_role_may_do(rgw: Rgw, shell: Shell) -> None:  # n
     told = shell("doctor", "--reader")
     assert f"ok    vault primary: s3://{bucket}/vault: 0 datasets listed and read" in told
     assert "writing was refused" in told
+
+
+def test_a_bucket_alone_is_enough(rgw: Rgw, shell: Shell) -> None:  # noqa: F811
+    """Its address, credentials as every AWS tool takes them, and the master key."""
+    bucket = rgw.make_bucket("plain")
+    rgw.grant(bucket)
+    extra = {"region_name": REGION, "endpoint_url": rgw.endpoint, "verify": str(rgw.ca_path)}
+    shell.environment["AIRFLOW_CONN_CLOUD"] = json.dumps({
+        "conn_type": "aws",
+        "login": rgw.role.access_key,
+        "password": rgw.role.secret_key,
+        "extra": extra,
+    })
+    path = shell.site / "config" / "datasets.yaml"
+    vault = f"{{url: 's3://{bucket}/vault', connection: cloud}}"
+    path.write_text(re.sub(r"\{url: '[^']*'\}", vault, path.read_text()))
+    shell("back-up", "crm")
+    for name in [name for name in shell.environment if name.startswith("AIRFLOW_CONN")]:
+        del shell.environment[name]
+    shell.environment |= {
+        "HOLDFAST_CONFIG": str(shell.site / "none"),
+        "HOLDFAST_STATE": str(shell.site / "strange"),
+        "HOLDFAST_MASTER_KEY": base64.b64encode(bytes([1]) * 32).decode(),
+        "AWS_ACCESS_KEY_ID": rgw.role.access_key,
+        "AWS_SECRET_ACCESS_KEY": rgw.role.secret_key,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": rgw.endpoint,
+        "AWS_CA_BUNDLE": str(rgw.ca_path),
+    }
+    told = shell("--vault", f"s3://{bucket}/vault", "restore", "crm", "--to", "out")
+    assert "KEPT 4.2" in told
+    assert (shell.site / "out" / "customers.csv").read_bytes() == (
+        shell.site / "crm" / "customers.csv"
+    ).read_bytes()

@@ -93,6 +93,7 @@ def documents(shell: Shell) -> dict[str, Any]:
     erasures = shell.json("erasures")
     expiry, holds = shell.json("expire", "--dry-run"), shell.json("holds")
     doubts = json.loads(shell.out("suspicions", "--json", code=1))
+    datasets = shell.json("datasets")
     shell.datasets(ENTRY + "  odd: {{class: critcal, owner: a@example.com}}\n")
     policy = json.loads(shell.out("policy", "--json", code=2))
     return {
@@ -113,6 +114,7 @@ def documents(shell: Shell) -> dict[str, Any]:
         "replicate": replicated[0],
         "erasures": erasures,
         "vaults": shell.json("vault", "list"),
+        "datasets": datasets,
     }
 
 
@@ -159,6 +161,7 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
         "erasures": documented("`erasures --json`"),
         "replicate": outcome_of("`replicate --json`"),
         "vaults": documented("`vault list --json`"),
+        "datasets": documented("`datasets --json`"),
     }
     for command, known in documented_fields.items():
         runs = documents[command] if command == "back-up" else [documents[command]]
@@ -176,6 +179,23 @@ def test_the_fields_are_those_of_the_document(documents: dict[str, Any]) -> None
                     assert _TIME.fullmatch(value), (command, path, value)
                 elif isinstance(value, str):
                     assert not _LIKE_A_TIME.fullmatch(value), (command, path, value)
+
+
+def test_a_restore_of_a_class_is_one_document(shell: Shell) -> None:
+    """The outcome of each dataset, and why others are not there."""
+    shell("back-up", "crm")
+    command = ("restore", "--class", "critical", "--to", "out")
+    told = shell.json(*command)
+    assert {f"{name}[]" if name == "restored" else name for name in told} == set(
+        documented("`restore --class CLASS --json`")
+    )
+    [restored] = told["restored"]
+    assert {f"details.{name}" for name in restored["details"]} <= set(
+        outcome_of("`details` of `restore`")
+    )
+    again = json.loads(shell.out(*command, "--json", code=1))
+    assert list(again["failed"]) == ["crm"]
+    assert again["restored"] == []
 
 
 @pytest.mark.parametrize(

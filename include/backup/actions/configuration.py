@@ -1,0 +1,112 @@
+"""The configuration in force, kept in each vault: for machines that have none, and for strangers.
+
+    <vault>/policy/config/<sha256>.json       the policy
+    <vault>/policy/datasets/<sha256>.json     keys, vaults and datasets, without secrets
+
+Each is kept once, by its digest. Which was in force last is told by the vault's clock; one that
+came back into force is not the newest of them, so all of it is advice, and no evidence.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from include.backup.errors import DamageFound, NameTaken, PolicyInvalid
+from include.backup.evidence.signing import Signer
+from include.backup.policy.load import parse_policy, policy_digest, policy_text
+from include.backup.vault.inventory import inventory_bytes, inventory_name, parse_inventory
+from include.backup.vault.layout import CONFIGS, INVENTORIES, config_name, policy_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.backup.actions.setting import Setting
+    from include.backup.policy.dataset_model import VaultSettings
+    from include.backup.policy.model import Policy
+    from include.backup.storage.base import FileInfo, Folder, Storage
+    from include.backup.vault.inventory import Inventory
+
+
+def homes(setting: Setting) -> list[VaultSettings]:
+    """The vaults that some dataset has its home in, and the first one, which has the policy's."""
+    used = {dataset.vault for dataset in setting.datasets.good.values()}
+    first, *others = setting.datasets.vaults.values()
+    return [first, *(vault for vault in others if vault.name in used)]
+
+
+def keep_policy(setting: Setting, vault: VaultSettings) -> str:
+    """Keep the policy in force in a vault, once by its digest; return that digest.
+
+    Raises:
+        StorageError.
+    """
+    digest = policy_digest(setting.policy)
+    _keep(setting, vault, config_name(digest), policy_text(setting.policy).encode())
+    return digest
+
+
+def keep_configuration(setting: Setting, vault: VaultSettings) -> None:
+    """Keep policy and inventory in a vault.
+
+    Raises:
+        ConfigurationInvalid: there is no signing key.
+        StorageError.
+    """
+    digest = keep_policy(setting, vault)
+    signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
+    data = inventory_bytes(setting.datasets, policy_sha256=digest, public_key=signer.public_key)
+    _keep(setting, vault, f"{INVENTORIES}{inventory_name(data)}", data)
+
+
+def kept_policies(vault: Storage) -> Iterator[Policy]:
+    """The policies that were kept in a vault, the last one first, by the vault's clock.
+
+    Raises:
+        PolicyInvalid: what was kept is no policy.
+        StorageError.
+    """
+    folder = policy_folder(vault)
+    for kept in _newest_first(folder, CONFIGS):
+        yield parse_policy(folder.load(kept.name), file=kept.name)
+
+
+def policy_of(vault: Storage, inventory: Inventory | None) -> Policy | None:
+    """The policy that an inventory names, else the last one that was kept; None: there is none.
+
+    Raises:
+        StorageError.
+    """
+    names = [info.name for info in _newest_first(policy_folder(vault), CONFIGS)]
+    if inventory is not None and (own := config_name(inventory.policy_sha256)) in names:
+        names = [own, *names]
+    for name in names:
+        with suppress(PolicyInvalid):
+            return parse_policy(policy_folder(vault).load(name), file=name)
+    return None
+
+
+def newest_inventory(vault: Storage) -> Inventory | None:
+    """The last one that can be read; None: there is none.
+
+    Raises:
+        StorageError.
+    """
+    folder = policy_folder(vault)
+    for kept in _newest_first(folder, INVENTORIES):
+        with suppress(DamageFound):
+            return parse_inventory(folder.load(kept.name), what=kept.name)
+    return None
+
+
+def _newest_first(folder: Folder, prefix: str) -> list[FileInfo]:
+    return sorted(folder.list(prefix), key=lambda info: (info.modified_at, info.name), reverse=True)
+
+
+def _keep(setting: Setting, vault: VaultSettings, name: str, data: bytes) -> None:
+    """Save what is named by its digest, unless it is there; locked as records are (invariant 8)."""
+    period = setting.policy.evidence_retention if vault.object_lock else None
+    with suppress(NameTaken):
+        policy_folder(setting.open_storage(vault)).save(
+            name, data, locked_until=None if period is None else setting.clock() + period
+        )
