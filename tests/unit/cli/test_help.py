@@ -23,9 +23,10 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (
             "ledger",
             [
-                "ledger [-h] {verify [DATASET] | accept DATASET}",
+                "ledger [-h] {verify [DATASET] | accept DATASET | adopt DATASET --spool DIR}",
                 "verify read all records",
                 "accept go on with a ledger",
+                "adopt record what another machine did",
             ],
         ),
     ],
