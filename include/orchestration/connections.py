@@ -69,6 +69,7 @@ def open_storage(vault: VaultSettings) -> Storage:
         lock_mode=lock_mode_of(vault),
         governed=governed_in(vault),
         insecure_reason=vault.insecure_reason,
+        renew=lambda: s3_client(vault),  # the connection may have newer credentials
     )
 
 

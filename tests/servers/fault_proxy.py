@@ -1,7 +1,8 @@
 """A proxy on loopback that passes requests to an S3 server and spoils those it is told to.
 
 It speaks plain HTTP, one request per connection, and keeps the Host header, so that signatures
-stay valid. A fault hits the requests whose line matches, as many times as it says.
+stay valid. A fault hits the requests whose line matches, as many times as it says; `weather` may
+spoil any other.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ Kind = Literal[
     "reset before",  # the connection breaks before anything is read
     "reset mid body",  # it breaks when half of the request's body was read
     "lost reply",  # the server does it, the answer is lost
+    "hang",  # nothing happens until the client gives up
     "flip request",  # one bit of the body changes on the way there
     "flip reply",  # one bit of the body changes on the way back
     "short reply",  # the body of the answer ends early
 ]
 HEAD_END = b"\r\n\r\n"
+LONGEST_HANG_SECONDS = 60
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,9 +40,15 @@ class Fault:
     kind: Kind
     line: str  # pattern of the request line, as in "PUT .*packs"
     times: int = 1
+    skip: int = 0  # so many matching requests pass before the first that is hit
     status: int = 503
     code: str = "SlowDown"
+    place: float = 0.5  # which byte is flipped, as a part of the body: 0 is the first
     hits: int = 0
+    idle: int = 0  # hits that changed nothing: there was no body to spoil
+
+
+Weather: TypeAlias = Callable[[bytes], Fault | None]  # head of a request → what to do to it
 
 
 class FaultProxy:
@@ -48,6 +58,7 @@ class FaultProxy:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._faults: list[Fault] = []
+        self.weather: Weather | None = None
         self.seen: list[str] = []
         self.port = 0
 
@@ -61,6 +72,12 @@ class FaultProxy:
         self._faults.append(fault)
         return fault
 
+    def clear(self) -> list[str]:
+        """Spoil nothing more, and return the request lines seen until now."""
+        self._faults, self.weather, seen = [], None, self.seen
+        self.seen = []
+        return seen
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Handle one connection."""
         try:
@@ -73,7 +90,7 @@ class FaultProxy:
         head = await reader.readuntil(HEAD_END)
         line = head.split(b"\r\n", 1)[0].decode()
         self.seen.append(line)
-        fault = self._fault_for(line)
+        fault = self._fault_for(line, head)
         kind = fault.kind if fault else None
         if kind == "reset before":
             return _reset(writer)
@@ -85,18 +102,22 @@ class FaultProxy:
             await reader.readexactly(length // 2)
             return _reset(writer)
         body = await reader.readexactly(length)
+        if kind == "hang":
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(), LONGEST_HANG_SECONDS)
+            return _reset(writer)
         if fault and kind == "status":
             writer.write(_error(fault))
             return await writer.drain()
-        if kind == "flip request":
-            body = _flipped(body)
+        if fault and kind == "flip request":
+            body = _flipped(body, fault)
         answer = await self._pass_on(head, body)
         if kind == "lost reply":
             return _reset(writer)
-        if kind in {"flip reply", "short reply"}:
+        if fault and kind in {"flip reply", "short reply"}:
             answer_head, _, answer_body = answer.partition(HEAD_END)
-            spoiled = _flipped(answer_body) if kind == "flip reply" else answer_body[:-10]
-            answer = answer_head + HEAD_END + spoiled
+            spoil = _flipped if kind == "flip reply" else _shortened
+            answer = answer_head + HEAD_END + spoil(answer_body, fault)
         writer.write(answer)
         return await writer.drain()
 
@@ -111,12 +132,15 @@ class FaultProxy:
         finally:
             writer.close()
 
-    def _fault_for(self, line: str) -> Fault | None:
+    def _fault_for(self, line: str, head: bytes) -> Fault | None:
         for fault in self._faults:
             if fault.hits < fault.times and re.match(fault.line, line):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.hits += 1
                 return fault
-        return None
+        return self.weather(head) if self.weather else None
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -128,9 +152,17 @@ def _content_length(head: bytes) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _flipped(body: bytes) -> bytes:
-    middle = len(body) // 2
-    return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+def _flipped(body: bytes, fault: Fault) -> bytes:
+    if not body:
+        fault.idle += 1
+        return body
+    at = min(int(fault.place * len(body)), len(body) - 1)
+    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+
+
+def _shortened(body: bytes, fault: Fault) -> bytes:
+    fault.idle += not body
+    return body[: -min(10, len(body))] if body else body
 
 
 def _error(fault: Fault) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import FileAbsent, LedgerBroken
 from include.backup.evidence.records import Record, open_record
+from include.backup.storage.retry import reread
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,13 +58,15 @@ def newest_number(storage: Storage, subject: str, *, strict: bool = False) -> in
 def load_record(
     storage: Storage, subject: str, sequence: int, *, trusted: Collection[bytes]
 ) -> Record:
-    """Load and verify one record.
+    """Load and verify one record; one that does not fit is read again.
 
     Raises:
         FileAbsent, LedgerBroken, StorageError.
     """
-    data = storage.load(record_name(sequence))
-    return open_record(data, subject=subject, sequence=sequence, trusted=trusted)
+    name = record_name(sequence)
+    return reread(
+        lambda: open_record(storage.load(name), subject=subject, sequence=sequence, trusted=trusted)
+    )
 
 
 def absent(sequence: int, subject: str) -> LedgerBroken:

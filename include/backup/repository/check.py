@@ -26,6 +26,7 @@ from include.backup.format.pack import (
     trailer_bytes,
 )
 from include.backup.repository.repository import Repository, data_name
+from include.backup.storage.retry import reread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -172,7 +173,7 @@ def load_pack(repository: Repository, pack_id: bytes) -> bytes:
             raise DamageFound(f"pack {short(pack_id)} does not match its name")
         return data
 
-    return repository.retrying(read)
+    return reread(read)
 
 
 def read_header(repository: Repository, pack_id: bytes, pack_bytes: int) -> list[PackedBlob]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from include.backup.errors import (
     BlobMismatch,
@@ -31,18 +31,16 @@ from include.backup.format.keys import open_key_file, seal_key_file
 from include.backup.format.snapshot import Snapshot, decode_snapshot
 from include.backup.format.tree import Node, decode_tree
 from include.backup.repository.blob_index import BlobIndex, Location
+from include.backup.storage.retry import REREADS, reread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
     from include.backup.storage.base import Storage
 
-Read = TypeVar("Read")
-
 HOSTNAME = "holdfast"  # constant, so that stock `forget` sees one group per dataset
 MAX_KEY_FILES = 20  # as many as stock restic tries
-REREADS = 2
 _PREFETCH = 4
 _CACHED_TREE_PACKS = 2
 
@@ -102,7 +100,7 @@ class Repository:
         storage.stat("config")
         key = open_key(storage, password)
         # The one file that no name vouches for: its seal says whether it was read rightly.
-        config = cls.retrying(lambda: open_config(key, storage.load("config")))
+        config = reread(lambda: open_config(key, storage.load("config")))
         return cls(storage, key, config)
 
     def load_file(self, kind: str, file_id: bytes) -> bytes:
@@ -179,7 +177,7 @@ class Repository:
         failure: DamageFound | FileAbsent | None = None
         for place in self.index.locations(kind, blob_id):
             try:
-                return self.retrying(lambda p=place: self._read_copy(kind, blob_id, p))  # type: ignore[misc]
+                return reread(lambda p=place: self._read_copy(kind, blob_id, p))  # type: ignore[misc]
             except (DamageFound, FileAbsent) as error:
                 failure = error
         if failure is None:
@@ -205,20 +203,6 @@ class Repository:
         if digest(plaintext) != blob_id:
             raise BlobMismatch(f"{what} does not match its name")
         return plaintext
-
-    @staticmethod
-    def retrying(read: Callable[[], Read]) -> Read:
-        """Read again twice when the bytes are wrong.
-
-        Raises:
-            DamageFound: they stayed wrong.
-        """
-        for _ in range(REREADS):
-            try:
-                return read()
-            except DamageFound:
-                continue
-        return read()
 
     def _read_copy(self, kind: BlobType, blob_id: bytes, place: Location) -> bytes:
         if kind is BlobType.TREE:

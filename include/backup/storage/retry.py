@@ -13,17 +13,19 @@ from __future__ import annotations
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from include.backup.errors import StorageUnreachable
+from include.backup.errors import BackupError, DamageFound, StorageUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
+REREADS = 2  # of what turned out to be wrong
 _SILENT_TRIES = 2  # a hiccup is worth no line
 
 
@@ -76,3 +78,21 @@ def retried(operation: Callable[[], Result], patience: Patience) -> Result:
         if tries > _SILENT_TRIES:
             log.warning("%s; %d tries in %.0f s, again in %.0f s", told, tries, past, wait)
         patience.sleep(wait)
+
+
+def reread(
+    read: Callable[[], Result],
+    *,
+    wrong: tuple[type[BackupError], ...] = (DamageFound,),
+) -> Result:
+    """Return what `read` returns, reading again twice where the bytes turn out to be wrong.
+
+    A cable may have flipped a bit. What stays wrong is damage at rest.
+
+    Raises:
+        BackupError: as `read`, the third time.
+    """
+    for _ in range(REREADS):
+        with suppress(*wrong):
+            return read()
+    return read()

@@ -37,8 +37,8 @@ from include.backup.storage.names import (
     checked_prefix,
     is_name,
 )
-from include.backup.storage.retry import Patience, retried
-from include.backup.storage.s3_bucket import Bucket, cut_short, pages
+from include.backup.storage.retry import Patience
+from include.backup.storage.s3_bucket import Bucket, cut_short
 from include.backup.storage.s3_client import checked_transport, make_client, sign_prehashed
 from include.backup.storage.s3_deletion import delete_files
 from include.backup.storage.s3_locks import (
@@ -50,6 +50,7 @@ from include.backup.storage.s3_locks import (
     require_no_default,
     set_holds,
 )
+from include.backup.storage.s3_pages import pages
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
 from include.backup.storage.s3_versions import histories
 from include.backup.storage.tampering import Tampering
@@ -80,6 +81,7 @@ class S3Storage:
         prehashed: bool = True,
         insecure_reason: str = "",
         patience: Patience | None = None,
+        renew: Callable[[], S3Client] | None = None,
     ) -> None:
         """Say where the files are; send nothing.
 
@@ -94,23 +96,37 @@ class S3Storage:
                 it is off or cannot be had, bytes are compared with their digest here.
             insecure_reason: why http:// or unverified TLS to another machine is acceptable.
             patience: how long operations are retried.
+            renew: makes another client when the credentials of this one have expired, and what
+                failed is done once more; None: nobody has newer ones.
 
         Raises:
             ConfigurationInvalid: the transport is not safe, or bucket or prefix are not legal.
         """
+        self._insecure_reason = insecure_reason
         self._transport = checked_transport(client, insecure_reason=insecure_reason)
         prefix = prefix.strip("/")
         if not bucket or "/" in bucket or (prefix and not is_name(prefix)):
             raise ConfigurationInvalid(f"s3://{bucket}/{prefix} is not a legal address of a vault")
         if len(prefix) + 1 + LONGEST_NAME > _KEY_BYTES:
             raise ConfigurationInvalid(f"the prefix of s3://{bucket}/{prefix} is too long")
-        self._client = client
-        self._bucket = Bucket(client, bucket, f"{prefix}/" if prefix else "")
+        self._bucket = Bucket(
+            client,
+            bucket,
+            f"{prefix}/" if prefix else "",
+            renew=(lambda: self._prepared(renew())) if renew else None,
+        )
         self._lock_mode = lock_mode
         self._governed = governed
         self._conditional = conditional_writes
         self._prehashed = prehashed and sign_prehashed(client)
         self._patience = patience or Patience()
+
+    def _prepared(self, client: S3Client) -> S3Client:
+        """A client in the place of another."""
+        checked_transport(client, insecure_reason=self._insecure_reason)
+        if self._prehashed:
+            sign_prehashed(client)
+        return client
 
     @property
     def url(self) -> str:
@@ -120,7 +136,7 @@ class S3Storage:
     @property
     def restic_address(self) -> str:
         """See Storage.restic_address."""
-        endpoint = str(self._client.meta.endpoint_url).rstrip("/")
+        endpoint = str(self._bucket.client.meta.endpoint_url).rstrip("/")
         return f"s3:{endpoint}/{self.url.removeprefix('s3://')}"
 
     @property
@@ -150,7 +166,7 @@ class S3Storage:
         upload = Upload(name=name, body=body, sha256=digest, locked_until=until)
         if sha256 and (not self._prehashed or len(body) <= SMALL_BYTES):
             upload.check()
-        retried(
+        self._bucket.retried(
             lambda: save_once(
                 self._bucket, upload, lock_mode=self._mode_of(name), conditional=self._conditional
             ),
@@ -166,7 +182,9 @@ class S3Storage:
                 raise cut_short(self._bucket.place(name), size, offset)
             return b""
         try:
-            return retried(lambda: self._bucket.load(name, offset, length), self._patience)
+            return self._bucket.retried(
+                lambda: self._bucket.load(name, offset, length), self._patience
+            )
         except DamageFound:  # also the answer to a range that begins where the file ends
             if length is None and offset == self.stat(name).size_bytes:
                 return b""
@@ -175,7 +193,7 @@ class S3Storage:
     def stat(self, name: str) -> FileInfo:
         """See Storage.stat."""
         checked_name(name)
-        return retried(lambda: self._bucket.stat(name), self._patience)
+        return self._bucket.retried(lambda: self._bucket.stat(name), self._patience)
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         """See Storage.list."""
@@ -200,7 +218,7 @@ class S3Storage:
     def require_lockable(self) -> None:
         """See s3_locks.require_no_default; nothing is asked where there are no lock dates."""
         if self._lock_mode is not None:
-            require_no_default(self._client, self._bucket.bucket)
+            require_no_default(self._bucket.client, self._bucket.bucket)
 
     def hold(self, names: Sequence[str], *, on: bool) -> None:
         """See Storage.hold."""
@@ -254,7 +272,10 @@ class S3Storage:
         return "GOVERNANCE" if self._governed and self._governed(name) else self._lock_mode
 
     def _refused(self, name: str, version: str, code: str) -> AccessRefused:
-        kept_by = kept_by_lock(self._client, self._bucket.identifier(name, version))
+        identifier = self._bucket.identifier(name, version)
+        kept_by = self._bucket.retried(
+            lambda: kept_by_lock(self._bucket.client, identifier), self._patience
+        )
         place = self._bucket.place(name)
         if kept_by:
             return (FileHeld if kept_by == ON_HOLD else FileLocked)(f"{place} is {kept_by}")
@@ -264,7 +285,7 @@ class S3Storage:
         )
 
     def _keeps_versions(self) -> bool:
-        return retried(self._bucket.keeps_versions, self._patience)
+        return self._bucket.retried(self._bucket.keeps_versions, self._patience)
 
 
 def open_s3(
@@ -294,6 +315,7 @@ def open_s3(
         conditional_writes=conditional_writes,
         insecure_reason=insecure_reason,
         patience=patience,
+        renew=lambda: make_client(access),  # of a profile, or of files, that somebody renewed
     )
 
 

@@ -1,25 +1,31 @@
 """Single requests to one prefix of a bucket, and what is known about its versions.
 
-Every method tries once: retrying is the caller's, around whole operations.
+Every method tries once, but `retried`, which does a whole operation again.
+
+An answer counts only if it is complete: a listing says whether more follows, a deletion names each
+key. What is silent about one was spoiled on the way, and silence is never read as absence.
 """
 
 from __future__ import annotations
 
 import threading
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.backup.errors import DamageFound, FileAbsent, StorageUnreachable
 from include.backup.storage.base import FileInfo
-from include.backup.storage.retry import Patience, retried
-from include.backup.storage.s3_errors import s3_errors
+from include.backup.storage.retry import retried
+from include.backup.storage.s3_errors import CredentialsExpired, s3_errors
+from include.backup.storage.s3_pages import require_complete
 from include.backup.storage.s3_versions import History, histories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from include.backup.storage.retry import Patience
     from include.backup.storage.s3_client import S3Client
     from include.backup.storage.s3_versions import Version
+
+Result = TypeVar("Result")
 
 _KNOWN_VERSIONS = 100_000  # at most remembered; some 15 MB
 _AGAIN = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted"})
@@ -35,10 +41,25 @@ _TOKENS = {  # of a page: how the next one is asked for
 class Bucket:
     """One prefix of one bucket. Names are relative to the prefix, keys are not."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        prefix: str,
+        *,
+        renew: Callable[[], S3Client] | None = None,
+    ) -> None:
+        """Say where the files are.
+
+        Args:
+            prefix: empty, or with "/" at its end.
+            renew: makes a client of the credentials that there are now, when those of this one
+                have expired; None: nobody has newer ones.
+        """
         self.client = client
         self.bucket = bucket
-        self.prefix = prefix  # empty, or with "/" at its end
+        self.prefix = prefix
+        self._renew = renew
         self._keeps_versions: bool | None = None  # not asked yet
         self._known: dict[str, str] = {}  # name: id of its oldest version, which never changes
         self._lock = threading.Lock()
@@ -56,6 +77,23 @@ class Bucket:
         """The arguments of boto3 that name an object, or one version of it."""
         parts = {"Bucket": self.bucket, "Key": self.prefix + name}
         return {**parts, "VersionId": version} if version else parts
+
+    def retried(self, operation: Callable[[], Result], patience: Patience) -> Result:
+        """Do an operation until there is an answer; with newer credentials if these have expired.
+
+        Raises:
+            as `retry.retried`.
+        """
+        client = self.client
+        try:
+            return retried(operation, patience)
+        except CredentialsExpired:
+            if self._renew is None:
+                raise
+            with self._lock:  # of many threads one renews them
+                if self.client is client:
+                    self.client = self._renew()
+            return retried(operation, patience)
 
     def keeps_versions(self) -> bool:
         """Whether overwriting and deleting leaves versions behind; asked once.
@@ -151,6 +189,7 @@ class Bucket:
         what = f"the listing of s3://{self.bucket}/{prefix}"
         with s3_errors(what):
             page = listing(Bucket=self.bucket, Prefix=prefix, **(token or {}), **more)
+        require_complete(page, what, prefix)
         if not page.get("IsTruncated"):
             return page, None
         following = {ask: page[told] for ask, told in _TOKENS.items() if page.get(told)}
@@ -204,9 +243,12 @@ class Bucket:
         bypass = {"BypassGovernanceRetention": True} if bypass_governance else {}
         with s3_errors(f"deletion in {self.url}"):
             answer = self.client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": list(identifiers), "Quiet": True}, **bypass
+                Bucket=self.bucket, Delete={"Objects": list(identifiers)}, **bypass
             )
         refused: dict[str, tuple[str, str]] = {}
+        told = [*answer.get("Deleted", ()), *answer.get("Errors", ())]
+        if not {each["Key"] for each in identifiers} <= {each.get("Key") for each in told}:
+            raise StorageUnreachable(f"deletion in {self.url}: the answer is not complete")
         for error in answer.get("Errors", ()):
             code = error.get("Code", "")
             if code in _AGAIN:
@@ -215,32 +257,6 @@ class Bucket:
                 name = error["Key"].removeprefix(self.prefix)
                 refused.setdefault(name, (error.get("VersionId") or "", code))
         return refused
-
-
-def pages(
-    bucket: Bucket,
-    start: str,
-    patience: Patience,
-    *,
-    versions: bool,
-    token: dict[str, str] | None = None,
-    delimiter: str = "",
-) -> Iterator[Mapping[str, Any]]:
-    """All pages of a listing of the keys that begin with `start`.
-
-    Args:
-        token: where the listing begins; None: at the first.
-        delimiter: keys that go on behind it are listed as one.
-
-    Raises:
-        AccessRefused, StorageUnreachable.
-    """
-    more = {"Delimiter": delimiter} if delimiter else {}
-    following: dict[str, str] | None = token or {}
-    while following is not None:
-        ask = partial(bucket.page, start, versions=versions, token=following, **more)
-        page, following = retried(ask, patience)
-        yield page
 
 
 def cut_short(place: str, size_bytes: int, expected_bytes: int) -> DamageFound:

@@ -6,13 +6,13 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from include.backup.storage.retry import Patience, retried
-from include.backup.storage.s3_bucket import pages
+from include.backup.storage.s3_pages import pages
 from include.backup.storage.s3_versions import History, histories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from include.backup.storage.retry import Patience
     from include.backup.storage.s3_bucket import Bucket
 
 _BATCH: Final = 1000  # names in one DeleteObjects
@@ -35,7 +35,7 @@ def delete_files(
     for begin in range(0, len(identifiers), _BATCH):
         batch = identifiers[begin : begin + _BATCH]
         send = partial(bucket.delete, batch, bypass_governance=bypass_governance)
-        refused |= retried(send, patience)
+        refused |= bucket.retried(send, patience)
     for name in names:
         bucket.forget(name)
     return refused
@@ -48,12 +48,12 @@ def _identifiers(
     prefix = bucket.prefix
     if not names:
         return
-    if not retried(bucket.keeps_versions, patience):
+    if not bucket.retried(bucket.keeps_versions, patience):
         yield from ({"Key": prefix + name} for name in names)
         return
     if len(names) <= _FEW:
         found: Iterable[History] = (
-            retried(partial(bucket.history, name), patience) for name in names
+            bucket.retried(partial(bucket.history, name), patience) for name in names
         )
     else:
         found = _between(bucket, names[0], names[-1], patience)

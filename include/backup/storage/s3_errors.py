@@ -34,6 +34,7 @@ _BEYOND = frozenset({"InvalidRange", "416"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"})
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _AGAIN = frozenset({
     "ConditionalRequestConflict",
     "IncompleteBody",
@@ -47,7 +48,6 @@ _AGAIN = frozenset({
 })
 _HINTS = {
     "NoSuchBucket": "make the bucket, or correct the address of the vault",
-    "ExpiredToken": "renew the credentials",
     "InvalidAccessKeyId": "correct the credentials of the vault's connection",
     "SignatureDoesNotMatch": "correct the credentials of the vault's connection",
     "PermanentRedirect": "set the region of the bucket",
@@ -64,6 +64,10 @@ class DamagedInTransit(StorageUnreachable):
     """The store received other bytes than were announced, and kept nothing."""
 
 
+class CredentialsExpired(AccessRefused):
+    """They were good once; the connection may have newer ones."""
+
+
 @contextmanager
 def s3_errors(what: str) -> Iterator[None]:
     """Translate what boto3 raises while it works on `what`."""
@@ -77,7 +81,7 @@ def s3_errors(what: str) -> Iterator[None]:
         raise _from_answer(error, what) from error
     except exceptions.BotoCoreError as error:
         raise _from_client(error, what) from error
-    except ResponseParserError as error:
+    except (ResponseParserError, ValueError, KeyError) as error:  # as a date that is none
         raise StorageUnreachable(f"{what}: the store's answer cannot be read") from error
     except (HTTPError, ConnectionError, TimeoutError) as error:  # bodies are read without boto3
         raise StorageUnreachable(f"{what}: {type(error).__name__}") from error
@@ -107,6 +111,10 @@ def _from_answer(error: ClientError, what: str) -> BackupError:  # noqa: PLR0911
     if code == "RequestTimeTooSkewed":
         hint = "set the clock of this machine"
         return WorthOneRetry(f"{what}: this machine's clock differs from the store's", hint=hint)
+    if code in _EXPIRED:
+        return CredentialsExpired(
+            f"{what}: the store answered {code}", hint="renew the credentials"
+        )
     if code in _AGAIN or status in {_CONFLICT, _TOO_MANY_REQUESTS} or status >= _SERVER_ERRORS:
         return StorageUnreachable(f"{what}: the store answered {code}")
     return AccessRefused(f"{what}: the store answered {code}", hint=_HINTS.get(code, ""))

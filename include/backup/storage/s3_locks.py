@@ -13,12 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from include.backup.errors import AccessRefused, ConfigurationInvalid, FileAbsent
-from include.backup.storage.retry import Patience, retried
 from include.backup.storage.s3_errors import s3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from include.backup.storage.retry import Patience
     from include.backup.storage.s3_bucket import Bucket
     from include.backup.storage.s3_client import S3Client
 
@@ -139,7 +139,7 @@ def _each(
         change(bucket.identifier(name, version), bucket.place(name))
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="locks") as pool:
-        for _ in pool.map(lambda name: retried(partial(one, name), patience), names):
+        for _ in pool.map(lambda name: bucket.retried(partial(one, name), patience), names):
             pass
 
 
@@ -151,7 +151,7 @@ def kept_by_lock(client: S3Client, identifier: Mapping[str, str]) -> str:
     try:
         with s3_errors("lock"):
             head = client.head_object(**identifier)
-    except AccessRefused:
+    except (AccessRefused, FileAbsent):
         return ""
     if head.get("ObjectLockLegalHoldStatus") == "ON":
         return ON_HOLD

@@ -33,6 +33,7 @@ from include.backup.errors import DamageFound, FileAbsent, KeyUnusable
 from include.backup.evidence.fields import Fields, canonical, parse_canonical
 from include.backup.evidence.signing import KEY_SIZE, key_bytes_of_text
 from include.backup.format.times import text_of_datetime
+from include.backup.storage.retry import reread
 from include.backup.vault.layout import envelope_folder, envelope_name
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def load_secret(
     *,
     envelope_sha256: str = "",
 ) -> RepositorySecret:
-    """Load the envelope of a generation and open it.
+    """Load the envelope of a generation and open it; one that does not open is read again.
 
     Args:
         envelope_sha256: the digest that the `opened` record holds, if the envelope is to be the
@@ -275,12 +276,21 @@ def load_secret(
         DamageFound: the envelope is not what was written, or all of them are gone.
         StorageError.
     """
-    where = f"{context.dataset}/{context.generation}"
     name = envelope_name(context.generation, provider.master_key_id)
+
+    def load() -> RepositorySecret:
+        return _opened(dataset_folder.load(name), provider, context, envelope_sha256)
+
     try:
-        data = dataset_folder.load(name)
+        return reread(load, wrong=(DamageFound, KeyUnusable))
     except FileAbsent:
         raise _no_envelope(dataset_folder, provider, context) from None
+
+
+def _opened(
+    data: bytes, provider: KeyProvider, context: KeyContext, envelope_sha256: str
+) -> RepositorySecret:
+    where = f"{context.dataset}/{context.generation}"
     if envelope_sha256 and sha256(data).hexdigest() != envelope_sha256:
         raise DamageFound(
             f"the envelope of {where} is not the one that the ledger names",

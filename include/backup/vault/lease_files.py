@@ -32,6 +32,7 @@ from include.backup.errors import (
 )
 from include.backup.evidence.fields import Fields, canonical, parse_canonical
 from include.backup.format.times import text_of_datetime
+from include.backup.storage.retry import REREADS
 from include.backup.vault.owners import Owner
 
 if TYPE_CHECKING:
@@ -156,10 +157,26 @@ def newest_holder(storage: Storage, kind: str) -> Holder | None:
         with suppress(FileAbsent):  # others went on meanwhile
             return Holder(
                 number=_number(newest.name),
-                file=LeaseFile.parse(storage.load(newest.name)),
+                file=_said_by(storage, newest.name),
                 renewed_at=newest.modified_at,
             )
     raise AlreadyRunning(f"the {kind} lease changes hands too quickly", hint="try again")
+
+
+def _said_by(storage: Storage, name: str) -> LeaseFile | None:
+    """What a file of a lease says. A bit that is flipped on the way makes no holder, and none dead.
+
+    Raises:
+        StorageError.
+    """
+    file = LeaseFile.parse(storage.load(name))
+    for _ in range(REREADS):
+        if file is not None and not file.owner.is_dead():
+            break
+        before, file = file, LeaseFile.parse(storage.load(name))
+        if file == before:
+            break
+    return file
 
 
 def is_alive(storage: Storage, kind: str, newest: Holder, time_to_live: timedelta) -> bool:

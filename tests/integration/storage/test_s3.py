@@ -120,6 +120,20 @@ def test_each_file_is_locked_in_the_mode_asked_for(rgw: Rgw, mode: LockMode) -> 
     assert "ObjectLockMode" not in rgw.client().head_object(Bucket=bucket, Key="free")
 
 
+def test_a_locked_pack_is_one_request_and_its_lock_is_read_back(rgw: Rgw) -> None:
+    """Stores drop the lock of an upload in parts, so there is none, however large the pack."""
+    bucket, client = rgw.make_bucket("locked"), fresh_client(rgw)
+    sent: list[str] = []
+    client.meta.events.register("before-call.s3", lambda model, **_: sent.append(model.name))
+    storage = S3Storage(client, bucket, lock_mode="COMPLIANCE")
+    body = secrets.token_bytes(17 << 20)
+    sha256 = hashlib.sha256(body).digest()
+    until = soon(storage, timedelta(seconds=3))
+    sent.clear()
+    storage.save(f"data/{sha256.hex()}", body, sha256=sha256, locked_until=until)
+    assert sent == ["PutObject", "HeadObject"]
+
+
 def test_a_lock_that_was_forgotten_is_set_again(rgw: Rgw) -> None:
     """The store that drops the lock of an upload gets a second request for it."""
     bucket, client = rgw.make_bucket("locked"), fresh_client(rgw)

@@ -1,0 +1,65 @@
+"""Listings of a bucket, page by page, and whether a page is complete."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from include.backup.errors import StorageUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from include.backup.storage.retry import Patience
+    from include.backup.storage.s3_bucket import Bucket
+
+_LISTED: Final = {  # what each entry of a listing says
+    "Contents": {"Key", "LastModified", "Size"},
+    "Versions": {"Key", "LastModified", "Size", "VersionId"},
+    "DeleteMarkers": {"Key", "LastModified", "VersionId"},
+    "CommonPrefixes": {"Prefix"},
+}
+
+
+def pages(
+    bucket: Bucket,
+    start: str,
+    patience: Patience,
+    *,
+    versions: bool,
+    token: dict[str, str] | None = None,
+    delimiter: str = "",
+) -> Iterator[Mapping[str, Any]]:
+    """All pages of a listing of the keys that begin with `start`.
+
+    Args:
+        token: where the listing begins; None: at the first.
+        delimiter: keys that go on behind it are listed as one.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    more = {"Delimiter": delimiter} if delimiter else {}
+    following: dict[str, str] | None = token or {}
+    while following is not None:
+        ask = partial(bucket.page, start, versions=versions, token=following, **more)
+        page, following = bucket.retried(ask, patience)
+        yield page
+
+
+def require_complete(page: Mapping[str, Any], what: str, prefix: str) -> None:
+    """See that one page of a listing says all that such a page says.
+
+    Raises:
+        StorageUnreachable: it was spoiled on the way.
+    """
+    entries = {kind: page.get(kind, ()) for kind in _LISTED}
+    whole = "IsTruncated" in page and all(
+        fields <= each.keys() and str(each.get("Key", prefix)).startswith(prefix)
+        for kind, fields in _LISTED.items()
+        for each in entries[kind]
+    )
+    keys = len(entries["Contents"])
+    listed = keys + len(entries["CommonPrefixes"])  # stores differ in what they count
+    if not whole or page.get("KeyCount", keys) not in {keys, listed}:
+        raise StorageUnreachable(f"{what}: the answer is not complete")

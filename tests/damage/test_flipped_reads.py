@@ -1,0 +1,97 @@
+"""A bit flipped on the way of one read is no damage at rest: the file is read again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.backup.actions.back_up import back_up
+from include.backup.actions.check import Reading, check
+from include.backup.errors import DamageFound
+from include.backup.policy.model import Method
+from include.backup.repository import lock
+from include.backup.storage.base import Folder
+from include.backup.vault.lease_files import LeaseFile, create, newest_holder
+from include.backup.vault.owners import this_process
+from tests.damage.site import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.backup.storage.base import Storage
+
+
+class Flipping(Folder):
+    """A storage whose answers for one part of the vault have a flipped bit, so many times."""
+
+    def __init__(self, storage: Storage, part: str, *, times: int = 1) -> None:
+        super().__init__(storage, "")
+        self._part = part
+        self.left = times
+
+    def load(self, name: str, **options: Any) -> bytes:
+        """See Storage."""
+        data = super().load(name, **options)
+        if self._part not in name or not self.left or not data:
+            return data
+        self.left -= 1
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A dataset with two recovery points."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
+    made = Site(tmp_path)
+    for number in range(2):
+        made.write(**{f"file{number}": b"x" * 5000})
+        assert back_up(made.setting(), "crm", method=Method.INCREMENTAL).ok
+        made.wait(days=1)
+    return made
+
+
+PARTS = ("ledger/", "/keys/", "leases/incremental/", "/config", "/index/", "/snapshots/", "/data/")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_one_flipped_read_spoils_no_backup(site: Site, part: str) -> None:
+    """It is taken, and nothing is recorded as damaged, nor anybody else as running."""
+    site.write(more=b"more")
+    flipping = Flipping(site.memory, part)
+    outcome = back_up(site.setting(flipping), "crm", method=Method.INCREMENTAL)
+    assert outcome.kind == "recovery-point", outcome.sentence
+    assert flipping.left == 0
+    assert [one.damaged for one in site.place().state().generations] == [False]
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if "leases" not in part])
+def test_one_flipped_read_is_no_finding_of_a_check(site: Site, part: str) -> None:
+    """What stays flipped is."""
+    flipping = Flipping(site.memory, part)
+    assert check(site.setting(flipping), "crm", reading=Reading.ALL)[1] == []
+    assert flipping.left == 0
+    stuck = Flipping(site.memory, part, times=10_000)
+    try:
+        assert check(site.setting(stuck), "crm", reading=Reading.ALL)[1] != []
+    except DamageFound:
+        return
+
+
+def test_a_flipped_bit_makes_no_holder_of_a_lease_dead(site: Site) -> None:
+    """The process that holds it lives; read wrongly once, another's number would be taken."""
+    owner = this_process("tests")
+    data = LeaseFile(token="0" * 32, owner=owner, since=site.now)
+    create(site.memory, "full", 1, data)
+    dead = replace(data, owner=replace(owner, started=owner.started ^ 1))
+
+    class Wrong(Flipping):
+        def load(self, name: str, **options: Any) -> bytes:
+            self.left -= 1
+            return dead.to_bytes() if self.left == 0 else super().load(name, **options)
+
+    found = newest_holder(Wrong(site.memory, "nothing"), "full")
+    assert found is not None
+    assert found.file == data

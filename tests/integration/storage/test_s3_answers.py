@@ -1,0 +1,147 @@
+"""Answers of a store that were spoiled on the way, and credentials that expire meanwhile."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.backup.errors import AccessRefused, StorageUnreachable
+from include.backup.storage.retry import Patience
+from include.backup.storage.s3 import S3Storage
+from include.backup.storage.s3_pages import require_complete
+from tests.integration.storage.test_s3_faults import config
+from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.rgw import Rgw
+
+pytestmark = pytest.mark.integration
+PATIENCE = Patience(first_wait=timedelta(milliseconds=1), deadline=timedelta(seconds=2))
+PLACES = [number / 40 for number in range(40)]  # of a flipped byte in an answer
+
+
+@pytest.fixture
+def proxy(rgw: Rgw) -> Iterator[FaultProxy]:
+    """What lies between."""
+    with fault_proxy(rgw.http_endpoint) as running:
+        yield running
+
+
+def storage(rgw: Rgw, proxy: FaultProxy, bucket: str, **options: Any) -> S3Storage:
+    """A storage behind the proxy, of which boto3 tries once."""
+    client = rgw.client(endpoint_url=proxy.endpoint, config=config(1))
+    return S3Storage(client, bucket, "v", patience=PATIENCE, **options)
+
+
+@pytest.mark.parametrize("kind", ["plain", "versioned"])
+def test_a_flipped_listing_is_asked_for_again_or_as_long(
+    rgw: Rgw, proxy: FaultProxy, kind: Any
+) -> None:
+    """What boto3 cannot read is no traceback; what is not complete is not taken."""
+    bucket = rgw.make_bucket(kind)
+    direct = S3Storage(rgw.client(), bucket, "v")
+    for number in range(3):
+        direct.save(f"ledger/{number}", b"x")
+    for place in PLACES:
+        ours = storage(rgw, proxy, bucket)
+        ours.stat("ledger/0")  # has asked for the versions
+        proxy.inject(Fault(kind="flip reply", line="GET .*prefix=v%2Fledger%2F&|GET .*ledger%2F ",
+                           place=place))  # fmt: skip
+        found = list(ours.list("ledger/"))
+        assert len(found) == 3 or kind == "versioned", place
+        proxy.clear()
+
+
+def test_a_flipped_answer_makes_no_deletion_of_a_refusal(rgw: Rgw, proxy: FaultProxy) -> None:
+    """A file that is locked was not deleted, whatever becomes of the answer that says so."""
+    bucket = rgw.make_bucket("locked")
+    ours = storage(rgw, proxy, bucket, lock_mode="GOVERNANCE")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    ours.save("packs/one", b"x", locked_until=until)
+    for place in PLACES:
+        fault = proxy.inject(Fault(kind="flip reply", line="POST .*delete", place=place))
+        with pytest.raises(AccessRefused):
+            ours.delete(["packs/one"])
+        assert fault.hits == 1
+    assert ours.load("packs/one") == b"x"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"IsTruncated": False, "KeyCount": 2, "Contents": [{"Key": "v/1", "Size": 1}]},
+        {"IsTruncated": False, "Versions": [{"Key": "v/1", "Size": 1, "LastModified": 1}]},
+        {"IsTruncated": False, "DeleteMarkers": [{"VersionId": "1", "LastModified": 1}]},
+        {"IsTruncated": False, "CommonPrefixes": [{}]},
+        {
+            "IsTruncated": False,
+            "KeyCount": 2,
+            "Contents": [{"Key": "v/1", "Size": 1, "LastModified": 1}],
+        },
+        {
+            "IsTruncated": False,
+            "KeyCount": 1,
+            "Contents": [{"Key": "w/1", "Size": 1, "LastModified": 1}],
+        },
+    ],
+)
+def test_a_page_that_is_silent_about_something_is_none(page: dict[str, Any]) -> None:
+    """Silence is never read as absence: neither of more pages nor of an entry."""
+    with pytest.raises(StorageUnreachable, match="not complete"):
+        require_complete(page, "the listing", "v/")
+
+
+class Expiring:
+    """The weather in which the first so many keys have expired."""
+
+    def __init__(self, *keys: str) -> None:
+        self.expired = set(keys)
+        self.refused = 0
+
+    def __call__(self, head: bytes) -> Fault | None:
+        """Refuse who signs with one of them."""
+        signed = re.search(rb"Credential=([^/]+)/", head)
+        if signed is None or signed[1].decode() not in self.expired:
+            return None
+        self.refused += 1
+        return Fault(kind="status", line="", status=400, code="ExpiredToken")
+
+
+def test_credentials_that_expire_are_renewed_once(rgw: Rgw, proxy: FaultProxy) -> None:
+    """The connection is asked anew, and what failed is done with what it gives."""
+    bucket = rgw.make_bucket("locked")
+    rgw.grant(bucket)
+    renewed: list[str] = []
+
+    def renew() -> Any:
+        renewed.append("once")
+        return rgw.client(rgw.role, endpoint_url=proxy.endpoint, config=config(1))
+
+    ours = storage(rgw, proxy, bucket, renew=renew)
+    ours.save("before", b"x")
+    proxy.weather = Expiring(rgw.owner.access_key)
+    ours.save("ledger/1", b"record")
+    assert ours.load("before") == b"x"
+    assert [info.name for info in ours.list()] == ["before", "ledger/1"]
+    ours.delete(["ledger/1"])
+    assert renewed == ["once"]
+
+
+@pytest.mark.parametrize("renews", [False, True])
+def test_credentials_that_stay_expired_are_an_answer(
+    rgw: Rgw, proxy: FaultProxy, *, renews: bool
+) -> None:
+    """One that renews asks twice, one that cannot asks once; the hint says what to do."""
+    bucket = rgw.make_bucket()
+    again = {"renew": lambda: rgw.client(endpoint_url=proxy.endpoint, config=config(1))}
+    ours = storage(rgw, proxy, bucket, **(again if renews else {}))
+    proxy.weather = weather = Expiring(rgw.owner.access_key)
+    with pytest.raises(AccessRefused, match="ExpiredToken; hint: renew the credentials"):
+        ours.save("ledger/1", b"record")
+    assert weather.refused == 1 + renews
