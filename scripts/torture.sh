@@ -4,6 +4,11 @@
 set -euo pipefail
 bin=$1 rounds=$2
 
+echo "every call of every act over the network, spoiled in every way; over an hour"
+HOLDFAST_FAULTS=all "$bin/pytest" -q -s tests/damage/test_single_faults.py
+echo "the storage on both S3 servers"
+HOLDFAST_SERVERS=all "$bin/pytest" -q tests/suites/test_storage.py tests/integration/storage
+
 for round in $(seq "$rounds"); do
   echo "round $round of $rounds"
   "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
