@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
-from include.backup.errors import DamageFound
+from include.backup.errors import DamageFound, StorageError
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.base import Folder
@@ -18,9 +19,10 @@ from include.backup.vault.owners import this_process
 from tests.damage.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from include.backup.storage.base import Storage
+    from include.backup.storage.base import FileInfo, Storage
 
 
 class Flipping(Folder):
@@ -95,3 +97,35 @@ def test_a_flipped_bit_makes_no_holder_of_a_lease_dead(site: Site) -> None:
     found = newest_holder(Wrong(site.memory, "nothing"), "full")
     assert found is not None
     assert found.file == data
+
+
+class Misnaming(Folder):
+    """A storage whose listings have one wrong character in a name, or a wrong size."""
+
+    def __init__(self, storage: Storage, part: str, *, sizes: bool = False) -> None:
+        super().__init__(storage, "")
+        self._part = part
+        self._sizes = sizes
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        """See Storage."""
+        for info in super().list(prefix):
+            if self._part not in info.name:
+                yield info
+            elif self._sizes:
+                yield info._replace(size_bytes=info.size_bytes ^ 1)
+            else:
+                other = "0" if info.name[-1] != "0" else "1"
+                yield info._replace(name=info.name[:-1] + other)
+
+
+@pytest.mark.parametrize(("part", "sizes"), [("/data/", 0), ("/data/", 1), ("/snapshots/", 0)])
+def test_what_a_listing_calls_otherwise_is_asked_for_by_its_name(
+    site: Site, part: str, *, sizes: int
+) -> None:
+    """A check finds nothing, and no backup calls the generation damaged."""
+    wrong = Misnaming(site.memory, part, sizes=bool(sizes))
+    assert check(site.setting(wrong), "crm", reading=Reading.ALL)[1] == []
+    with suppress(StorageError):  # a snapshot that nobody recorded is looked for, in vain
+        back_up(site.setting(wrong), "crm", method=Method.INCREMENTAL)
+    assert [one.damaged for one in site.place().state().generations] == [False]

@@ -174,13 +174,12 @@ def _check_generation(
     repository.load_index(damaged=spoilt)
     damages = [error.message for error in spoilt]
     damages += [str(damage) for damage in check_packs(repository, pack_sizes(repository))]
-    stored = set(repository.file_ids("snapshots"))
     seen: set[bytes] = set()
     for point in generation.points:
         what = f"snapshot {point.snapshot[:8]}"
         try:
-            tree = _tree_of(repository, point, stored)
-        except (DamageFound, FileAbsent) as error:
+            tree = _tree_of(repository, point)
+        except DamageFound as error:
             if _is_still_there(act, point):  # else it has expired meanwhile
                 damages.append(error.message)
             continue
@@ -196,11 +195,13 @@ def _check_generation(
     return list(dict.fromkeys(damages)), read  # a pack that is gone is met twice
 
 
-def _tree_of(repository: Repository, point: Point, stored: set[bytes]) -> bytes:
-    snapshot = bytes.fromhex(point.snapshot)
-    if snapshot not in stored:
-        raise DamageFound(f"snapshot {point.snapshot[:8]} of a recorded recovery point is gone")
-    return repository.load_snapshot(snapshot).tree
+def _tree_of(repository: Repository, point: Point) -> bytes:
+    try:
+        return repository.load_snapshot(bytes.fromhex(point.snapshot)).tree
+    except FileAbsent:
+        raise DamageFound(
+            f"snapshot {point.snapshot[:8]} of a recorded recovery point is gone"
+        ) from None
 
 
 def _is_still_there(act: Act, point: Point) -> bool:

@@ -89,7 +89,8 @@ def require_recorded_snapshots(
     gone = {bytes.fromhex(point.snapshot) for point in before.points}
     gone |= {bytes.fromhex(one) for one in before.leaving}
     recorded = {bytes.fromhex(point.snapshot) for point in generation.points}
-    if lost := recorded - stored:
+    unlisted = recorded - stored
+    if lost := {one for one in unlisted if repository.size_of(f"snapshots/{one.hex()}") is None}:
         raise DamageFound(
             f"generation {generation.id} has lost the snapshot {short(min(lost))} of a recorded "
             "recovery point",

@@ -62,15 +62,14 @@ def check_packs(repository: Repository, sizes: Mapping[bytes, int]) -> list[Dama
     """Compare the packs of the loaded index with those of the storage, as `pack_sizes` told."""
     damages = []
     for pack_id, wanted in repository.index.pack_bytes():
-        if pack_id not in sizes:
+        if sizes.get(pack_id) == wanted:
+            continue
+        found = repository.size_of(data_name(pack_id))
+        if found is None:
             damages.append(Damage(what=f"pack {short(pack_id)} is gone"))
-        elif sizes[pack_id] != wanted:
-            damages.append(
-                Damage(
-                    what=f"pack {short(pack_id)} has {sizes[pack_id]} bytes, "
-                    f"the index says {wanted}"
-                )
-            )
+        elif found != wanted:
+            told = f"pack {short(pack_id)} has {found} bytes, the index says {wanted}"
+            damages.append(Damage(what=told))
     return damages
 
 

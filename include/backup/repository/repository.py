@@ -122,6 +122,19 @@ class Repository:
                 continue  # stock restic ignores them as well
         return ids
 
+    def size_of(self, name: str) -> int | None:
+        """The bytes of one file, asked for by its name; None: it is gone.
+
+        What a listing does not name is not gone for that: a bit of it may have flipped on the way.
+
+        Raises:
+            StorageError.
+        """
+        try:
+            return self.storage.stat(name).size_bytes
+        except (FileAbsent, DamageFound):
+            return None
+
     def load_index(self, *, damaged: list[DamageFound] | None = None) -> None:
         """Read all index files into `index`.
 
