@@ -95,8 +95,8 @@ def attempt(act: str, bed: Bed) -> Outcome | BackupError:
 
 
 def succeeded(ended: Outcome | BackupError) -> bool:
-    """Whether an act said that it did what it was for."""
-    return not isinstance(ended, BackupError) and ended.ok
+    """Whether an act said that it did all that it was for."""
+    return not isinstance(ended, BackupError) and ended.ok and not ended.details.get("unmet")
 
 
 class Judge:

@@ -10,10 +10,12 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.replicate import replicate
 from include.backup.errors import DamageFound, StorageError
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.base import Folder
+from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.lease_files import LeaseFile, create, newest_holder
 from include.backup.vault.owners import this_process
 from tests.damage.site import Site
@@ -128,4 +130,51 @@ def test_what_a_listing_calls_otherwise_is_asked_for_by_its_name(
     assert check(site.setting(wrong), "crm", reading=Reading.ALL)[1] == []
     with suppress(StorageError):  # a snapshot that nobody recorded is looked for, in vain
         back_up(site.setting(wrong), "crm", method=Method.INCREMENTAL)
+    assert [one.damaged for one in site.place().state().generations] == [False]
+
+
+@pytest.mark.parametrize("part", ["/keys/2", "/config", "ledger/", "/index/", "/data/"])
+@pytest.mark.parametrize("where", ["home", "copy"])
+def test_one_flipped_read_spoils_no_copy(site: Site, part: str, where: str) -> None:
+    """What is copied is what lies at home; nothing that is whole is called damaged, on either side.
+
+    An envelope and a config have no name by their bytes: read wrongly once, the copy would be wrong
+    for ever.
+    """
+    site.second = MemoryStorage(site.clock)
+    for _ in range(2):  # nothing is there, then all of it
+        home = Flipping(site.memory, part) if where == "home" else site.memory
+        second = Flipping(site.second, part) if where == "copy" else site.second
+        outcome = replicate(site.setting(home, second), "crm", "second")
+        assert not outcome.details["unmet"], outcome.sentence
+    assert site.restored(replica="second") == site.content()
+    assert check(site.setting(), "crm", reading=Reading.ALL, replica="second")[1] == []
+    state = site.place().state()
+    assert [one.damaged for one in state.generations] == [False]
+    assert state.replica("s3://second/vault").damaged == ()
+
+
+@pytest.mark.parametrize("where", ["home", "copy"])
+@pytest.mark.parametrize(("part", "sizes"), [("/data/", 0), ("/data/", 1), ("/snapshots/", 0)])
+def test_one_spoiled_listing_spoils_no_copy(
+    site: Site, where: str, part: str, *, sizes: int
+) -> None:
+    """What is listed and not there is listed anew before it counts as lost."""
+    site.second = MemoryStorage(site.clock)
+    assert replicate(site.setting(), "crm", "second").ok
+    site.write(more=b"more")
+    assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
+
+    class Once(Misnaming):
+        def list(self, prefix: str = "") -> Iterator[FileInfo]:
+            if "/data/" not in prefix and "/snapshots/" not in prefix:
+                return self._storage.list(prefix)
+            found, self._part = list(super().list(prefix)), "nothing"
+            return iter(found)
+
+    home = Once(site.memory, part, sizes=bool(sizes)) if where == "home" else site.memory
+    second = Once(site.second, part, sizes=bool(sizes)) if where == "copy" else site.second
+    outcome = replicate(site.setting(home, second), "crm", "second")
+    assert not outcome.details["unmet"], outcome.sentence
+    assert site.restored(replica="second") == site.content()
     assert [one.damaged for one in site.place().state().generations] == [False]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rgw"]
 ALL = os.environ.get("HOLDFAST_FAULTS") == "all"
+ONLY = os.environ.get("HOLDFAST_FAULT", "")  # one kind, as in "flipped down"
 SAMPLE = 3  # runs of each act
 SEED = int(os.environ.get("HOLDFAST_SEED") or int.from_bytes(os.urandom(4), "big"))
 pytestmark = [
@@ -86,6 +87,8 @@ def cases(calls: list[str], dice: random.Random) -> Iterator[Case]:
         method = line.split(" ", 1)[0]
         for label, (kind, _) in KINDS.items():
             place = dice.random()
+            if ONLY not in {"", label}:
+                continue
             if kind in SENT and method in {"GET", "HEAD"}:
                 continue
             if kind in ANSWERED and method in {"PUT", "HEAD"}:

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import AccessRefused, DamageFound, FileAbsent, NameTaken, ReplicaDamaged
+from include.backup.storage.retry import agreed
 from include.backup.vault.layout import envelope_folder, generation_folder
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class _Copying:
         """Copy files below a prefix that the copy lacks; return their names."""
         there = _listed(self.copy, prefix)
         for name, size_bytes in wanted.items():
-            if there.get(name, size_bytes) != size_bytes:
+            if there.get(name, size_bytes) != size_bytes and not self._are_as_long(name):
                 raise ReplicaDamaged(
                     f"{self.copy.url}/{name} has {there[name]} bytes, and {size_bytes} at home"
                 )
@@ -125,6 +126,10 @@ class _Copying:
         self.copied.found += len(wanted) - len(new)
         self._copy_some(new)
         return new
+
+    def _are_as_long(self, name: str) -> bool:
+        """Whether both files have one length after all: a listing may have been spoiled."""
+        return self.home.stat(name).size_bytes == self.copy.stat(name).size_bytes
 
     def _copy_some(self, names: Sequence[str]) -> None:
         """Copy several files at a time; the first error ends it."""
@@ -149,15 +154,17 @@ class _Copying:
         self, home: Storage, copy: Storage, expiring: Storage, name: str, *, mend: bool
     ) -> None:
         """Copy a small file whose name does not tell its bytes, and compare both."""
-        data = home.load(name)
-        there = _there(copy, name)
+        data, there = home.load(name), _there(copy, name)
+        if there == data:
+            return
+        data, there = agreed(lambda: home.load(name)), agreed(lambda: _there(copy, name))
         if there is not None and there != data and mend:
             _remove(expiring, name)
             there = None
         if there is None:
             until = self.route.locked_until
             copy.save(name, data, sha256=sha256(data).digest(), locked_until=until)
-            there = _there(copy, name)
+            there = agreed(lambda: _there(copy, name))
             self.copied.add(len(data))
         if there != data:
             raise ReplicaDamaged(f"{copy.url}/{name} is not as at home")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from include.backup.actions.acts import Act
     from include.backup.actions.replica import Pair
     from include.backup.repository.progress import Progress
+    from include.backup.storage.base import Storage
     from include.backup.vault.generations import Generation
     from include.backup.vault.replicas import Replica
     from include.backup.vault.state import DatasetState
@@ -143,6 +144,7 @@ def _copy_generation(
     """
     if mend and not _is_whole_at_home(act, generation):
         raise ReplicaDamaged("damaged in the copy, and not known to be whole at home")
+    missed = ""  # a file that was listed and is not there: listed anew, it may be
     while True:
         current = act.place.state().generation(generation.id)
         if current is None or current.state is not GenerationState.COMPLETED:
@@ -151,8 +153,11 @@ def _copy_generation(
             route = _route(act, pair, generation, current, progress, go_on)
             return copy_generation(route, mend=mend)
         except FileAbsent as error:
-            if act.place.state().generation(generation.id) == current:
+            if act.place.state().generation(generation.id) != current:
+                continue
+            if missed == error.message:
                 raise DamageFound(f"{error.message}; the home has lost it") from error
+            missed = error.message
 
 
 def _route(
@@ -186,6 +191,16 @@ def _route(
 
 
 def _not_there(pair: Pair, generation: Generation) -> list[str]:
+    """The snapshots that the copy lacks; what its listing does not name is asked for by its name."""
     repository = generation_folder(pair.copy.folder, generation.id)
     there = {info.name.rpartition("/")[2] for info in repository.list("snapshots/")}
-    return [point.snapshot for point in generation.points if point.snapshot not in there]
+    unlisted = [point.snapshot for point in generation.points if point.snapshot not in there]
+    return [one for one in unlisted if not _is_there(repository, f"snapshots/{one}")]
+
+
+def _is_there(repository: Storage, name: str) -> bool:
+    try:
+        repository.stat(name)
+    except (FileAbsent, DamageFound):
+        return False
+    return True

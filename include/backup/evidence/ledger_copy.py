@@ -15,6 +15,7 @@ from include.backup.evidence.ledger_files import (
     record_name,
 )
 from include.backup.evidence.records import open_record
+from include.backup.storage.retry import agreed, reread
 
 DAMAGED_HINT: Final = 'RUNBOOK.md, "A replica is damaged"'
 
@@ -44,7 +45,8 @@ def require_beginning(home: Storage, copy: Storage, subject: str) -> int:
     if not newest:
         return 0
     known = min(newest, newest_number(home, subject))
-    if known and home.load(record_name(known)) != copy.load(record_name(known)):
+    name = record_name(known)
+    if known and not agreed(lambda: home.load(name) == copy.load(name)):
         raise NotAReplica(
             f"record {known} of {subject} in {copy.url} is another one than at home: two vaults "
             "have gone on with one ledger, or it is that of another dataset",
@@ -88,10 +90,9 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
         go_on()
         name = record_name(sequence)
         try:
-            data = home.load(name)
+            record, data = reread(lambda: _verified(home, subject, sequence, trusted))  # noqa: B023
         except FileAbsent:
             raise absent(sequence, subject) from None
-        record = open_record(data, subject=subject, sequence=sequence, trusted=trusted)
         if before is not None:
             check_link(before, record)
         before = record
@@ -99,8 +100,16 @@ def copy_records(  # noqa: PLR0913 two places, and what lies between
         ahead = until if until is not None and until > now else None
         with suppress(NameTaken):
             copy.save(name, data, sha256=sha256(data).digest(), locked_until=ahead)
-        if copy.load(name) != data:
+        if copy.load(name) != data and agreed(lambda: copy.load(name)) != data:  # noqa: B023
             raise ReplicaDamaged(
                 f"record {sequence} of {subject} in {copy.url} is not as at home",
                 hint=DAMAGED_HINT,
             )
+
+
+def _verified(
+    home: Storage, subject: str, sequence: int, trusted: Collection[bytes]
+) -> tuple[Record, bytes]:
+    """A record, and its file."""
+    data = home.load(record_name(sequence))
+    return open_record(data, subject=subject, sequence=sequence, trusted=trusted), data

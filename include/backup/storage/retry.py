@@ -96,3 +96,19 @@ def reread(
         with suppress(*wrong):
             return read()
     return read()
+
+
+def agreed(read: Callable[[], Result]) -> Result:
+    """Return what two reads in a row agree on; the third, where no two do.
+
+    For what no hash and no seal vouches for. Something that keeps changing is no error.
+
+    Raises:
+        BackupError: as `read`.
+    """
+    found = read()
+    for _ in range(REREADS):
+        before, found = found, read()
+        if found == before:
+            break
+    return found

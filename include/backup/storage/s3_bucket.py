@@ -3,7 +3,8 @@
 Every method tries once, but `retried`, which does a whole operation again.
 
 An answer counts only if it is complete: a listing says whether more follows, a deletion names each
-key. What is silent about one was spoiled on the way, and silence is never read as absence.
+key. What is silent about one was spoiled on the way, and silence is never read as absence. Without
+TLS nothing vouches for an answer: listings and small files are asked for until two agree.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.backup.errors import DamageFound, FileAbsent, StorageUnreachable
 from include.backup.storage.base import FileInfo
-from include.backup.storage.retry import retried
+from include.backup.storage.retry import agreed, retried
 from include.backup.storage.s3_errors import CredentialsExpired, s3_errors
-from include.backup.storage.s3_pages import require_complete
+from include.backup.storage.s3_pages import Page, require_complete
 from include.backup.storage.s3_versions import History, histories
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Result = TypeVar("Result")
 
 _KNOWN_VERSIONS = 100_000  # at most remembered; some 15 MB
 _AGAIN = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted"})
+_VERSIONING = frozenset({"Enabled", "Suspended", None})
+_SMALL_BYTES = 64 << 10  # records, envelopes, leases, config, key files
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 _RANGE_GIVEN = 206
 _TOKENS = {  # of a page: how the next one is asked for
@@ -60,6 +63,7 @@ class Bucket:
         self.bucket = bucket
         self.prefix = prefix
         self._renew = renew
+        self._vouched = str(client.meta.endpoint_url).startswith("https:")
         self._keeps_versions: bool | None = None  # not asked yet
         self._known: dict[str, str] = {}  # name: id of its oldest version, which never changes
         self._lock = threading.Lock()
@@ -103,11 +107,21 @@ class Bucket:
         """
         with self._lock:
             if self._keeps_versions is None:
-                with s3_errors(f"the versioning of {self.url}"):
-                    answer = self.client.get_bucket_versioning(Bucket=self.bucket)
                 # Suspended: older versions are there, and may lie under newer ones.
-                self._keeps_versions = answer.get("Status") in {"Enabled", "Suspended"}
+                self._keeps_versions = self._agreed(self._versioning) is not None
             return self._keeps_versions
+
+    def _agreed(self, ask: Callable[[], Result]) -> Result:
+        """One answer over TLS; else what two agree on."""
+        return ask() if self._vouched else agreed(ask)
+
+    def _versioning(self) -> str | None:
+        what = f"the versioning of {self.url}"
+        with s3_errors(what):
+            status = self.client.get_bucket_versioning(Bucket=self.bucket).get("Status")
+        if status not in _VERSIONING:
+            raise StorageUnreachable(f"{what}: the answer cannot be read")
+        return None if status is None else str(status)
 
     def stat(self, name: str) -> FileInfo:
         """See Storage.stat.
@@ -187,9 +201,13 @@ class Bucket:
         """One page of a listing of keys, and the token that asks for the next; None at the end."""
         listing = self.client.list_object_versions if versions else self.client.list_objects_v2
         what = f"the listing of s3://{self.bucket}/{prefix}"
-        with s3_errors(what):
-            page = listing(Bucket=self.bucket, Prefix=prefix, **(token or {}), **more)
-        require_complete(page, what, prefix)
+
+        def ask() -> Page:
+            with s3_errors(what):
+                page = listing(Bucket=self.bucket, Prefix=prefix, **(token or {}), **more)
+            return Page(require_complete(page, what, prefix))
+
+        page = self._agreed(ask).answer
         if not page.get("IsTruncated"):
             return page, None
         following = {ask: page[told] for ask, told in _TOKENS.items() if page.get(told)}
@@ -208,10 +226,11 @@ class Bucket:
             end = "" if length is None else str(offset + length - 1)
             wanted["Range"] = f"bytes={offset}-{end}"
         version, remembered = self.file_version_id(name)
+        identifier = self.identifier(name, version)
         try:
-            with s3_errors(self.place(name)):
-                answer = self.client.get_object(**self.identifier(name, version), **wanted)
-                body = bytes(answer["Body"].read())
+            answer, body = self._get(name, identifier | wanted)
+            if not self._vouched and len(body) <= _SMALL_BYTES:
+                body = agreed(lambda: self._get(name, identifier | wanted)[1])
         except FileAbsent:
             if not remembered:
                 raise
@@ -230,6 +249,11 @@ class Bucket:
         if len(body) != end_bytes - offset:
             raise StorageUnreachable(f"{self.place(name)}: not the bytes that were asked for")
         return body
+
+    def _get(self, name: str, arguments: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
+        with s3_errors(self.place(name)):
+            answer = self.client.get_object(**arguments)
+            return answer, bytes(answer["Body"].read())
 
     def delete(
         self, identifiers: Sequence[Mapping[str, str]], *, bypass_governance: bool = False

@@ -47,8 +47,23 @@ def pages(
         yield page
 
 
-def require_complete(page: Mapping[str, Any], what: str, prefix: str) -> None:
-    """See that one page of a listing says all that such a page says.
+class Page:
+    """One page of a listing; equal to another that lists the same."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        self.answer = answer
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Page) and self._listed() == other._listed()
+
+    def _listed(self) -> list[object]:
+        return [self.answer.get(kind) for kind in ("IsTruncated", *_LISTED)]
+
+
+def require_complete(page: Mapping[str, Any], what: str, prefix: str) -> Mapping[str, Any]:
+    """Return one page of a listing if it says all that such a page says.
 
     Raises:
         StorageUnreachable: it was spoiled on the way.
@@ -63,3 +78,4 @@ def require_complete(page: Mapping[str, Any], what: str, prefix: str) -> None:
     listed = keys + len(entries["CommonPrefixes"])  # stores differ in what they count
     if not whole or page.get("KeyCount", keys) not in {keys, listed}:
         raise StorageUnreachable(f"{what}: the answer is not complete")
+    return page

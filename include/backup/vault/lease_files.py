@@ -32,7 +32,7 @@ from include.backup.errors import (
 )
 from include.backup.evidence.fields import Fields, canonical, parse_canonical
 from include.backup.format.times import text_of_datetime
-from include.backup.storage.retry import REREADS
+from include.backup.storage.retry import agreed
 from include.backup.vault.owners import Owner
 
 if TYPE_CHECKING:
@@ -169,14 +169,12 @@ def _said_by(storage: Storage, name: str) -> LeaseFile | None:
     Raises:
         StorageError.
     """
-    file = LeaseFile.parse(storage.load(name))
-    for _ in range(REREADS):
-        if file is not None and not file.owner.is_dead():
-            break
-        before, file = file, LeaseFile.parse(storage.load(name))
-        if file == before:
-            break
-    return file
+
+    def read() -> LeaseFile | None:
+        return LeaseFile.parse(storage.load(name))
+
+    file = read()
+    return agreed(read) if file is None or file.owner.is_dead() else file
 
 
 def is_alive(storage: Storage, kind: str, newest: Holder, time_to_live: timedelta) -> bool:
