@@ -14,6 +14,7 @@ BackupError
 ├── DamageFound              stored bytes are not what was written; never retried, always recorded
 │   ├── SealBroken           tag does not match: wrong key, or bytes changed
 │   ├── BlobMismatch         content does not hash to its name
+│   ├── MarkerLeft           only a delete marker is there: destroyed, or never saved
 │   └── LedgerBroken         a record does not follow from the one before it
 ├── MemoryFault              bytes changed in this machine's memory; nothing of them was stored
 ├── KeyUnusable              the master key does not open this envelope
@@ -123,6 +124,16 @@ class SealBroken(DamageFound):
 
 class BlobMismatch(DamageFound):
     """Content does not hash to its name."""
+
+
+class MarkerLeft(DamageFound):
+    """Only a delete marker is left under a name: a file was destroyed, or there never was one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="somebody has deleted it, or blocks the name; `holdfast vault undelete` frees it",
+        )
 
 
 class LedgerBroken(DamageFound):

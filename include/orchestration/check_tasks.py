@@ -40,7 +40,8 @@ def _not_begun(subject: Subject, reason: str, hint: str) -> str:
 
 
 def _is_unmet(outcome: dict[str, Any]) -> bool:
-    return bool(outcome["details"]["damages"])
+    details = outcome["details"]
+    return bool(details["damages"] or details.get("tampering"))
 
 
 def _tell(setting: Setting, run: Run, names: Sequence[str]) -> bool:

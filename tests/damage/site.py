@@ -274,6 +274,21 @@ class Crashing:
         self._live()
         return self._storage.folders(prefix)
 
+    def tampering(self, prefix: str = "") -> Iterator[Any]:
+        """See Storage."""
+        self._live()
+        return self._storage.tampering(prefix)
+
+    def undelete(self, names: Sequence[str]) -> Any:
+        """See Storage."""
+        left: list[Any] = []
+
+        def change() -> None:
+            left.extend(self._storage.undelete(names))
+
+        self._change(f"undelete {' '.join(names)}", change)
+        return left
+
     def _live(self) -> None:
         if self._fate["dead"]:
             raise self._error

@@ -55,6 +55,7 @@ def memory_tenant() -> Tenant:
         refusing=storage.refusing,
         replace=storage.damage,
         overwrite=storage.overwrite,
+        newest=storage.newest,
         hide=storage.hide,
         remains=remains,
         wait=clock.forward,
@@ -86,6 +87,7 @@ def local_tenant(folder: Path) -> Tenant:
 
 def s3_tenant(server: Rgw, kind: BucketKind) -> Tenant:
     bucket, client = server.make_bucket(kind), server.client()
+    owner = server.client(server.role)  # of what the storage saves
     server.grant(bucket)
     storage = S3Storage(
         server.client(server.role),
@@ -102,8 +104,17 @@ def s3_tenant(server: Rgw, kind: BucketKind) -> Tenant:
         finally:
             server.grant(bucket)
 
-    def overwrite(name: str, data: bytes) -> None:
-        client.put_object(Bucket=bucket, Key=f"vaults/one/{name}", Body=data)
+    def overwrite(name: str, data: bytes, *, locked_until: datetime | None = None) -> None:
+        lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": locked_until}
+        key = f"vaults/one/{name}"
+        client.put_object(Bucket=bucket, Key=key, Body=data, **(lock if locked_until else {}))
+
+    def newest(name: str) -> bytes | None:
+        try:
+            answer = owner.get_object(Bucket=bucket, Key=f"vaults/one/{name}")
+        except owner.exceptions.NoSuchKey:
+            return None
+        return bytes(answer["Body"].read())
 
     def replace(name: str, data: bytes) -> None:
         if kind != "plain":  # no hand is laid on an old version; another file stands for it
@@ -119,7 +130,7 @@ def s3_tenant(server: Rgw, kind: BucketKind) -> Tenant:
         entries = [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]
         return len([entry for entry in entries if entry["Key"] == key])
 
-    versions = {"overwrite": overwrite, "hide": hide, "remains": remains}
+    versions = {"overwrite": overwrite, "hide": hide, "remains": remains, "newest": newest}
     return Tenant(
         storage=storage,
         refusing=refusing,

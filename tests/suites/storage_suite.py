@@ -54,7 +54,8 @@ class Tenant:
     storage: Storage
     refusing: Callable[[str], AbstractContextManager[None]]  # 403 below a prefix, while it lasts
     replace: Callable[[str, bytes], None]  # other bytes under a name, behind the storage's back
-    overwrite: Callable[[str, bytes], None] | None = None  # a second version; None: no versions
+    overwrite: Callable[..., None] | None = None  # a second version, perhaps with a lock date
+    newest: Callable[[str], bytes | None] | None = None  # what stock restic would see
     hide: Callable[[str], None] | None = None  # a delete marker
     remains: Callable[[str], int] | None = None  # versions and markers left under a name
     wait: Callable[[timedelta], None] | None = None
@@ -253,6 +254,16 @@ class StorageSuite:
                 act()
         assert list(tenant.storage.list()) == []
 
+    def test_nothing_was_tampered_with_in_a_fresh_storage(self, tenant: Tenant) -> None:
+        """Files as they were saved are no tampering, and undeletion leaves them as they are."""
+        tenant.storage.save("datasets/a", b"x")
+        assert list(Folder(tenant.storage, "datasets").tampering()) == []
+        assert tenant.storage.undelete(["datasets/a", "datasets/absent"]) == []
+        assert tenant.storage.undelete([]) == []
+        assert tenant.storage.load("datasets/a") == b"x"
+        with pytest.raises(ConfigurationInvalid):
+            tenant.storage.undelete(["../up"])
+
     def test_a_folder_is_a_storage_of_its_own(self, tenant: Tenant) -> None:
         """Names in a folder are relative, and what lies outside is not seen."""
         folder = Folder(tenant.storage, "datasets/crm")
@@ -320,8 +331,36 @@ class VersionedSuite:
         versioned.overwrite("b", b"y")
         versioned.hide("c")
         versioned.hide("never-saved")
-        told = list(versioned.storage.tampering())  # type: ignore[attr-defined]
+        told = list(versioned.storage.tampering())
         assert told == [("b", 2, 0), ("c", 1, 1), ("never-saved", 0, 1)]
+
+    @pytest.mark.parametrize("among", [0, 30])
+    def test_undeletion_lets_every_file_be_seen(self, versioned: Tenant, among: int) -> None:
+        """Of what was overwritten and hidden only the oldest version is left; the rest stays."""
+        assert versioned.overwrite
+        assert versioned.hide
+        assert versioned.newest
+        assert versioned.remains
+        folder = Folder(versioned.storage, "f")
+        others = [f"g/{number:02}" for number in range(among)]
+        for name in ["a", "b", "c", *others]:
+            folder.save(name, name.encode())
+        for name in ["f/a", *(f"f/{name}" for name in others)]:
+            versioned.hide(name)
+        versioned.overwrite("f/b", b"forged")
+        versioned.hide("f/b")
+        versioned.overwrite("f/b", b"forged again")
+        versioned.hide("f/bare")
+        wanted = [told.name for told in folder.tampering()]
+        assert wanted == ["a", "b", "bare", *others]
+        for _ in range(2):  # what is done is done again without harm
+            assert folder.undelete(wanted) == []
+            assert list(folder.tampering()) == []
+            for name in ["a", "b", "c", *others]:
+                assert versioned.remains(f"f/{name}") == 1
+                assert versioned.newest(f"f/{name}") == folder.load(name) == name.encode()
+        folder.save("bare", b"free again")
+        assert folder.load("bare") == b"free again"
 
     @pytest.mark.parametrize("among", [0, 30])
     def test_delete_takes_every_version_and_marker(self, versioned: Tenant, among: int) -> None:
@@ -379,6 +418,24 @@ class LockedSuite:
             storage.extend_lock(["packs/gone"], now + timedelta(seconds=5))
         locked.wait(timedelta(seconds=4))
         storage.delete(["packs/long", "packs/none"])
+
+    def test_over_a_forged_version_with_a_lock_a_copy_is_put(self, locked: Tenant) -> None:
+        """Nobody can remove it; who reads the newest version sees the file all the same."""
+        assert locked.overwrite
+        assert locked.newest
+        storage = locked.storage
+        storage.save("clock", b"")
+        until = storage.stat("clock").modified_at + timedelta(seconds=60)
+        storage.save("snapshots/one", b"ours", locked_until=until)
+        locked.overwrite("snapshots/one", b"forged", locked_until=until)
+        locked.overwrite("snapshots/one", b"forged again")
+        for _ in range(2):
+            [left] = storage.undelete(["snapshots/one"])
+            assert left.name == "snapshots/one"
+            assert "locked until" in left.why
+            assert not left.hidden
+            assert locked.newest("snapshots/one") == storage.load("snapshots/one") == b"ours"
+            assert [told.versions for told in storage.tampering()] == [3]
 
     def test_what_is_on_hold_cannot_be_deleted(self, locked: Tenant) -> None:
         """Until the hold is taken off, whatever its lock date."""

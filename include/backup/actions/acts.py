@@ -28,6 +28,7 @@ from include.backup.errors import (
     DamageFound,
     KeyUnusable,
     LedgerBroken,
+    MarkerLeft,
     RecordRefused,
     RestoreRefused,
     StorageError,
@@ -101,7 +102,7 @@ class Act:
             return self._begin_detached()
         try:
             return self._begin(held)
-        except (AccessRefused, StorageFull) as error:
+        except (AccessRefused, StorageFull, MarkerLeft) as error:
             # What can be read is brought back, although no record of it is taken there.
             if self.action not in (RESCUES if self.place.replica else PAPERLESS):
                 raise
@@ -303,7 +304,7 @@ class Act:
                 fold=self.place.fold,
                 say=lambda after: sentence or self._failed(_state(after), error),
             )
-        except (StorageError, LedgerBroken, KeyUnusable, RecordRefused) as trouble:
+        except (StorageError, LedgerBroken, MarkerLeft, KeyUnusable, RecordRefused) as trouble:
             state = self._last_known(error)
             sentence = sentence or self._failed(state, error)
             told = self._spooled(replace(draft, sentence=sentence))

@@ -10,6 +10,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_acts import CHECK
 from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.undelete import tampering_in
 from include.backup.errors import DamageFound, FileAbsent, LedgerBroken, ReplicaDamaged
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
@@ -64,7 +65,8 @@ def check(
         replica: the name of the vault whose copy is checked; empty: what the home holds.
 
     Returns:
-        The outcome, and one text for each damage; none means that all is as it was written.
+        The outcome, and one text for each damage, and for each of the first names that somebody has
+        tampered with; none means that all is as it was written.
 
     Raises:
         StorageError, KeyUnusable: the check could not be done.
@@ -95,6 +97,7 @@ def check(
             read[generation.id] = shares  # damaged or not: the others are next
             if own:
                 found[generation.id] = own
+        hidden = tampering_in(place.folder)
     damages += [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
     covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(
@@ -105,6 +108,7 @@ def check(
         coverage=covered,
         late=covered is not None and covered.is_late(act.now()),
         damages=damages,
+        tampering=hidden,
     )
     # What was read of a replica says nothing about the bytes at home.
     body = bodies.checked(damaged=sorted(found), read=None if replica else read) | {
@@ -112,10 +116,13 @@ def check(
         "reading": reading.value,
         "bytes_read": progress.bytes_done,
         "damages": damages[:_MOST_DAMAGES],
+        "tampering": hidden.to_json(),
     }
     what = f"{count(len(damages), 'damage')} found" if damages else "checked, whole"
-    details: dict[str, object] = {"damages": len(damages)}
-    return act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details), damages
+    what += f", {count(hidden.names, 'file')} tampered with" if hidden.names else ""
+    details: dict[str, object] = {"damages": len(damages), "tampering": hidden.names}
+    outcome = act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details)
+    return outcome, [*damages, *hidden.told()]
 
 
 def _ledger_damages(place: DatasetVault) -> Iterator[str]:

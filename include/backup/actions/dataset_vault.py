@@ -143,7 +143,9 @@ class DatasetVault:
         )
 
     @classmethod
-    def open_to_rescue(cls, setting: Setting, name: str, *, replica: str = "") -> DatasetVault:
+    def open_to_rescue(
+        cls, setting: Setting, name: str, *, replica: str = "", expiring: bool = False
+    ) -> DatasetVault:
         """The same for what brings data back, or looks whether it could: evidence stops nobody.
 
         Where the home cannot be read, or is no longer what the copy was made of, the copy is read
@@ -151,17 +153,18 @@ class DatasetVault:
 
         Args:
             replica: the name of the vault whose copy is read; empty: what datasets.yaml names.
+            expiring: with the credentials that may delete.
 
         Raises:
             DatasetInvalid, ConfigurationInvalid: as `open_for_reading`; or no vault has that name.
             StorageError: the vault cannot be read.
         """
-        place = cls.open_for_reading(setting, name)
+        place = cls.open_for_reading(setting, name, expiring=expiring)
         if setting.break_glass:
             place = place.detach().without_ledger()
         if replica in {"", place.vault.name}:
             return place.alone() if place.is_copy() else place
-        copy = place.as_replica(replica)
+        copy = place.as_replica(replica, expiring=expiring)
         if not (why := why_not_home(place, copy)):
             return copy
         log.warning("%s is read without the home of %s: %s", replica, name, why)

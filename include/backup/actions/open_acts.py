@@ -24,8 +24,11 @@ EXPIRE: Final = "expire"
 ROTATE: Final = "rotate_key"
 REPLICATE: Final = "replicate"
 PROMOTE: Final = "promote"
-PAPERLESS: Final = frozenset({RESTORE, EXPORT, CHECK})  # leave nothing but a record, which can wait
-RESCUES: Final = frozenset({RESTORE, EXPORT, CHECK, VERIFY})  # what evidence never holds up
+UNDELETE: Final = "undelete"
+# What leaves nothing but a record, which can wait.
+PAPERLESS: Final = frozenset({RESTORE, EXPORT, CHECK, UNDELETE})
+# What evidence never holds up.
+RESCUES: Final = frozenset({RESTORE, EXPORT, CHECK, VERIFY, UNDELETE})
 _LEASES: Final = {  # that acts hold; a backup that of its method
     EXPIRE: EXPIRE,
     ROTATE: EXPIRE,
@@ -39,6 +42,7 @@ _WORDS: Final = {
     ROTATE: sentences.ROTATION,
     REPLICATE: "replication",
     PROMOTE: "promotion of a vault",
+    UNDELETE: "undeletion",
 }  # what people call an act; else its own name
 # What holds no lease, and ran on a machine that nobody can ask, has ended by then. If it has not,
 # its own end is recorded all the same.

@@ -13,7 +13,13 @@ from include.backup.actions.open_source import open_source
 from include.backup.actions.providers import provider_of
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
 from include.backup.cli.doctor_sources import try_bucket
-from include.backup.cli.doctor_vaults import try_keys, try_reader, try_roles, try_vault
+from include.backup.cli.doctor_vaults import (
+    try_keys,
+    try_reader,
+    try_roles,
+    try_tampering,
+    try_vault,
+)
 from include.backup.cli.environment import (
     config_folder,
     connection,
@@ -159,9 +165,19 @@ def _examine_vault(
     failure = patient.examine(f"vault {vault.name}", lambda: try_vault(vault))
     if vault.expirer and failure is None:
         patient.examine(f"rights in vault {vault.name}", lambda: try_roles(vault))
+    _look_for_tampering(patient, vault, failure)
     # A vault that cannot be reached says the same again, and takes as long for it.
     if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
         patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))
+
+
+def _look_for_tampering(
+    patient: _Patient, vault: VaultSettings, failure: BackupError | None
+) -> None:
+    # A directory keeps no versions to look at; who is not reached says the same again.
+    unreachable = isinstance(failure, StorageUnreachable | ConfigurationInvalid)
+    if not unreachable and not vault.local_path:
+        patient.examine(f"tampering in vault {vault.name}", lambda: try_tampering(vault))
 
 
 def _examine_reader(patient: _Patient, setting: Setting) -> None:
@@ -173,6 +189,7 @@ def _examine_reader(patient: _Patient, setting: Setting) -> None:
             f"vault {vault.name}",
             lambda one=vault: try_reader(one),  # type: ignore[misc]
         )
+        _look_for_tampering(patient, vault, failure)
         if failure is None and not (no_master or no_signing):
             patient.examine(
                 f"keys and vault {vault.name}",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.providers import provider_of
+from include.backup.actions.undelete import tampering_in
 from include.backup.cli.environment import connection, now, open_storage, user
 from include.backup.errors import (
     AccessRefused,
@@ -26,7 +27,12 @@ from include.backup.errors import (
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.signing import Signer, key_id_of
 from include.backup.evidence.wording import count
-from include.backup.vault.layout import dataset_folder, dataset_names
+from include.backup.vault.layout import (
+    GENERATIONS,
+    dataset_folder,
+    dataset_names,
+    policy_folder,
+)
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 _CLOCK_LIMIT: Final = timedelta(minutes=5)
 _MOST_DATASETS: Final = 20  # whose newest record is read, in each vault
 _MOST_NAMED: Final = 3
+_SMALL: Final = ("config", "index/", "keys/", "snapshots/")  # of a repository; packs are many
 _FILES_READ: Final = 3  # of each dataset, by who only reads
 
 
@@ -136,6 +143,40 @@ def try_reader(vault: VaultSettings) -> str:
         f"{vault.connection or user()} can write to {vault.url}, and not only read",
         hint="VAULTS.md has the rights of a reader",
     )
+
+
+def try_tampering(vault: VaultSettings) -> str:
+    """See that nobody has deleted or overwritten the small files: all but the packs.
+
+    Raises:
+        BackupError: somebody has.
+    """
+    storage = open_storage(vault, hurried=True)
+    names = dataset_names(storage)
+    found = tampering_in(policy_folder(storage))
+    hit = ["the policy"] if found.names else []
+    for name in names[:_MOST_DATASETS]:
+        folder = dataset_folder(storage, name)
+        generations = [f"{GENERATIONS}{one}/" for one in folder.folders(GENERATIONS)]
+        looked = [f"{one}{kind}" for one in generations for kind in _SMALL]
+        here = [
+            told
+            for prefix in ("keys/", "ledger/", "replica.json", "reports/", *looked)
+            for told in folder.tampering(prefix)
+        ]
+        if here:
+            hit.append(name)
+        for one in here:
+            found.add(one)
+    if found.names:
+        raise BackupError(
+            f"tampering with {_named(hit)}: {found}, as {found.first[0]}",
+            hint="what was saved first is read still; RUNBOOK.md, "
+            '"Somebody deleted or overwrote backups"',
+        )
+    more = len(names) - _MOST_DATASETS
+    rest = f"; {count(more, 'more dataset')} not looked at" if more > 0 else ""
+    return f"nobody has deleted or overwritten files, packs not looked at{rest}"
 
 
 def try_keys(setting: Setting, vault: VaultSettings) -> str:

@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     key_options.keys(verb("keys", keys.export, text))
     text = "bring the copies in other vaults up to date"
     replication_options.replicate(verb("replicate", replication.replicate, text))
-    text = "`vault list` and `vault promote`: where things lie, and a new home for them"
+    text = "where things lie, a new home for them, and undoing what somebody has deleted"
     replication_options.vault(verb("vault", replication.vaults, text))
     _ledger(
         verb(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.cli import replication
+from include.backup.cli import replication, undeletion
 from include.backup.cli.arguments import given
 from include.backup.cli.parsing import as_sentence, json_option, subcommands
 from include.backup.cli.retention_options import two_people
@@ -33,7 +33,9 @@ def read_from(parser: argparse.ArgumentParser) -> None:
 
 def vault(parser: argparse.ArgumentParser) -> None:
     """Of `vault`."""
-    inner = subcommands(parser, "{list | promote VAULT …}", required=True)
+    inner = subcommands(
+        parser, "{list | promote VAULT … | undelete {DATASET | --all} …}", required=True
+    )
     text = "where the vaults are, which lie offsite, what has its home in them, how replicas stand"
     listed = inner.add_parser("list", help=text, description=as_sentence(text))
     json_option(listed)
@@ -51,3 +53,13 @@ def vault(parser: argparse.ArgumentParser) -> None:
     )
     two_people(promote)
     promote.set_defaults(run=replication.promote)
+    text = "remove what somebody has put over files of a bucket: delete markers, later versions"
+    undelete = inner.add_parser("undelete", help=text, description=as_sentence(text))
+    which = undelete.add_mutually_exclusive_group(required=True)
+    which.add_argument("dataset", metavar="DATASET", nargs="?", type=given, help="its name")
+    which.add_argument("--all", action="store_true", help="every dataset that the vault holds")
+    undelete.add_argument(
+        "--vault", type=given, metavar="VAULT", help="its name in datasets.yaml; else the homes"
+    )
+    undelete.add_argument("--dry-run", action="store_true", help="only tell what is there")
+    undelete.set_defaults(run=undeletion.undelete)

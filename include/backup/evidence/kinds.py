@@ -50,6 +50,7 @@ class Kind(StrEnum):
     WITHDRAWN = "withdrawn"  # such a request was registered in error
     REPLICATED = "replicated"  # a copy in another vault is up to date, as far as it says (3.5)
     PROMOTED = "promoted"  # another vault is the home of the ledger from now on
+    UNDELETED = "undeleted"  # what somebody had put over files of a vault was removed
     RESOLVED = "resolved"  # somebody has looked into suspicious runs, and says so
 
     # What only the ledger of the policy holds.
@@ -77,4 +78,5 @@ CLOSING: Final = frozenset({
     Kind.WITHDRAWN,
     Kind.REPLICATED,
     Kind.PROMOTED,
+    Kind.UNDELETED,
 })

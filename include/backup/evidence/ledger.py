@@ -22,6 +22,7 @@ from include.backup.errors import (
     FileAbsent,
     KeyUnusable,
     LedgerBroken,
+    MarkerLeft,
     NameTaken,
     RecordRefused,
     StorageUnreachable,
@@ -288,7 +289,7 @@ class Ledger:
         """The record after the head, if there is one."""
         try:
             newer = self._load(self._head.sequence + 1 if self._head else 1)
-        except FileAbsent:
+        except (FileAbsent, MarkerLeft):  # with a marker alone the number is not free, nor a record
             return None
         if self._head is not None:
             check_link(self._head, newer)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from include.backup.evidence.sentences import sentence
+from include.backup.evidence.tampering_sentences import tampered_with
 from include.backup.evidence.wording import Several, count, moment, size, some_of
 from include.backup.policy.durations import format_duration
 from include.backup.policy.objectives import Verdict
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.evidence.sentences import Subject
+    from include.backup.evidence.tampering_sentences import Found
     from include.backup.policy.approval import Approval, Refusal
     from include.backup.vault.coverage import Coverage
 
@@ -172,7 +174,7 @@ def restore_not_approved(subject: Subject, *, destination: str, by: str, refusal
     )
 
 
-def checked(
+def checked(  # noqa: PLR0913 keywords
     subject: Subject,
     *,
     generations: int,
@@ -181,6 +183,7 @@ def checked(
     damages: Sequence[str],
     coverage: Coverage | None = None,
     late: bool = False,
+    tampering: Found | None = None,
 ) -> str:
     """The repositories of a dataset were checked.
 
@@ -190,8 +193,10 @@ def checked(
         coverage: what was read again until now, if this check read only a share; else it read all.
         late: something of it was not read for a quarter.
         damages: one text each.
+        tampering: what somebody has put over files, which can be read all the same.
     """
     extent = f"{count(points, 'recovery point')} in {count(generations, 'generation')}"
+    tampered = tampered_with(subject, tampering) if tampering and tampering.names else ()
     if damages:
         return sentence(
             Verdict.BROKEN,
@@ -199,30 +204,34 @@ def checked(
             subject,
             f"{extent} checked, {count(len(damages), 'damage')} found: "
             f"{some_of(Several.of(damages))}",
+            *tampered,
         )
     if bytes_read is None:
         return sentence(
-            Verdict.NOT_TESTED,
+            Verdict.AT_RISK if tampered else Verdict.NOT_TESTED,
             _TESTED,
             subject,
             f"the structure of {extent} is whole",
             "the stored bytes were not read",
+            *tampered,
         )
     if coverage is not None:
         return sentence(
-            Verdict.AT_RISK if late else Verdict.KEPT,
+            Verdict.AT_RISK if late or tampered else Verdict.KEPT,
             ("3.2",),
             subject,
             f"{extent}: {size(bytes_read)}, what was not read for the longest time, were read and "
             "fit their ids; the structure is whole",
             covered(coverage) + ("; a part was not read for more than a quarter" if late else ""),
+            *tampered,
         )
     return sentence(
-        Verdict.KEPT,
+        Verdict.AT_RISK if tampered else Verdict.KEPT,
         ("3.2",),
         subject,
         f"{extent} {'is' if points == 1 else 'are'} whole: all {size(bytes_read)} were read and "
         "fit their ids",
+        *tampered,
     )
 
 

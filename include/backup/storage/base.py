@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from include.backup.storage.tampering import Remains, Tampering
+
 
 class FileInfo(NamedTuple):
     """What a storage says about one file."""
@@ -120,6 +122,29 @@ class Storage(Protocol):
             StorageUnreachable.
         """
 
+    def tampering(self, prefix: str = "") -> Iterator[Tampering]:
+        """Names that somebody else has overwritten, hidden or destroyed, ascending.
+
+        A store that keeps no versions knows of none.
+
+        Raises:
+            AccessRefused, StorageUnreachable.
+        """
+
+    def undelete(self, names: Sequence[str]) -> builtins.list[Remains]:
+        """Remove what lies over files: delete markers, and every version but the oldest.
+
+        The oldest version, which is the file, is never touched. Over a later version that a lock
+        keeps, a copy of the file is put. Nothing is done where there are no versions.
+
+        Returns:
+            What could not be removed, ascending.
+
+        Raises:
+            AccessRefused: nothing at all could be asked for.
+            StorageUnreachable: some of it may be done; doing it again is safe.
+        """
+
 
 class Folder:
     """One folder of a storage, seen as a storage of its own."""
@@ -182,6 +207,16 @@ class Folder:
         """See Storage.delete."""
         more = {"bypass_governance": True} if bypass_governance else {}
         self._storage.delete([self._prefix + name for name in names], **more)
+
+    def tampering(self, prefix: str = "") -> Iterator[Tampering]:
+        """See Storage.tampering."""
+        for told in self._storage.tampering(self._prefix + prefix):
+            yield told._replace(name=told.name.removeprefix(self._prefix))
+
+    def undelete(self, names: Sequence[str]) -> builtins.list[Remains]:
+        """See Storage.undelete."""
+        left = self._storage.undelete([self._prefix + name for name in names])
+        return [one._replace(name=one.name.removeprefix(self._prefix)) for one in left]
 
     def _relative(self, info: FileInfo) -> FileInfo:
         return info._replace(name=info.name.removeprefix(self._prefix))

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from include.backup.storage.tampering import Remains, Tampering
+
 _MOST_FOLDER_TRIES = 20
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -165,6 +167,17 @@ class LocalStorage:
 
     def hold(self, names: Sequence[str], *, on: bool) -> None:
         """See Storage.hold: there are none here."""
+
+    def tampering(self, prefix: str = "") -> Iterator[Tampering]:
+        """See Storage.tampering: there are no versions here."""
+        checked_prefix(prefix)
+        return iter(())
+
+    def undelete(self, names: Sequence[str]) -> builtins.list[Remains]:
+        """See Storage.undelete: there are no versions here."""
+        for name in names:
+            checked_name(name)
+        return []
 
     def delete(
         self,

@@ -21,12 +21,13 @@ from include.backup.errors import (
     FileAbsent,
     FileHeld,
     FileLocked,
+    MarkerLeft,
     NameTaken,
     StorageFull,
 )
 from include.backup.storage.base import FileInfo
 from include.backup.storage.names import checked_folder, checked_name, checked_prefix
-from include.backup.storage.tampering import Tampering
+from include.backup.storage.tampering import Remains, Tampering
 
 if TYPE_CHECKING:
     import builtins  # list is a method here
@@ -202,6 +203,20 @@ class MemoryStorage:
         found.sort()
         return iter(found)
 
+    def undelete(self, names: Sequence[str]) -> builtins.list[Remains]:
+        """See Storage.undelete."""
+        left = []
+        with self._lock:
+            for name in sorted(map(checked_name, names)):
+                self._admit("delete", name)
+                if (held := self._names.get(name)) is not None and (why := self._uncover(held)):
+                    left.append(
+                        Remains(name, f"{why}; a copy of the file lies over it", hidden=False)
+                    )
+                if held is not None and not held.versions:
+                    del self._names[name]
+        return left
+
     # What tests and simulations do to a store from outside.
 
     @contextmanager
@@ -218,10 +233,16 @@ class MemoryStorage:
             with self._lock:
                 self._refusals.remove(refusal)
 
-    def overwrite(self, name: str, data: bytes) -> None:
+    def overwrite(self, name: str, data: bytes, *, locked_until: datetime | None = None) -> None:
         """Put a newer version over a file, as somebody with the right to write can."""
         with self._lock:
-            self._add_version(name, data, None)
+            self._add_version(name, data, locked_until)
+
+    def newest(self, name: str) -> bytes | None:
+        """What a client without regard for versions sees; None: nothing."""
+        with self._lock:
+            held = self._names.get(name)
+            return None if held is None or held.markers else held.versions[-1].data
 
     def hide(self, name: str) -> None:
         """Put a delete marker over a file, as a plain DELETE on a versioned bucket does."""
@@ -257,12 +278,26 @@ class MemoryStorage:
         if held is None:
             raise FileAbsent(f"{name} is not in {self.url}")
         if not held.versions:
-            raise DamageFound(f"only a delete marker is left of {name} in {self.url}")
+            raise MarkerLeft(f"only a delete marker is left of {name} in {self.url}")
         return held.versions[0]
 
     def _add_version(self, name: str, data: bytes, locked_until: datetime | None) -> None:
         version = _Version(data=data, saved_at=self._clock(), locked_until=locked_until)
         self._names.setdefault(name, _Held()).versions.append(version)
+
+    def _uncover(self, held: _Held) -> str:
+        """Remove markers and later versions; say why one of these stays."""
+        held.markers = 0
+        kept = [
+            one
+            for one in held.versions[1:]
+            if one.locked_until and self._clock() < one.locked_until
+        ]
+        if not held.versions or not kept:
+            del held.versions[1:]
+            return ""
+        held.versions[1:] = [*kept, replace(held.versions[0], locked_until=None)]
+        return f"a later version is locked until {kept[-1].locked_until:%Y-%m-%d %H:%M:%S} UTC"
 
     def _erase(self, name: str, *, bypass: bool) -> None:
         held = self._names.get(name)

@@ -8,7 +8,7 @@ object is compared with ours before it counts as another's. Lock dates go with t
 are read back.
 
 In a bucket with versions the oldest version of a name is the file: overwriting and delete markers
-are somebody's tampering (s3_versions).
+are somebody's tampering (s3_versions), and can be removed (s3_undelete).
 
 Needed rights: ListBucket, GetBucketVersioning, GetObject, PutObject; with versions
 ListBucketVersions, GetObjectVersion; with locks PutObjectRetention, GetObjectRetention,
@@ -52,8 +52,9 @@ from include.backup.storage.s3_locks import (
 )
 from include.backup.storage.s3_pages import pages
 from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
+from include.backup.storage.s3_undelete import undelete_files
 from include.backup.storage.s3_versions import histories
-from include.backup.storage.tampering import Tampering
+from include.backup.storage.tampering import Remains, Tampering
 
 if TYPE_CHECKING:
     import builtins  # list is a method here
@@ -235,17 +236,20 @@ class S3Storage:
             raise self._refused(name, version, code)
 
     def tampering(self, prefix: str = "") -> Iterator[Tampering]:
-        """Names that somebody else has overwritten or hidden, ascending.
-
-        Nothing is found in a bucket without versions.
-        """
+        """See Storage.tampering. What has a name of no file of ours is passed over."""
         if not self._keeps_versions():
             return
         start = self._bucket.prefix + checked_prefix(prefix)
         for history in histories(self._pages(start, versions=True)):
             if len(history.versions) != 1 or history.markers:
                 name = history.key.removeprefix(self._bucket.prefix)
-                yield Tampering(name, len(history.versions), len(history.markers))
+                if is_name(name):
+                    yield Tampering(name, len(history.versions), len(history.markers))
+
+    def undelete(self, names: Sequence[str]) -> builtins.list[Remains]:
+        """See Storage.undelete."""
+        wanted = sorted({checked_name(name) for name in names})
+        return undelete_files(self._bucket, wanted, self._patience)
 
     def _list(self, prefix: str) -> Iterator[FileInfo]:
         bucket, start = self._bucket, self._bucket.prefix + prefix

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from include.backup.errors import DamageFound, FileAbsent, StorageUnreachable
+from include.backup.errors import DamageFound, FileAbsent, MarkerLeft, StorageUnreachable
 from include.backup.storage.base import FileInfo
 from include.backup.storage.retry import agreed, retried
 from include.backup.storage.s3_errors import CredentialsExpired, s3_errors
@@ -127,7 +127,7 @@ class Bucket:
         """See Storage.stat.
 
         Raises:
-            DamageFound: only a delete marker is left.
+            MarkerLeft: only a delete marker is left.
         """
         if self.keeps_versions():
             oldest = self.file_version(name)
@@ -145,17 +145,14 @@ class Bucket:
 
         Raises:
             FileAbsent.
-            DamageFound: only a delete marker is left.
+            MarkerLeft: only a delete marker is left.
         """
         history = self.history(name)
         if history.oldest is not None:
             self.remember(name, history.oldest.id)
             return history.oldest
         if history.markers:
-            raise DamageFound(
-                f"only a delete marker is left of {self.place(name)}",
-                hint="somebody has deleted the file itself; look for a copy of the vault",
-            )
+            raise MarkerLeft(f"only a delete marker is left of {self.place(name)}")
         raise FileAbsent(f"{self.place(name)} is not there")
 
     def file_version_id(self, name: str) -> tuple[str, bool]:

@@ -30,26 +30,43 @@ def delete_files(
     Raises:
         AccessRefused, StorageUnreachable.
     """
-    refused: dict[str, tuple[str, str]] = {}
     identifiers = list(_identifiers(bucket, names, patience))
-    for begin in range(0, len(identifiers), _BATCH):
-        batch = identifiers[begin : begin + _BATCH]
-        send = partial(bucket.delete, batch, bypass_governance=bypass_governance)
-        refused |= bucket.retried(send, patience)
+    refused = delete_all(bucket, identifiers, patience, bypass_governance=bypass_governance)
     for name in names:
         bucket.forget(name)
     return refused
 
 
-def _identifiers(
-    bucket: Bucket, names: Sequence[str], patience: Patience
-) -> Iterator[dict[str, str]]:
-    """What DeleteObjects must be told to leave nothing of these names."""
-    prefix = bucket.prefix
-    if not names:
-        return
-    if not bucket.retried(bucket.keeps_versions, patience):
-        yield from ({"Key": prefix + name} for name in names)
+def delete_all(
+    bucket: Bucket,
+    identifiers: Sequence[dict[str, str]],
+    patience: Patience,
+    *,
+    bypass_governance: bool = False,
+) -> dict[str, tuple[str, str]]:
+    """Delete keys, or versions of keys; return name: (version, code) of what was refused.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    refused: dict[str, tuple[str, str]] = {}
+    for begin in range(0, len(identifiers), _BATCH):
+        batch = identifiers[begin : begin + _BATCH]
+        send = partial(bucket.delete, batch, bypass_governance=bypass_governance)
+        refused = bucket.retried(send, patience) | refused
+    return refused
+
+
+def histories_of(bucket: Bucket, names: Sequence[str], patience: Patience) -> Iterator[History]:
+    """All versions and markers of these names; nothing of a bucket that keeps none.
+
+    Args:
+        names: ascending.
+
+    Raises:
+        AccessRefused, StorageUnreachable.
+    """
+    if not names or not bucket.retried(bucket.keeps_versions, patience):
         return
     if len(names) <= _FEW:
         found: Iterable[History] = (
@@ -57,11 +74,20 @@ def _identifiers(
         )
     else:
         found = _between(bucket, names[0], names[-1], patience)
-    wanted = {prefix + name for name in names}
-    for history in found:
-        if history.key in wanted:
-            for version in history.everything():
-                yield {"Key": history.key, "VersionId": version}
+    wanted = {bucket.prefix + name for name in names}
+    yield from (history for history in found if history.key in wanted)
+
+
+def _identifiers(
+    bucket: Bucket, names: Sequence[str], patience: Patience
+) -> Iterator[dict[str, str]]:
+    """What DeleteObjects must be told to leave nothing of these names."""
+    if names and not bucket.retried(bucket.keeps_versions, patience):
+        yield from ({"Key": bucket.prefix + name} for name in names)
+        return
+    for history in histories_of(bucket, names, patience):
+        for version in history.everything():
+            yield {"Key": history.key, "VersionId": version}
 
 
 def _between(bucket: Bucket, first: str, last: str, patience: Patience) -> Iterator[History]:

@@ -21,6 +21,8 @@ class Version:
     id: str
     size_bytes: int
     saved_at: datetime
+    tag: str = ""  # the entity tag: of its bytes, or of the very upload where the store encrypts
+    is_latest: bool = False  # what who reads the name sees; no marker lies over it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +38,15 @@ class History:
         """The file, unless somebody has destroyed it."""
         return self.versions[-1] if self.versions else None
 
+    @property
+    def shows_the_file(self) -> bool:
+        """Whether who reads the newest version gets the bytes of the oldest."""
+        if not self.versions or not self.versions[0].is_latest:
+            return False
+        newest, oldest = self.versions[0], self.versions[-1]
+        alike = (newest.tag, newest.size_bytes) == (oldest.tag, oldest.size_bytes)
+        return newest.id == oldest.id or (bool(newest.tag) and alike)
+
     def begins_with(self, version_id: str) -> bool:
         """Whether nothing in this history is older than that version.
 
@@ -45,6 +56,16 @@ class History:
         if oldest is None or oldest.id != version_id:
             return False
         return all(at > oldest.saved_at for _, at in self.markers)
+
+    def over_the_file(self) -> list[str]:
+        """The ids of all markers, and of all versions but the oldest, in the order to delete them.
+
+        The youngest last: a removal broken off halfway lets nothing forged come to light that was
+        hidden by a marker before.
+        """
+        return [version.id for version in self.versions[-2::-1]] + [
+            marker for marker, _ in self.markers
+        ]
 
     def everything(self) -> list[str]:
         """The ids of all markers and versions, in the order to delete them.
@@ -61,7 +82,11 @@ def histories(pages: Iterable[Mapping[str, Any]]) -> Iterator[History]:
         for entry in page.get("Versions", ()):
             history = open_histories.setdefault(entry["Key"], History(key=entry["Key"]))
             version = Version(
-                id=entry["VersionId"], size_bytes=entry["Size"], saved_at=entry["LastModified"]
+                id=entry["VersionId"],
+                size_bytes=entry["Size"],
+                saved_at=entry["LastModified"],
+                tag=entry.get("ETag", ""),
+                is_latest=entry.get("IsLatest", False),
             )
             history.versions.append(version)
         for entry in page.get("DeleteMarkers", ()):

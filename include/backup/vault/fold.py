@@ -42,7 +42,8 @@
                      locked_until?: {generation: date, …}}
     promoted        {vault, url, requested_by, approved_by, reason,   two people; unless it is lost
                      lost?}                                           nobody works, and it has all
-    refused, nothing-due, restored, key-exported, rotated, erased, requested, approved    anything
+    refused, nothing-due, restored, key-exported, rotated, erased, requested, approved,
+    undeleted                                                         anything
 
 The ledger goes on in one vault, its home. Once another one was promoted, no record fits into the
 former home any more.

@@ -38,6 +38,7 @@ REPLICA: Final = "replica.json"  # in the folder of a dataset whose ledger has i
 _GENERATION: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _FORM: Final = "%Y%m%dT%H%M%SZ"
 _DATASET: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_COMES_AND_GOES: Final = re.compile(rf"leases/|{GENERATIONS}[^/]+/locks/")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _ENVELOPE: Final = re.compile(
     rf"{DATASETS}{_DATASET.pattern}/keys/{_GENERATION.pattern}/{_KEY_ID.pattern}\.json", re.ASCII
@@ -107,6 +108,14 @@ def envelope_name(generation: str, master_key_id: str) -> str:
     if not _KEY_ID.fullmatch(master_key_id):
         raise ConfigurationInvalid(f"{master_key_id[:80]!r} is no id of a master key")
     return f"{envelope_folder(generation)}{master_key_id}.json"
+
+
+def is_write_once(name: str) -> bool:
+    """Whether a name, in the folder of a dataset, is given to one file only, once and for good.
+
+    Leases come and go under the same names, and so may restic's locks.
+    """
+    return not _COMES_AND_GOES.match(name)
 
 
 def is_envelope(name: str) -> bool:
