@@ -30,7 +30,7 @@ BackupError
 ├── ClockWrong               this machine's clock is not that of the store: nothing expires by it
 ├── RestoreRefused           the destination did not take what it was given
 │   └── DestinationRefused   it must not be written to; nothing of it was touched
-│   └── InTheWay             one entry cannot be put back for what stands there; others can
+│   └── InTheWay             one entry cannot be put back; others can
 └── ToolMissing              something the machine lacks; the hint says what to install
 """
 
@@ -210,7 +210,10 @@ class NotApproved(BackupError):
 
 
 class InTheWay(RestoreRefused):
-    """What stands in the place of one entry is not replaced. The others can be restored."""
+    """One entry cannot be put back: what stands there is not replaced, or no such entry can be.
+
+    The others can be restored.
+    """
 
 
 class ToolMissing(BackupError):

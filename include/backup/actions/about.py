@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.cutting import Cutter
+from include.backup.errors import DamageFound
 from include.backup.evidence.wording import count, size
 from include.backup.format.ids import BlobType
 from include.backup.format.times import text_of_datetime
@@ -22,7 +23,7 @@ from include.backup.sources.contents import Bytes
 from include.backup.vault.layout import generation_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from include.backup.actions.counts import Counts
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = b".holdfast"
 RESTORE_MD: Final = "RESTORE.md"
+LARGEST_ABOUT_BYTES: Final = 256 << 20  # of one file that is read into memory
 _FOLDER_MODE: Final = 1 << 31 | 0o755  # as Go's os.FileMode has it
 _FILE_MODE: Final = 0o644
 
@@ -65,7 +67,21 @@ class ParentPoint:
             node = next((entry for entry in inner if entry.name == part), None)
         if node is None or node.content is None:
             return None
+        self._require_small(name, node.content)
         return b"".join(self._repository.load_blob(BlobType.DATA, one) for one in node.content)
+
+    def _require_small(self, name: str, content: Sequence[bytes]) -> None:
+        """Refuse what would fill the memory: a blob may be named any number of times.
+
+        Raises:
+            DamageFound.
+        """
+        size = 0
+        for blob_id in content:
+            places = self._repository.index.locations(BlobType.DATA, blob_id)
+            size += places[0].plaintext_bytes if places else 0
+            if size > LARGEST_ABOUT_BYTES:
+                raise DamageFound(f"/.holdfast/{name} is too large for what it is")
 
 
 class AboutFolder:

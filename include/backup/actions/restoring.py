@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import DamageFound, InTheWay
 from include.backup.format.ids import BlobType
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from include.backup.sources.base import Destination, Sink
 
 
+# More than a file system takes in one path; the work of a walk grows with depth times length.
+LONGEST_PATH_BYTES: Final = 1 << 20
+_SHOWN_BYTES: Final = 200
+
+
 class Restoring:
     """One snapshot on its way to a destination."""
 
@@ -34,7 +39,8 @@ class Restoring:
         self._destination = destination
         self._pattern = pattern
         self._progress = progress
-        self._first_names: dict[tuple[int, int], bytes] = {}
+        self._first_names: dict[tuple[str, int, int], bytes] = {}
+        self._not_made: set[bytes] = set()  # directories, of which nothing below is tried
         self._lock = threading.Lock()
         self.unfinished: set[_File] = set()
         self.matched = False  # whether the pattern fits anything
@@ -93,14 +99,18 @@ class Restoring:
                 self.fail(folder or b".", damage)
                 continue
             inner = []
+            if len(folder) > LONGEST_PATH_BYTES:
+                self.fail(folder[:_SHOWN_BYTES] + b"...", DamageFound("it lies too deep"))
+                continue
             for entry in nodes:
                 path = folder + b"/" + entry.name if folder else entry.name
                 wanted = chosen or self._matches(path)
                 if entry.type == NodeType.DIR:
-                    if wanted:
-                        self._make(path, entry, pending)
-                    else:
+                    if not wanted:
                         pending[path] = entry
+                    elif not self._make(path, entry, pending):
+                        self._not_made.add(path)
+                        continue
                     inner.append((path, entry, wanted))
                 elif wanted:
                     yield from self._entry(path, entry, pending)
@@ -111,25 +121,42 @@ class Restoring:
         self.matched = self.matched or fits
         return fits
 
-    def _make(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> None:
-        """Make an entry, and the directories above it that were not wanted for themselves."""
-        self._make_above(path, pending)
+    def _make(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> bool:
+        """Make an entry, and the directories above it that were not wanted for themselves.
+
+        Returns:
+            Whether it, or at least what is above it, could be made.
+        """
+        if not self._make_above(path, pending):
+            return False
         try:
             self._destination.make(path, node)
         except InTheWay as why:
             self.refuse(why)
+            return False
+        return True
 
-    def _make_above(self, path: bytes, pending: dict[bytes, Node]) -> None:
+    def _make_above(self, path: bytes, pending: dict[bytes, Node]) -> bool:
         chain = []
         while (path := path.rpartition(b"/")[0]) in pending:
             chain.append(path)
+        if path in self._not_made:
+            self._not_made.update(chain)
+            return False
         for above in reversed(chain):
-            self._destination.make(above, pending.pop(above))
+            try:
+                self._destination.make(above, pending.pop(above))
+            except InTheWay as why:
+                self.refuse(why)
+                self._not_made.update(chain)
+                return False
+        return True
 
     def _entry(self, path: bytes, node: Node, pending: dict[bytes, Node]) -> Iterator[Piece]:
-        self._make_above(path, pending)
+        if not self._make_above(path, pending):
+            return
         if node.links > 1 and node.inode:
-            key = (node.device_id, node.inode)
+            key = (node.type, node.device_id, node.inode)  # of other types are other entries
             first = self._first_names.setdefault(key, path)
             if first != path:
                 self._destination.link(path, first)

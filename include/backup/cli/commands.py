@@ -111,7 +111,7 @@ def check(options: argparse.Namespace) -> int:
         print_json(outcome.to_json() | {"damages": damages})
     else:
         for damage in damages:
-            print(f"damage: {damage}")
+            print(f"damage: {one_line(damage)}")
         print(outcome.sentence)
     return 1 if damages else 0
 

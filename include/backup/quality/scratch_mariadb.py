@@ -7,7 +7,6 @@ there.
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +26,7 @@ from include.backup.quality.scratch_databases import (
     scratch_of,
     taken,
 )
-from include.backup.sources.mariadb.manifest import MANIFEST
+from include.backup.sources.mariadb.manifest import MANIFEST, decoded
 from include.backup.sources.mariadb.names import file_name, path_of, quoted, text
 from include.backup.sources.mariadb.session import Session
 from include.backup.sources.mariadb.target import MariadbTarget
@@ -77,7 +76,7 @@ class MariadbScratch:
 
     def data(self, restored: Restored) -> Databases:
         """See Scratch.data."""
-        databases = _about(restored)["databases"]
+        databases = decoded(restored.files.about(MANIFEST))["databases"]
         return Databases(by_name={str(one["name"]): self._database(one) for one in databases})
 
     def _database(self, about: dict[str, Any]) -> Database:
@@ -110,7 +109,7 @@ def compare_target(restored: Restored, target: MariadbTarget) -> Compared:
 
 def compare_databases(restored: Restored, target: MariadbTarget, release: str) -> Compared:
     """The same for a server whose release is known."""
-    about = _about(restored)
+    about = decoded(restored.files.about(MANIFEST))
     found = Compared()
     was = _release(str(about["server"]))
     if was != release:
@@ -199,11 +198,6 @@ class MariadbPlace:
                 yield session
         except SourceError as error:
             raise RestoreRefused(error.message, hint=error.hint) from None
-
-
-def _about(restored: Restored) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(restored.files.about(MANIFEST) or b"{}")
-    return found
 
 
 def _enforced(address: Address, database: str) -> Enforced:

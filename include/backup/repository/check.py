@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from include.backup.repository.progress import Progress
 
 _READERS: Final = 3
+_LONGEST_PLACE: Final = 8192  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,13 @@ def check_trees(
                     yield Damage(what=f"{what}: {name}: data blob {short(blob_id)} is in no index")
                     break
             if node.subtree is not None:
-                waiting.append((f"{what}/{name}", node.subtree))
+                waiting.append((_place(what, name), node.subtree))
+
+
+def _place(above: str, name: str) -> str:
+    """Where a tree is, for people: of a long way the end, or the work grows with its square."""
+    place = f"{above}/{name}"
+    return place if len(place) <= _LONGEST_PLACE else f"...{place[-_LONGEST_PLACE:]}"
 
 
 def check_data(

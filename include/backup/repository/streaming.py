@@ -6,8 +6,9 @@ in a pack are read with one request. Every blob is compared with its id.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 from include.backup.errors import DamageFound
@@ -38,7 +39,8 @@ class SnapshotFiles:
         self._repository = repository
         self._tree = tree
         # Whoever walks a directory asks for its files one by one.
-        self._entries = lru_cache(maxsize=_FOLDERS_KEPT)(self._load_entries)
+        self._kept: OrderedDict[bytes, dict[bytes, Node]] = OrderedDict()
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="restore")
 
     def __enter__(self) -> Self:
@@ -69,15 +71,41 @@ class SnapshotFiles:
         folder, _, name = path.rpartition(b"/")
         return self._entries(folder).get(name)
 
-    def _load_entries(self, folder: bytes) -> dict[bytes, Node]:
-        """What a directory holds, by name; nothing where there is none."""
-        tree: bytes | None = self._tree
-        if folder:
-            node = self.find(folder)
-            tree = None if node is None else node.subtree
-        return (
-            {} if tree is None else {node.name: node for node in self._repository.load_tree(tree)}
-        )
+    def _entries(self, folder: bytes) -> dict[bytes, Node]:
+        """What a directory holds, by name; nothing where there is none.
+
+        From the nearest directory at hand downwards, however deep it lies.
+        """
+        at, entries = self._nearest(folder)
+        if entries is None:
+            entries = self._load_entries(b"", self._tree)
+        rest = folder[len(at) :].strip(b"/")
+        for part in rest.split(b"/") if rest else ():
+            node = entries.get(part)
+            at = at + b"/" + part if at else part
+            entries = self._load_entries(at, None if node is None else node.subtree)
+        return entries
+
+    def _nearest(self, folder: bytes) -> tuple[bytes, dict[bytes, Node] | None]:
+        """The deepest directory at hand on the way to another; the root, if there is none."""
+        with self._lock:
+            on_the_way = [
+                one for one in self._kept if one in {b"", folder} or folder.startswith(one + b"/")
+            ]
+            if not on_the_way:
+                return b"", None
+            at = max(on_the_way, key=len)
+            self._kept.move_to_end(at)
+            return at, self._kept[at]
+
+    def _load_entries(self, path: bytes, tree: bytes | None) -> dict[bytes, Node]:
+        nodes = [] if tree is None else self._repository.load_tree(tree)
+        entries = {node.name: node for node in nodes}
+        with self._lock:
+            self._kept[path] = entries
+            while len(self._kept) > _FOLDERS_KEPT:
+                self._kept.popitem(last=False)
+        return entries
 
     def load(self, path: bytes) -> bytes:
         """A file that is small enough to be held in memory.

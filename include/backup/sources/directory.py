@@ -18,7 +18,7 @@ from contextlib import suppress
 from errno import ENOTEMPTY
 from typing import TYPE_CHECKING, Final
 
-from include.backup.errors import DamageFound, RestoreRefused, StorageFull
+from include.backup.errors import DamageFound, InTheWay, RestoreRefused, StorageFull
 from include.backup.evidence.wording import count
 from include.backup.format.times import nanoseconds_of_text
 from include.backup.format.tree import Node, NodeType
@@ -107,6 +107,8 @@ class Directory:
             self.note(path, f"{node.type} not made: {error.strerror}")
         except OSError as error:
             raise translated(error, path) from error
+        except (ValueError, OverflowError) as error:  # NUL in a target, a number without end
+            raise InTheWay(f"{shown(path)}: {node.type} not made: {error}") from error
 
     def create(self, path: bytes, node: Node) -> FileSink:
         """See Destination.create."""
@@ -251,6 +253,8 @@ class Directory:
         folder, name = self.folders.of(path)
         self._clear(folder, name)
         if node.type == NodeType.SYMLINK:
+            if not node.linktarget:
+                raise ValueError("it leads nowhere")
             os.symlink(node.linktarget, name, dir_fd=folder.fd)
             self.dress(folder.entry(name), path, node, follow=False)
             return

@@ -11,7 +11,7 @@ import re
 import secrets
 import threading
 from contextlib import suppress
-from errno import EEXIST, EISDIR, ENOSPC, ENOTEMPTY
+from errno import EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOSPC, ENOTEMPTY
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import InTheWay, RestoreRefused, StorageFull
@@ -137,6 +137,8 @@ def translated(error: OSError, path: bytes) -> RestoreRefused | StorageFull:
     what = f"{shown(path)}: {error.strerror}"
     if error.errno == ENOSPC:
         return StorageFull(what, hint="make room, or restore to another place")
+    if error.errno in {ENAMETOOLONG, EINVAL}:  # of another file system, or of nobody's making
+        return InTheWay(what)
     if error.errno == EISDIR:
         return InTheWay(f"{shown(path)}: a directory stands in its place")
     if error.errno in {EEXIST, ENOTEMPTY}:

@@ -17,6 +17,8 @@ from typing import Final
 
 _PART: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOT: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_DEEP: Final = 64  # parts of a path
+_MARKS: Final = 16  # directories kept on the way to a deep one
 _LEADING_ELSEWHERE: Final = frozenset({b"", b".", b".."})
 
 
@@ -44,6 +46,9 @@ class Folder:
 class Folders:
     """The directories below a root. Each thread keeps the last one at hand, and the one above.
 
+    Of a very deep one it keeps some on the way as well: who goes up again, part by part, would else
+    begin at the root each time.
+
     Args:
         root: a directory, or a link to one: it is followed here and now, and never again.
 
@@ -64,20 +69,26 @@ class Folders:
         if not path:
             return self.root
         recent: tuple[tuple[bytes, Folder], ...] = getattr(self._threads, "recent", ())
-        above, rest = self.root, path
+        above, rest, begin = self.root, path, 0
         for known, folder in recent:
             if known == path:
                 return folder
             if known and path.startswith(known + b"/"):
-                above, rest = folder, path[len(known) + 1 :]
+                begin = len(known) + 1
+                above, rest = folder, path[begin:]
                 break
         folder = above
-        for part in rest.split(b"/"):
+        parts = rest.split(b"/")
+        marks: list[tuple[bytes, Folder]] = []
+        for number, part in enumerate(parts, 1):
             if part in _LEADING_ELSEWHERE:
                 raise OSError(EINVAL, "no path below a directory", path)
             above = folder
             folder = Folder(os.open(part, _PART, dir_fd=above.fd))
-        self._threads.recent = ((path, folder), (path.rpartition(b"/")[0], above))
+            if len(parts) > _DEEP and number % (len(parts) // _MARKS) == 0:
+                marks.append((path[:begin] + b"/".join(parts[:number]), folder))
+        last = ((path, folder), (path.rpartition(b"/")[0], above))
+        self._threads.recent = (*last, *_worth_keeping(marks, recent[2:], path))
         return folder
 
     def of(self, path: bytes) -> tuple[Folder, bytes]:
@@ -90,3 +101,12 @@ class Folders:
         if name in _LEADING_ELSEWHERE or path.startswith(b"/"):
             raise OSError(EINVAL, "no entry of a directory", path)
         return self.at(parent), name
+
+
+def _worth_keeping(
+    marks: list[tuple[bytes, Folder]], before: tuple[tuple[bytes, Folder], ...], path: bytes
+) -> list[tuple[bytes, Folder]]:
+    """What is kept on the way to a path, the deepest first: some near it, and some far above."""
+    above = [(known, folder) for known, folder in before if path.startswith(known + b"/")]
+    kept = [*reversed(marks), *above]
+    return kept if len(kept) <= 2 * _MARKS else kept[:_MARKS] + kept[-_MARKS:]

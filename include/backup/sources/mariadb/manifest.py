@@ -7,8 +7,11 @@ in every run (the position, how long writers waited) stands in `position.json`.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
+from include.backup.errors import DamageFound, RestoreRefused
+from include.backup.sources.mariadb.catalog import SYSTEM
 from include.backup.sources.mariadb.names import USERS
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 POSITION: Final = "position.json"
 FORMAT: Final = 1
+_SET: Final = re.compile("[A-Za-z0-9_]{1,64}")  # the name of a character set or collation
 
 
 def manifest(
@@ -57,6 +61,72 @@ def manifest(
             for name, (character_set, collation) in sorted(catalog.databases.items())
         ],
     })
+
+
+def decoded(data: bytes | None) -> dict[str, Any]:
+    """A manifest, if it is one that `manifest` can have written.
+
+    Raises:
+        DamageFound: it is not, or there is none.
+        RestoreRefused: the recovery point is not one of such a server.
+    """
+    if data is None:
+        raise DamageFound(f"the recovery point has no {MANIFEST}")
+    try:
+        about: dict[str, Any] = json.loads(data)
+        if about.get("source") != "mariadb" or about.get("format") != FORMAT:
+            raise RestoreRefused("the recovery point is not one of a MariaDB or MySQL server")
+        found = about["databases"]
+        whole = (
+            isinstance(about["server"], str)
+            and isinstance(found, list)
+            and all(map(_can_be, found))
+        )
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        whole = False
+    if not whole:
+        raise DamageFound(f"{MANIFEST} of the recovery point cannot be read")
+    return about
+
+
+def _can_be(database: dict[str, Any]) -> bool:
+    """Whether a database can be as it is described; KeyError, TypeError: it cannot.
+
+    Names are quoted where they become SQL, but for those of character sets: no quotes fit there.
+    """
+    sets = database["character_set"], database["collation"]
+    return (
+        _is_name(database["name"])
+        and database["name"].lower() not in SYSTEM
+        and all(isinstance(one, str) and _SET.fullmatch(one) for one in sets)
+        and isinstance(database["relations"], list)
+        and all(map(_relation_can_be, database["relations"]))
+    )
+
+
+def _relation_can_be(one: dict[str, Any]) -> bool:
+    file, rows, size = one.get("file"), one.get("rows"), one.get("bytes", 0)
+    return (
+        _is_name(one["name"])
+        and isinstance(one["kind"], str)
+        and isinstance(file, str | None)
+        and isinstance(rows, int | None)
+        and isinstance(size, int)
+        and (file is None or {"rows", "bytes"} <= one.keys())
+    )
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and _is_text(value) and "\0" not in value
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written in UTF-8: JSON may hold halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def position(window: Window) -> bytes:

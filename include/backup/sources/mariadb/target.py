@@ -9,19 +9,18 @@ the restore with an error that names the table: what is there then is no restore
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.errors import DamageFound, RestoreRefused, SourceError
+from include.backup.errors import RestoreRefused, SourceError
 from include.backup.evidence.wording import count
 from include.backup.sources.base import PutBack
 from include.backup.sources.erasing import database_of
 from include.backup.sources.mariadb.catalog import SYSTEM
 from include.backup.sources.mariadb.database_back import DatabaseBack
 from include.backup.sources.mariadb.loading import Loader
-from include.backup.sources.mariadb.manifest import FORMAT, MANIFEST
+from include.backup.sources.mariadb.manifest import MANIFEST, decoded
 from include.backup.sources.mariadb.programs import CLIENT, find
 from include.backup.sources.mariadb.session import Session, SqlFailed
 from include.backup.sources.noting import Notes
@@ -168,13 +167,7 @@ class MariadbTarget:
         return plan
 
     def _databases(self, files: StoredFiles) -> list[dict[str, Any]]:
-        data = files.about(MANIFEST)
-        if data is None:
-            raise DamageFound(f"the recovery point has no {MANIFEST}")
-        about = json.loads(data)
-        if about.get("source") != "mariadb" or about.get("format") != FORMAT:
-            raise RestoreRefused("the recovery point is not one of a MariaDB or MySQL server")
-        found: list[dict[str, Any]] = about["databases"]
+        found: list[dict[str, Any]] = decoded(files.about(MANIFEST))["databases"]
         return found
 
     def _fill(self, plan: list[DatabaseBack]) -> None:

@@ -55,14 +55,15 @@ def decode(data: bytes | None) -> dict[str, Any]:
     """A document that `encode` wrote; empty if there is none, or none of ours."""
     try:
         document = json.loads(data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
 def state_of(document: Mapping[str, Any], database: str) -> DatabaseState | None:
     """What an earlier recovery point remembers of a database."""
-    found = document.get("databases", {}).get(database)
+    databases = document.get("databases")
+    found = databases.get(database) if isinstance(databases, dict) else None
     if document.get("format") != FORMAT or not isinstance(found, dict):
         return None
     token = found.get("token")
@@ -74,7 +75,7 @@ def state_of(document: Mapping[str, Any], database: str) -> DatabaseState | None
             durable=bool(found["durable"]),
             runs=int(found["runs"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None  # whatever is not understood is read
 
 
@@ -108,7 +109,7 @@ def table_state(data: bytes | None) -> TableState | None:
             rows=tuple(map(int, found["rows"])),
             blobs=tuple(map(int, found["blobs"])),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return state if state.pages > 0 and len(state.rows) == len(state.blobs) else None
 

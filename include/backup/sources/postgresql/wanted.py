@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from include.backup.errors import DestinationRefused
+from include.backup.errors import DamageFound, DestinationRefused
 from include.backup.sources.postgresql import manifest
 from include.backup.sources.postgresql.loading import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_ENCODING: Final = re.compile("[A-Za-z0-9_]{1,64}")
 
 
 def _everything(path: bytes) -> bool:
@@ -60,13 +63,17 @@ def wanted_of(document: Mapping[str, Any], rules: Rules) -> list[Wanted]:
 
     Raises:
         DestinationRefused: nothing, or what cannot be put there.
+        DamageFound: it is no manifest that we can have written.
     """
     if document.get("kind") != "postgresql":
         raise DestinationRefused(
             "the recovery point holds no PostgreSQL databases", hint="restore it to a directory"
         )
+    databases: Any = document.get("databases")
+    if not _can_be(databases):
+        raise DamageFound(f"{manifest.MANIFEST} of the recovery point cannot be read")
     wanted = []
-    for name, described in document["databases"].items():
+    for name, described in databases.items():
         folder = manifest.escaped(name).encode()
         whole = rules.wanted(folder)
         tables = [one for one in _tables(folder, described) if whole or rules.wanted(one.path)]
@@ -85,6 +92,37 @@ def wanted_of(document: Mapping[str, Any], rules: Rules) -> list[Wanted]:
             hint=f"choose one by --path: {', '.join(one.name for one in wanted)}",
         )
     return wanted
+
+
+def _can_be(databases: Any) -> bool:  # noqa: ANN401  JSON
+    """Whether databases can be as they are described.
+
+    Names are quoted where they become SQL; an encoding stands there as it is.
+    """
+    try:
+        return all(
+            _is_text(name)
+            and _ENCODING.fullmatch(described["encoding"]) is not None
+            and int(described["server_version"]) > 0
+            and all(map(_is_text, described.get("tablespaces", ())))
+            and all(map(_relation_can_be, described["relations"].values()))
+            for name, described in databases.items()
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return False
+
+
+def _relation_can_be(one: Mapping[str, Any]) -> bool:
+    names = [one["schema"], one["name"], one.get("file", "")]
+    if "file" in one:
+        names += [*one["columns"], *one["indexes"], *one["sequences"]]
+        int(one["count"]), int(one["bytes"])
+    return all(map(_is_text, names)) and "rows" in one
+
+
+def _is_text(value: object) -> bool:
+    """Whether a server can hold it: JSON may hold halves of characters, and NUL."""
+    return isinstance(value, str) and "\0" not in value and value.encode() is not None
 
 
 def _tables(folder: bytes, described: Mapping[str, Any]) -> Iterator[Table]:

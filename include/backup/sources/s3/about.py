@@ -76,7 +76,7 @@ def bucket_and_prefix(manifest_json: bytes | None) -> tuple[str, str] | None:
         if document.get("kind") != "s3":
             return None
         return str(document["bucket"]), str(document["prefix"])
-    except (ValueError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise DamageFound(f"{MANIFEST} of the recovery point cannot be read") from error
 
 

@@ -39,6 +39,7 @@ _SYSTEM: Final = (
     "WebsiteRedirectLocation",
     "StorageClass",
 )
+_KNOWN: Final = frozenset({*_SYSTEM, "Expires", "Metadata"})
 _USUAL: Final = {"ContentType": "binary/octet-stream", "StorageClass": "STANDARD"}
 # Personal data: restored by stock restic, it shall be nobody else's to read.
 _FILE_MODE: Final = 0o600
@@ -120,12 +121,22 @@ def metadata_of(node: Node) -> tuple[dict[str, Any], dict[str, str]]:
     """The headers, named as boto3 names them, and the tags of an object that was backed up.
 
     Raises:
-        DamageFound: they are no JSON.
+        DamageFound: they are no JSON, or hold what no object was ever read with: other arguments
+            of an upload, as who may read it, are not for whoever wrote a recovery point to choose.
     """
     pairs = dict(node.extended_attributes)
     try:
         headers = json.loads(pairs.get(HEADERS, b"{}"))
         tags = json.loads(pairs.get(TAGS, b"{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamageFound("its metadata cannot be read") from error
-    return dict(headers), dict(tags)
+    if not isinstance(headers, dict) or not headers.keys() <= _KNOWN or not _are_texts(tags):
+        raise DamageFound("its metadata cannot be that of an object")
+    texts = {name: value for name, value in headers.items() if name != "Metadata"}
+    if not _are_texts(texts) or not _are_texts(headers.get("Metadata", {})):
+        raise DamageFound("its metadata cannot be that of an object")
+    return headers, tags
+
+
+def _are_texts(found: Any) -> bool:  # noqa: ANN401  JSON
+    return isinstance(found, dict) and all(isinstance(value, str) for value in found.values())

@@ -18,6 +18,9 @@ from urllib.parse import quote, urlencode
 os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 BEGIN = "~s3~begin~"
 MARKS = ("~s3~name~", "~s3~object~", BEGIN)
+# What an object was read with. Nothing else, as who may read it, is taken from an attribute.
+KNOWN = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
+         "Expires", "Metadata", "StorageClass", "WebsiteRedirectLocation")  # fmt: skip
 
 
 def key_of(path: str) -> str:
@@ -44,7 +47,8 @@ def attribute(path: str, name: str) -> dict[str, object]:
 
 def arguments(path: str) -> dict[str, object]:
     """What belongs to an object beside its bytes, named as boto3 names it."""
-    found = attribute(path, "user.s3.headers")
+    read = attribute(path, "user.s3.headers")
+    found = {name: value for name, value in read.items() if name in KNOWN}
     if tags := attribute(path, "user.s3.tags"):
         found["Tagging"] = urlencode(tags, quote_via=quote)
     try:
@@ -66,6 +70,8 @@ def main() -> int:
     for above, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(above, name)  # noqa: PTH118  a script for whatever Python is there
+            if os.path.islink(path) or not os.path.isfile(path):  # noqa: PTH113, PTH114  same
+                continue  # no object is one; a link would lead out of the directory
             key = prefix + key_of(os.path.relpath(path, folder))
             try:
                 client.upload_file(path, bucket, key, ExtraArgs=arguments(path))
