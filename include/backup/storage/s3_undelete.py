@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.backup.errors import AccessRefused
-from include.backup.storage.retry import Patience, retried
+from include.backup.storage.retry import Patience
 from include.backup.storage.s3_deletion import delete_all, histories_of
 from include.backup.storage.s3_errors import s3_errors
 from include.backup.storage.s3_locks import kept_by_lock
@@ -56,7 +56,7 @@ def _remains(bucket: Bucket, name: str, version: str, code: str, patience: Patie
         return Remains(name, f"the store answered {code}", hidden=True)
     told = f"a later version is {kept_by}"
     try:
-        copied = retried(partial(_copy_to_the_top, bucket, name), patience)
+        copied = bucket.retried(partial(_copy_to_the_top, bucket, name), patience)
     except AccessRefused as error:
         why = f"{told}, and no copy could be put over it: {error.message}"
         return Remains(name, why, hidden=True)
