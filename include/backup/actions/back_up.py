@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions import rescuing
 from include.backup.actions.acts import Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
@@ -202,6 +203,7 @@ class _Backup:
             existed = chosen.generation is not None
             if existed and resume(self.act, generation, repository, lock=lock):
                 return None
+            kept, troubled = rescuing.keep(self.place)
             taking = Taking(
                 act=self.act,
                 generation=generation,
@@ -211,7 +213,8 @@ class _Backup:
                 lock=lock,
                 deadline=self.deadline,
                 progress=self.progress,
-                remarks=remarks,
+                remarks=[*remarks, *([troubled] if troubled else [])],
+                rescue=rescuing.evidence(self.place.vault, kept),
                 bytes_found=bytes_found(self.act, generation, repository) if existed else 0,
             )
             return taking.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -10,8 +11,15 @@ from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_acts import CHECK
 from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.rescuing import strangers
 from include.backup.actions.undelete import tampering_in
-from include.backup.errors import DamageFound, FileAbsent, LedgerBroken, ReplicaDamaged
+from include.backup.errors import (
+    DamageFound,
+    FileAbsent,
+    LedgerBroken,
+    ReplicaDamaged,
+    StorageError,
+)
 from include.backup.evidence import rescue_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.wording import count
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from include.backup.vault.coverage import Coverage, Share
     from include.backup.vault.generations import Generation, Point
 
+log = logging.getLogger(__name__)
 _MOST_DAMAGES = 1000  # in a record
 
 
@@ -99,6 +108,7 @@ def check(
                 found[generation.id] = own
         hidden = tampering_in(place.folder)
     damages += [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
+    damages += _strangers(place)
     covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(
         place.subject,
@@ -140,6 +150,15 @@ def _ledger_damages(place: DatasetVault) -> Iterator[str]:
     else:
         if place.salvaged is not None:
             yield "the ledger is gone"
+
+
+def _strangers(place: DatasetVault) -> list[str]:
+    """What lies at the root of the vault to be followed in need, and is not ours."""
+    try:
+        return strangers(place.setting, place.vault)
+    except StorageError as error:
+        log.warning("%s: nobody can say whose RECOVERY.txt it has: %s", place.where, error)
+        return []
 
 
 def _check_copied_ledger(act: Act) -> None:

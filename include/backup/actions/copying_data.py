@@ -54,6 +54,7 @@ class Done:
     touched: set[str] = field(default_factory=set)  # generations that got files
     first_locks: dict[str, FirstLock] = field(default_factory=dict)  # of generations new to it
     why: list[str] = field(default_factory=list)  # for people
+    rescue: dict[str, str] = field(default_factory=dict)  # what opens the copy without us
 
     def count(
         self, generation: Generation, copied: Copied, before: Replica | None, *, mended: bool

@@ -48,7 +48,8 @@ def open_new(act: Act, *, new_key: bool = False) -> tuple[Generation, Repository
     _refuse_other_key(place, new_key=new_key)
     name = new_generation(now, [generation.id for generation in place.state().generations])
     context = KeyContext(dataset=place.dataset.name, generation=name)
-    envelope, secret = new_envelope(place.provider(), context, now=now)
+    offline = place.setting.datasets.key.offline
+    envelope, secret = new_envelope(place.provider(), context, now=now, offline=offline)
     closing = closes_at(now, place.full_interval, place.setting.policy.grace)
     act.record(
         Kind.OPENED,

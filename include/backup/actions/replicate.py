@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from include.backup.actions import rescuing
 from include.backup.actions.acts import Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.copying_data import Done, copy_data, note_gone
@@ -122,6 +123,8 @@ def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) ->
     )
     locks = lock_replica(pair, state, found, news, done.first_locks, done.touched)
     done.why += gone
+    done.rescue, troubled = rescuing.keep(pair.copy)
+    done.why += [troubled] if troubled else []
     outcome = _end(act, pair, state, replace(found, locked_until=locks), done, left)
     _copy_the_end(pair, known=head.sequence, go_on=go_on)
     copy_policy(pair)
@@ -186,6 +189,7 @@ def _end(
         "kept_back": left.kept_back,
         "foreign": left.foreign,
         "why": done.why,
+        **rescuing.evidence(pair.copy.vault, done.rescue),
     }
     what = f"replicated to {pair.copy.vault.name}: {count(len(held), 'recovery point')}"
     details = {**body, "unmet": bool(done.why or left.foreign or left.refused)}

@@ -151,7 +151,8 @@ def _rewrap(act: Act, generation: Generation, old: KeyProvider, new: KeyProvider
     place = act.place
     context = KeyContext(dataset=place.dataset.name, generation=generation.id)
     secret = load_secret(place.folder, old, context, envelope_sha256=generation.envelope_sha256)
-    envelope = envelope_of(secret, new, context, now=act.now())
+    offline = place.setting.datasets.key.offline
+    envelope = envelope_of(secret, new, context, now=act.now(), offline=offline)
     with suppress(NameTaken):  # an earlier run had saved its own: that one counts
         until = locked_until(place, generation, act.now())
         place.folder.save(envelope.name, envelope.to_bytes(), locked_until=until)

@@ -30,7 +30,7 @@ from include.backup.repository.writer import WriteSession
 from include.backup.vault import bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from include.backup.actions.acts import Act
@@ -64,6 +64,7 @@ class Taking:
     progress: Progress
     remarks: list[str]
     bytes_found: int = 0  # what interrupted runs have stored for it before
+    rescue: Mapping[str, object] = field(default_factory=dict)  # how it opens without us
     _before: DatasetState = field(init=False)
     _contents: str = field(init=False)  # what was read, for people
     _data_new: int = field(init=False)  # bytes of the dataset's own data that were not known
@@ -298,6 +299,7 @@ class Taking:
             "packs": len(session.added.packs),
             **bodies.noted(notes.told()),
             "remarks": list(self.remarks),
+            **self.rescue,
         }
 
     def _taken(self, snapshot: Snapshot, expires: datetime, archive: Archive) -> sentences.Taken:

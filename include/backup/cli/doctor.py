@@ -16,6 +16,7 @@ from include.backup.cli.doctor_sources import try_bucket
 from include.backup.cli.doctor_vaults import (
     try_keys,
     try_reader,
+    try_rescue,
     try_roles,
     try_tampering,
     try_vault,
@@ -166,6 +167,8 @@ def _examine_vault(
     if vault.expirer and failure is None:
         patient.examine(f"rights in vault {vault.name}", lambda: try_roles(vault))
     _look_for_tampering(patient, vault, failure)
+    if failure is None:
+        patient.examine(f"rescue from vault {vault.name}", lambda: try_rescue(setting, vault))
     # A vault that cannot be reached says the same again, and takes as long for it.
     if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
         patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.providers import provider_of
+from include.backup.actions.rescuing import strangers
 from include.backup.actions.undelete import tampering_in
 from include.backup.cli.environment import connection, now, open_storage, user
 from include.backup.errors import (
@@ -33,6 +34,7 @@ from include.backup.vault.layout import (
     dataset_names,
     policy_folder,
 )
+from include.backup.vault.rescue import UNWRAP, own_texts, rescue_files, unwrap_sha256
 from include.backup.vault.state import DatasetState
 
 if TYPE_CHECKING:
@@ -177,6 +179,23 @@ def try_tampering(vault: VaultSettings) -> str:
     more = len(names) - _MOST_DATASETS
     rest = f"; {count(more, 'more dataset')} not looked at" if more > 0 else ""
     return f"nobody has deleted or overwritten files, packs not looked at{rest}"
+
+
+def try_rescue(setting: Setting, vault: VaultSettings) -> str:
+    """Compare what strangers are to follow in a vault with what we saved there.
+
+    Raises:
+        BackupError: somebody else has left such a file, or the vault cannot be read.
+    """
+    if found := strangers(setting, vault):
+        raise BackupError(
+            "; ".join(found), hint="remove it, and find out who could write there: RUNBOOK.md"
+        )
+    storage = open_storage(vault, hurried=True)
+    ours = own_texts(storage, rescue_files(storage), url=vault.url)
+    if not ours:
+        return f"RECOVERY.txt and {UNWRAP} come with the next backup"
+    return f"{', '.join(sorted(ours))}; SHA-256 of {UNWRAP}: {unwrap_sha256()}"
 
 
 def try_keys(setting: Setting, vault: VaultSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.backup.cli import key_commands
+from include.backup.cli import keys as own_keys
 from include.backup.cli.arguments import given
 from include.backup.cli.parsing import as_sentence, dataset_argument, json_option, subcommands
 from include.backup.cli.retention_options import two_people
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 def keys(parser: argparse.ArgumentParser) -> None:
     """Of `keys`."""
-    usage = "{export DATASET GENERATION | list | rotate --old CONNECTION|ARN | erase DATASET …}"
+    usage = (
+        "{export DATASET GENERATION | offline | list | rotate --old CONNECTION|ARN | "
+        "erase DATASET …}"
+    )
     inner = subcommands(parser, usage, required=True)
     text = "print the repository password for stock restic, alone on the last line; it is recorded"
     export = inner.add_parser("export", help=text, description=as_sentence(text))
@@ -23,6 +27,9 @@ def keys(parser: argparse.ArgumentParser) -> None:
     export.add_argument(
         "generation", metavar="GENERATION", help="its id, as `recovery-points` lists it"
     )
+    text = "make a key for paper, which opens new envelopes as well as the master key does"
+    offline = inner.add_parser("offline", help=text, description=as_sentence(text))
+    offline.set_defaults(run=own_keys.offline)
     text = "which master key opens which generation, how old it is, which envelopes there are"
     listed = inner.add_parser("list", help=text, description=as_sentence(text))
     listed.add_argument("dataset", metavar="DATASET", nargs="?", help="all of them, if left out")

@@ -14,6 +14,8 @@ from include.backup.errors import BackupError
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import day
 from include.backup.vault.keyring import LocalKey
+from include.backup.vault.offline import new_pair
+from include.backup.vault.rescue import unwrap_sha256
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +39,29 @@ def init(options: argparse.Namespace) -> int:
     return 0
 
 
+def offline(options: argparse.Namespace) -> int:
+    """Make an offline key: the private part for paper, the public one for datasets.yaml."""
+    del options
+    private, public = new_pair()
+    print(f"""\
+# ------------------------------------------------------------------------------------------
+# OFFLINE KEY · {day(now())} · print it, keep it in a safe, and nowhere else
+#
+#   It opens every generation that is begun while datasets.yaml names it, without the master key:
+#   for the day on which the KMS, or the account that it lies in, is gone. RECOVERY.txt of the
+#   vault says how; there it is typed in the place of the master key.
+#
+#     {_grouped(_text(private))}
+#     (one line, without the spaces)
+#   its public part, in datasets.yaml beside `provider:` of `key:`
+#     offline_recipient: {public.hex()}
+#   unwrap.py of the vaults, SHA-256
+#     {unwrap_sha256()}
+#   Kept by: ____________________   Checked on: ____________________
+# ------------------------------------------------------------------------------------------""")
+    return 0
+
+
 def export(options: argparse.Namespace) -> int:
     """Print the password of one generation, alone on the last line; the ledger records it."""
     setting = setting_of(options)
@@ -50,8 +75,11 @@ def _text(key: bytes) -> str:
     return base64.b64encode(key).decode()
 
 
+def _grouped(key: str) -> str:
+    return "  ".join(key[start : start + 11] for start in range(0, len(key), 11))
+
+
 def _sheet(master_id: str, master: str, signer: Signer, vaults: list[str]) -> str:
-    grouped = "  ".join(master[start : start + 11] for start in range(0, len(master), 11))
     places = "\n".join(f"#     {url}" for url in vaults) or "#     (the urls in datasets.yaml)"
     return f"""
 # ------------------------------------------------------------------------------------------
@@ -60,14 +88,16 @@ def _sheet(master_id: str, master: str, signer: Signer, vaults: list[str]) -> st
 #   Without the master key nobody, not even its makers, can open these backups.
 #
 #   master key {master_id}
-#     {grouped}
+#     {_grouped(master)}
 #     (one line, without the spaces)
 #   signing key {signer.key_id}, public part, to verify the ledger
 #     {signer.public_key.hex()}
 #   vaults
 {places}
 #
-#   To restore: RUNBOOK.md. Stock restic opens each repository with the password that
-#   `holdfast keys export DATASET GENERATION` prints.
+#   unwrap.py of these vaults, SHA-256: with another one it may steal the key
+#     {unwrap_sha256()}
+#
+#   To restore: RUNBOOK.md. Without Holdfast: RECOVERY.txt at the root of each vault.
 #   Kept by: ____________________   Checked on: ____________________
 # ------------------------------------------------------------------------------------------"""

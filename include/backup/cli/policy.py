@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import review as review_action
+from include.backup.actions.key_findings import key_findings
 from include.backup.cli.environment import config_folder, load_setting, now
 from include.backup.cli.json_output import print_json
 from include.backup.errors import BackupError, ConfigurationInvalid
@@ -42,6 +43,7 @@ def show(options: argparse.Namespace) -> int:
     except BackupError as error:
         reviewed, unknown = None, str(error)
     found = findings(setting.policy, last_review=reviewed.date() if reviewed else None, now=moment)
+    found = (*found, *key_findings(setting))
     if options.json:
         print_json(_as_json(setting, proofs, found))
     else:

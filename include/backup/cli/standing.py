@@ -10,6 +10,7 @@ from include.backup.actions import assess as assess_action
 from include.backup.actions import report as report_action
 from include.backup.actions import restores as restores_action
 from include.backup.actions.assess import owner_of, recovery_order
+from include.backup.actions.key_findings import as_line, key_findings
 from include.backup.actions.replicas import findings_of
 from include.backup.cli.json_output import person_json, planned_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
@@ -51,6 +52,8 @@ def status(options: argparse.Namespace) -> int:
             print(line)
         for line in findings_of(setting, setting.clock()):
             print(line)
+        for finding in key_findings(setting):
+            print(as_line(finding))
         for name in _unlisted(setting):
             print(
                 f"finding 3.2 · a vault holds {name}, which no entry of datasets.yaml names: "

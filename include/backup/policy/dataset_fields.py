@@ -183,6 +183,12 @@ MAIN_FILE: Final = Section(
                     "key_id": Field(
                         kind=Text(parse=_parse_key_id), meaning="aws_kms: its ARN", default=""
                     ),
+                    "offline_recipient": Field(
+                        kind=Text(parse=_parse_public_key, form={"pattern": _HEX_KEY}),
+                        meaning="a public key, in hex: envelopes open with its private key, which "
+                        "lies on paper, as well (`holdfast keys offline` makes one)",
+                        default="",
+                    ),
                 },
             ),
         ),

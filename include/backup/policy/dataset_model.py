@@ -23,6 +23,12 @@ class KeySettings:
     provider: str  # "local": the connection's password is the key, 32 bytes in base64; "aws_kms"
     connection: str
     key_id: str = ""  # aws_kms: the ARN of the key
+    offline_recipient: str = ""  # an X25519 public key in hex: each envelope opens with it as well
+
+    @property
+    def offline(self) -> bytes:
+        """The public key of the second recipient; empty: there is none."""
+        return bytes.fromhex(self.offline_recipient)
 
     @property
     def region(self) -> str:

@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.backup.errors import AccessRefused
-from include.backup.storage.retry import Patience
 from include.backup.storage.s3_deletion import delete_all, histories_of
 from include.backup.storage.s3_errors import s3_errors
 from include.backup.storage.s3_locks import kept_by_lock
@@ -24,6 +23,7 @@ from include.backup.storage.tampering import Remains
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from include.backup.storage.retry import Patience
     from include.backup.storage.s3_bucket import Bucket
 
 

@@ -3,7 +3,8 @@
     secret    = 256 random bits, new for every generation
     password  = secret as 64 hex digits: what `restic` asks for
     envelope  = canonical JSON {version, provider, master_key_id, dataset, generation, wrapped,
-                                created_at}
+                                created_at, offline?}
+    version   = 1; 2 if there is a second recipient: `offline`, see offline.py
     wrapped   = base64 of what the provider made of the secret
                 local: AES key wrap of the 32 bytes with the 256-bit master key (40 bytes)
     master key id (local) = first 16 hex digits of SHA-256("holdfast master key" + key)
@@ -35,6 +36,7 @@ from include.backup.evidence.signing import KEY_SIZE, key_bytes_of_text
 from include.backup.format.times import text_of_datetime
 from include.backup.storage.retry import reread
 from include.backup.vault.layout import envelope_folder, envelope_name
+from include.backup.vault.offline import OfflineCopy, seal_offline
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from include.backup.storage.base import Storage
 
 VERSION: Final = 1
+WITH_OFFLINE: Final = 2
 LARGEST_BYTES: Final = 1 << 16
 SECRET_SIZE: Final = 32
 
@@ -149,17 +152,20 @@ class Envelope:
     generation: str
     wrapped: bytes
     created_at: datetime
+    offline: OfflineCopy | None = None
 
     def to_bytes(self) -> bytes:
         """The file."""
+        offline = {} if self.offline is None else {"offline": self.offline.to_json()}
         return canonical({
-            "version": VERSION,
+            "version": WITH_OFFLINE if offline else VERSION,
             "provider": self.provider,
             "master_key_id": self.master_key_id,
             "dataset": self.dataset,
             "generation": self.generation,
             "wrapped": base64.b64encode(self.wrapped).decode(),
             "created_at": text_of_datetime(self.created_at),
+            **offline,
         })
 
     @property
@@ -181,10 +187,10 @@ class Envelope:
         """
         document = parse_canonical(data, what=what, largest_bytes=LARGEST_BYTES, error=DamageFound)
         fields = Fields(document, what=what, error=DamageFound)
-        if fields.number("version") != VERSION:
-            fields.refuse("version", document["version"])
-        names = ("provider", "master_key_id", "dataset", "generation", "wrapped", "created_at")
-        fields.only(("version", *names))
+        if (version := fields.number("version")) not in {VERSION, WITH_OFFLINE}:
+            fields.refuse("version", version)
+        names = ["provider", "master_key_id", "dataset", "generation", "wrapped", "created_at"]
+        fields.only(["version", *names, *(["offline"] if version == WITH_OFFLINE else [])])
         try:
             wrapped = base64.b64decode(fields.text("wrapped").encode(), validate=True)
         except binascii.Error:
@@ -196,29 +202,44 @@ class Envelope:
             generation=fields.text("generation"),
             wrapped=wrapped,
             created_at=fields.moment("created_at"),
+            offline=OfflineCopy.parse(fields.document("offline"), what=what)
+            if version == WITH_OFFLINE
+            else None,
         )
 
 
 def new_envelope(
-    provider: KeyProvider, context: KeyContext, *, now: datetime
+    provider: KeyProvider, context: KeyContext, *, now: datetime, offline: bytes = b""
 ) -> tuple[Envelope, RepositorySecret]:
     """Draw the secret of a new generation and wrap it. Nothing is saved.
+
+    Args:
+        offline: the public key of a second recipient; empty: there is none.
 
     Raises:
         KeyUnusable: the provider refused.
     """
     secret = RepositorySecret(secret=secrets.token_bytes(SECRET_SIZE))
-    return envelope_of(secret, provider, context, now=now), secret
+    return envelope_of(secret, provider, context, now=now, offline=offline), secret
 
 
 def envelope_of(
-    secret: RepositorySecret, provider: KeyProvider, context: KeyContext, *, now: datetime
+    secret: RepositorySecret,
+    provider: KeyProvider,
+    context: KeyContext,
+    *,
+    now: datetime,
+    offline: bytes = b"",
 ) -> Envelope:
     """Wrap the secret of a generation. Nothing is saved.
+
+    Args:
+        offline: as for `new_envelope`.
 
     Raises:
         KeyUnusable: the provider refused.
     """
+    where = f"{context.dataset}/{context.generation}"
     envelope = Envelope(
         provider=provider.name,
         master_key_id=provider.master_key_id,
@@ -226,6 +247,7 @@ def envelope_of(
         generation=context.generation,
         wrapped=provider.wrap(secret.secret, context),
         created_at=now,
+        offline=seal_offline(offline, secret.secret, where) if offline else None,
     )
     # What cannot be opened again must not protect anything.
     open_envelope(envelope, provider, context)

@@ -6,6 +6,7 @@ import json
 import shutil
 
 from include.backup.evidence.signing import Signer
+from include.backup.vault.rescue import unwrap_script, unwrap_sha256
 from tests.integration.cli.shell import ENTRY, Shell, connection
 
 
@@ -65,3 +66,16 @@ def test_an_empty_list_is_told(shell: Shell) -> None:
     (shell.site / "vault").mkdir()
     shell.datasets(" {{}}\n")
     assert "note  datasets: none is listed, so nothing is backed up" in shell("doctor")
+
+
+def test_a_script_that_somebody_left_in_the_vault_stops_at_the_door(shell: Shell) -> None:
+    """With the digest of ours while all is well; a stranger's is a FAIL, by its name."""
+    vault = shell.site / "vault"
+    vault.mkdir()
+    assert "RECOVERY.txt and unwrap.py come with the next backup" in shell("doctor", code=None)
+    shell("back-up", "crm")
+    assert f"RECOVERY.txt, unwrap.py; SHA-256 of unwrap.py: {unwrap_sha256()}" in shell("doctor")
+    (vault / "unwrap-2.py").write_bytes(unwrap_script() + b"steal(given)\n")
+    told = shell("doctor", code=1)
+    assert "FAIL  rescue from vault primary: unwrap-2.py of file://" in told
+    assert "none of ours" in told

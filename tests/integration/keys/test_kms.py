@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.key_findings import key_findings
 from include.backup.actions.providers import provider_of
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, StorageUnreachable
@@ -15,11 +18,13 @@ from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.kms import Kms, make_kms
 from include.backup.storage.s3_client import S3Access
-from include.backup.vault.keyring import KeyContext, LocalKey
+from include.backup.vault.keyring import Envelope, KeyContext, LocalKey, load_secret
 from include.backup.vault.kms import KmsKey
+from include.backup.vault.offline import new_pair
 from tests.damage.site import Site
 from tests.integration.cli.shell import ENTRY, ROOT, Shell
 from tests.servers.kms import REGION, KmsServer, kms_server
+from tests.unit.vault.test_unwrap import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +119,33 @@ def test_a_dataset_lives_on_it(site: Site) -> None:
     rotate_key(site.setting(), "crm", own)
     assert site.restored() == site.content()
     assert back_up(site.setting(), "crm", method=Method.FULL).ok
+
+
+def test_a_stranger_opens_it_with_what_kms_answers(
+    site: Site, server: KmsServer, tmp_path: Path
+) -> None:
+    """Or with the offline key, when there is no KMS any more; without either it says what to do."""
+    assert [one.key for one in key_findings(site.setting())] == ["kms-alone"]
+    private, public = new_pair()
+    site.key = site.key.replace("}", f", offline_recipient: '{public.hex()}'}}")
+    assert list(key_findings(site.setting())) == []
+    assert back_up(site.setting(), "crm", method=Method.FULL).ok
+    [info] = site.memory.list("datasets/crm/keys/")
+    data = site.memory.load(info.name)
+    envelope = Envelope.parse(data)
+    context = KeyContext(dataset="crm", generation=envelope.generation)
+    password = load_secret(site.place().folder, provider_of(site.setting()), context).password
+    code, printed, said = unwrap(tmp_path, data, "")
+    assert (code, printed) == (1, "")
+    told = re.search(r"--encryption-context (\S+) ", said)
+    assert told is not None
+    answer = server.client().decrypt(
+        CiphertextBlob=envelope.wrapped,
+        EncryptionContext=dict(pair.split("=") for pair in told[1].split(",")),
+    )
+    plain = base64.b64encode(answer["Plaintext"]).decode()
+    assert unwrap(tmp_path, data, plain, "--kms")[:2] == (0, password)
+    assert unwrap(tmp_path, data, base64.b64encode(private).decode())[:2] == (0, password)
 
 
 def test_by_the_command_line(server: KmsServer, tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""RECOVERY.txt and unwrap.py at the root of a vault: written once, like everything else there.
+
+    RECOVERY.txt    unwrap.py         the first ones
+    RECOVERY-2.txt  unwrap-2.py  …    another text: of a later release, or for another address
+
+Whoever backs up sees that the very texts of its release are there under some number, and saves
+those that are not under the next one. So two releases side by side write each text once, and no
+name is ever written again: no right to overwrite or delete is needed, and locks hold.
+
+A hostile script would steal the master key, and who may write to the vault can leave one. So the
+digests of what we saved stand in the signed records, that of unwrap.py on the recovery sheet too;
+what no record names is told by `check` and `doctor`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from include.backup.errors import NameTaken
+from include.backup.vault.recovery_text import recovery_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from include.backup.storage.base import FileInfo, Storage
+
+RECOVERY: Final = "RECOVERY.txt"
+UNWRAP: Final = "unwrap.py"
+_MOST: Final = 999  # of each; somebody who fills the numbers up is told
+_LARGEST_BYTES: Final = 1 << 20
+_ROUNDS: Final = 5  # against others who save at the same moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueFile:
+    """A file of this kind that lies in a vault."""
+
+    name: str
+    sha256: str  # in hex; of one that is far too large that of nothing
+
+
+def unwrap_script() -> bytes:
+    """The script that opens envelopes without Holdfast."""
+    return Path(__file__).with_name(UNWRAP).read_bytes()
+
+
+def unwrap_sha256() -> str:
+    """Its digest, in hex."""
+    return sha256(unwrap_script()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locking:
+    """How these files are locked, where the vault locks."""
+
+    until: datetime
+    again_before: datetime  # what was saved before is locked anew
+
+
+def keep_rescue_files(
+    vault: Storage, *, url: str, locking: Locking | None = None
+) -> dict[str, str]:
+    """See that the texts of this release are in a vault; save those that are not.
+
+    Args:
+        vault: the root of its storage.
+        url: its address, for people.
+        locking: None where nothing is locked.
+
+    Returns:
+        The names of both, and their digests in hex.
+
+    Raises:
+        NameTaken: every number is.
+        StorageError.
+    """
+    script = unwrap_script()
+    unwrap = _keep(vault, UNWRAP, lambda _: script, locking)
+
+    def text(name: str) -> bytes:
+        return _recovery(vault, name, url=url, unwrap=unwrap)
+
+    recovery = _keep(vault, RECOVERY, text, locking)
+    return {
+        recovery: sha256(text(recovery)).hexdigest(),
+        unwrap: sha256(script).hexdigest(),
+    }
+
+
+def rescue_files(vault: Storage) -> list[RescueFile]:
+    """Every file of this kind in a vault.
+
+    Raises:
+        StorageError.
+    """
+    found = []
+    for first in (RECOVERY, UNWRAP):
+        for info in _there(vault, first).values():
+            data = vault.load(info.name) if info.size_bytes <= _LARGEST_BYTES else b""
+            found.append(RescueFile(name=info.name, sha256=sha256(data).hexdigest()))
+    return found
+
+
+def own_texts(vault: Storage, files: Sequence[RescueFile], *, url: str) -> dict[str, str]:
+    """The names among those in a vault that hold a text of this release, with their digests."""
+    scripts = [one.name for one in files if one.sha256 == unwrap_sha256()]
+    digests = {one.name: one.sha256 for one in files}
+    own = dict.fromkeys(scripts, unwrap_sha256())
+    for script in scripts:
+        for name, digest in digests.items():
+            text = _recovery(vault, name, url=url, unwrap=script)
+            if sha256(text).hexdigest() == digest:
+                own[name] = digest
+    return own
+
+
+def _recovery(vault: Storage, name: str, *, url: str, unwrap: str) -> bytes:
+    return recovery_text(
+        url=url,
+        restic_address=vault.restic_address,
+        name=name,
+        unwrap=unwrap,
+        unwrap_sha256=unwrap_sha256(),
+    )
+
+
+def _keep(vault: Storage, first: str, text: Callable[[str], bytes], locking: Locking | None) -> str:
+    """Find what `text` makes for its own name, or save it under the next number."""
+    for _ in range(_ROUNDS):
+        there = _there(vault, first)
+        for info in there.values():
+            wanted = text(info.name)
+            if info.size_bytes == len(wanted) and vault.load(info.name) == wanted:
+                if locking is not None and info.modified_at < locking.again_before:
+                    vault.extend_lock([info.name], locking.until)
+                return info.name
+        number = max(there, default=0) + 1
+        if number > _MOST:
+            break
+        name = _name(first, number)
+        try:
+            vault.save(name, text(name), locked_until=locking.until if locking else None)
+        except NameTaken:
+            continue  # another was quicker, perhaps with the very same
+        return name
+    raise NameTaken(
+        f"no number is left for {first} in {vault.url}",
+        hint="somebody has taken them all: who may write there? See VAULTS.md",
+    )
+
+
+def _there(vault: Storage, first: str) -> dict[int, FileInfo]:
+    """The files of one kind, by their numbers."""
+    stem, _, ending = first.partition(".")
+    shape = re.compile(rf"{stem}(?:-([0-9]{{1,3}}))?\.{ending}", re.ASCII)
+    found = {}
+    for info in vault.list(stem):
+        if (fits := shape.fullmatch(info.name)) is not None:
+            found[int(fits[1] or 1)] = info
+    return found
+
+
+def _name(first: str, number: int) -> str:
+    stem, _, ending = first.partition(".")
+    return first if number == 1 else f"{stem}-{number}.{ending}"
