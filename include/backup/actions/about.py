@@ -20,7 +20,10 @@ from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import Node, NodeType, encode_tree
 from include.backup.repository.progress import Progress
 from include.backup.sources.contents import Bytes
-from include.backup.vault.layout import generation_folder
+from include.backup.sources.file_nodes import shown
+from include.backup.vault.layout import DATASETS, envelope_folder, generation_folder
+from include.backup.vault.recovery_text import endpoint_of
+from include.backup.vault.rescue import UNWRAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,21 +149,49 @@ class AboutFolder:
         )
 
 
-def restore_md(place: DatasetVault, generation: Generation, counts: Counts, steps: str) -> bytes:
-    """How to put a recovery point back without Holdfast, for whoever reads it in the snapshot."""
+def restore_md(
+    place: DatasetVault, generation: Generation, counts: Counts, steps: str, *, unwrap: str = UNWRAP
+) -> bytes:
+    """How to put a recovery point back without Holdfast, for whoever reads it in the snapshot.
+
+    Args:
+        steps: what the source says of its data.
+        unwrap: the name of the script in the vault that opens its envelope.
+    """
     name = place.dataset.name
     repository = generation_folder(place.folder, generation.id).restic_address
+    in_bucket = repository.startswith("s3:")
+    vault = place.folder.url if in_bucket else place.folder.restic_address
+    vault = vault.removesuffix(f"/{DATASETS}{name}")
+    password = (_FROM_BUCKET if in_bucket else _FROM_FOLDER).format(
+        script=quote(f"{vault}/{unwrap}"),
+        keys=quote(f"{vault}/{DATASETS}{name}/{envelope_folder(generation.id)}"),
+        endpoint=quote(endpoint_of(repository)) if in_bucket else "",
+    )
     return _RESTORE_MD.format(
         dataset=name,
         data_class=place.data_class.name,
         address=place.dataset.address,
         extent=f"{count(counts.files, 'file')}, {size(counts.bytes_all)}",
         repository=quote(repository),
-        access=_ACCESS_TO_BUCKET if repository.startswith("s3:") else "",
+        access=_ACCESS_TO_BUCKET if in_bucket else "",
+        parts=_parts(counts),
+        room=counts.bytes_all,
+        password=password.strip(),
         generation=generation.id,
         vault=place.vault.url,
         steps=steps.strip(),
     ).encode()
+
+
+def _parts(counts: Counts) -> str:
+    """A line for each large directory at the top, so that what is needed first can come first."""
+    if not counts.parts:
+        return ""
+    lines = [f"* `{ascii(shown(name))[1:-1]}`: {size(held)}" for name, held in counts.parts]
+    return "\nOf its directories the largest, by the size of their files:\n\n" + (
+        "\n".join(lines) + "\n"
+    )
 
 
 def _same(made: Node, before: Node | None) -> Node:
@@ -175,11 +206,19 @@ _ACCESS_TO_BUCKET: Final = """
 restic takes the right to read the bucket from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its
 region from AWS_DEFAULT_REGION, and a certificate authority of your own from SSL_CERT_FILE.
 """
+_FROM_FOLDER: Final = """
+for one in {keys}*.json; do python3 -I {script} "$one" > password && break; done
+"""
+_FROM_BUCKET: Final = """
+aws --endpoint-url {endpoint} s3 cp {script} unwrap.py
+aws --endpoint-url {endpoint} s3 cp --recursive {keys} keys
+for one in keys/*.json; do python3 -I unwrap.py "$one" > password && break; done
+"""
 _RESTORE_MD: Final = """\
 # Restoring {dataset} without Holdfast
 
 Dataset `{dataset}` of class `{data_class}`, taken from {address}: {extent}.
-
+{parts}
 It lies in the repository of generation `{generation}` in the vault {vault}, an ordinary restic
 repository (version 2) that restic 0.14 or newer opens:
 
@@ -187,12 +226,23 @@ repository (version 2) that restic 0.14 or newer opens:
     export DATASET={dataset}
     restic snapshots
 {access}
-The password is sealed with the master key, in `datasets/{dataset}/keys/{generation}/` of the vault;
-where Holdfast still runs, `holdfast keys export {dataset} {generation}` prints it. Choose a
-snapshot and an empty directory:
+The password is sealed with the master key, in `datasets/{dataset}/keys/{generation}/` of the vault.
+Whoever reads this in a restored directory has it already. Else `RECOVERY.txt` at the root of the
+vault leads to it, in short by these lines, which ask for the master key (compare the SHA-256 of
+`unwrap.py` with that on the recovery sheet first), and `export RESTIC_PASSWORD_FILE=$PWD/password`:
+
+```sh
+{password}
+```
+
+Where Holdfast still runs, `holdfast keys export {dataset} {generation}` prints it.
+
+Choose a snapshot, and an empty directory with room for {room} bytes:
 
     SNAPSHOT=latest
     TARGET=/where/there/is/room
+    mkdir -p "$TARGET"
+    test "$(df --output=avail -B1 "$TARGET" | tail -n 1)" -gt {room}
 
 {steps}
 

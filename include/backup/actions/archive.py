@@ -41,7 +41,10 @@ _SEAL_TOGETHER_BYTES: Final = 16 << 10  # larger blobs gain nothing from being s
 class _Folder:
     """A directory on its way to become a tree."""
 
-    __slots__ = ("before", "before_id", "nodes", "parent", "path", "place", "self_node", "waiting")
+    __slots__ = (
+        *("before", "before_id", "nodes", "parent", "path"),
+        *("place", "self_node", "size_bytes", "waiting"),
+    )
 
     def __init__(
         self, path: bytes, node: Node, parent: _Folder | None, place: int, before_id: bytes | None
@@ -53,6 +56,7 @@ class _Folder:
         self.before_id = before_id  # the tree that the parent snapshot has here
         self.before: list[Node] = []
         self.nodes: list[Node | None] = []
+        self.size_bytes = 0  # of the files below it, as far as its folders are done
         self.waiting = 1  # the walk itself, and each entry handed on
 
     def inner(self, name: bytes) -> bytes:
@@ -298,7 +302,9 @@ class Archive:
             tree = folder.before_id
         else:
             tree = self._session.add_blob(BlobType.TREE, encode_tree(nodes))
+        held = sum(node.size for node in nodes if node.type == NodeType.FILE)
         with self._lock:
+            self._account(folder, folder.size_bytes + held)
             if folder.before_id is None:
                 self.counts.dirs_new += 1
             elif tree == folder.before_id:
@@ -311,6 +317,13 @@ class Archive:
         else:
             folder.parent.nodes[folder.place] = folder.self_node._replace(subtree=tree)
         return folder.parent
+
+    def _account(self, folder: _Folder, size_bytes: int) -> None:
+        if (above := folder.parent) is None:
+            return
+        above.size_bytes += size_bytes
+        if above.parent is None:
+            self.counts.add_part(folder.path, size_bytes)
 
 
 def _like(entry: Node, was: Node) -> Node:

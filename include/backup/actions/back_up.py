@@ -215,6 +215,7 @@ class _Backup:
                 progress=self.progress,
                 remarks=[*remarks, *([troubled] if troubled else [])],
                 rescue=rescuing.evidence(self.place.vault, kept),
+                unwrap=rescuing.script_in(kept),
                 bytes_found=bytes_found(self.act, generation, repository) if existed else 0,
             )
             return taking.run()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, field
+from typing import Final
+
+_PARTS: Final = 12  # of the directories at the top, those that are told of: the largest
 
 
 @dataclass(slots=True)
@@ -18,6 +22,18 @@ class Counts:
     others: int = 0
     bytes_read: int = 0
     bytes_unmodified: int = 0
+    _parts: list[tuple[int, bytes]] = field(default_factory=list)  # a heap, the smallest first
+
+    def add_part(self, name: bytes, size_bytes: int) -> None:
+        """Remember how much a directory at the top of the dataset holds, if it is a large one."""
+        heapq.heappush(self._parts, (size_bytes, name))
+        if len(self._parts) > _PARTS:
+            heapq.heappop(self._parts)
+
+    @property
+    def parts(self) -> list[tuple[bytes, int]]:
+        """The largest directories at the top of the dataset, and the size of their files."""
+        return [(name, held) for held, name in sorted(self._parts, key=lambda one: (-one[0], one))]
 
     @property
     def bytes_all(self) -> int:

@@ -13,7 +13,13 @@ from include.backup.errors import BackupError, LedgerBroken
 from include.backup.evidence.fields import Fields
 from include.backup.evidence.ledger import Ledger
 from include.backup.vault.layout import dataset_folder, dataset_names
-from include.backup.vault.rescue import Locking, keep_rescue_files, own_texts, rescue_files
+from include.backup.vault.rescue import (
+    UNWRAP,
+    Locking,
+    keep_rescue_files,
+    own_texts,
+    rescue_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +63,11 @@ def keep_in(setting: Setting, vault: VaultSettings) -> dict[str, str]:
 def evidence(vault: VaultSettings, kept: Mapping[str, str]) -> dict[str, object]:
     """What a record says of what was kept: the vault, and each name with its digest."""
     return {"rescue": {"vault": vault.url, "files": dict(kept)}} if kept else {}
+
+
+def script_in(kept: Mapping[str, str]) -> str:
+    """The name of the script among what was kept; that of the first, where nothing could be."""
+    return next((name for name in kept if name.endswith(".py")), UNWRAP)
 
 
 def strangers(setting: Setting, vault: VaultSettings) -> list[str]:

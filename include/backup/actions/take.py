@@ -28,6 +28,7 @@ from include.backup.repository.check import load_pack
 from include.backup.repository.repository import HOSTNAME, Repository
 from include.backup.repository.writer import WriteSession
 from include.backup.vault import bodies
+from include.backup.vault.rescue import UNWRAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +66,7 @@ class Taking:
     remarks: list[str]
     bytes_found: int = 0  # what interrupted runs have stored for it before
     rescue: Mapping[str, object] = field(default_factory=dict)  # how it opens without us
+    unwrap: str = UNWRAP  # the name of the script that does
     _before: DatasetState = field(init=False)
     _contents: str = field(init=False)  # what was read, for people
     _data_new: int = field(init=False)  # bytes of the dataset's own data that were not known
@@ -123,7 +125,13 @@ class Taking:
         archive: Archive,
     ) -> Node:
         """Store what lies beside the data: how to restore it, what the source says of it."""
-        text = restore_md(self.act.place, self.generation, archive.counts, reading.restore_steps())
+        text = restore_md(
+            self.act.place,
+            self.generation,
+            archive.counts,
+            reading.restore_steps(),
+            unwrap=self.unwrap,
+        )
         folder = AboutFolder(
             self.repository, session, parent, taken_at=reading.taken_at, go_on=self._guard
         )

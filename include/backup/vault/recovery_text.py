@@ -29,7 +29,7 @@ def recovery_text(
         "url": url,
         "vault": quote(restic_address.rstrip("/")),
         "s3": quote(url.rstrip("/")),
-        "endpoint": _endpoint(restic_address) if in_bucket else "",
+        "endpoint": quote(endpoint_of(restic_address)) if in_bucket else "",
         "name": name,
         "unwrap": unwrap,
         "sha256": unwrap_sha256,
@@ -38,9 +38,10 @@ def recovery_text(
     return f"{_HEAD}\n{steps}\n{_TAIL}".format(**address).encode()
 
 
-def _endpoint(restic_address: str) -> str:
+def endpoint_of(restic_address: str) -> str:
+    """The address of the store, as in ``https://s3.example.com``, by the one for restic."""
     scheme, _, rest = restic_address.removeprefix(_BUCKET).partition("://")
-    return quote(f"{scheme}://{rest.partition('/')[0]}")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 _HEAD: Final = """\
@@ -54,8 +55,8 @@ or the like. Holdfast, which made these backups, is not needed, nor whoever ran 
 an ordinary repository of the program restic. Nothing that you do here changes the vault.
 
 Trust your recovery sheet more than this vault: whoever could write here may have left a script
-that steals the key. {unwrap} must have the SHA-256 that stands on the sheet, in the RUNBOOK and in
-the signed ledger of each dataset. When it was saved that was
+that steals the key. {unwrap} must have the SHA-256 that stands on the sheet, in the RUNBOOK and
+in the signed ledger of each dataset. When it was saved that was
 
 {sha256}
 

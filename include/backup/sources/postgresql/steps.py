@@ -64,7 +64,10 @@ def _word(text: str) -> str:
 
 
 _FETCH: Final = """\
-Fetch the files, which are plain SQL and the text of COPY:
+Needed besides: `psql`, as new as the server that the data goes to; where a file begins with
+`\\restrict`, one that was released after August 2025. Loaded, the data takes about as much room
+there as the files do here, and its indexes some more. Fetch the files, which are plain SQL and the
+text of COPY:
 
     restic restore "$SNAPSHOT" --no-lock --target "$TARGET" --include "/$DATASET"
     cd "$TARGET/$DATASET"

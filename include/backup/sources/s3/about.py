@@ -30,7 +30,8 @@ type, user metadata, storage class, …, and its tags) is in extended attributes
 file system that has them, as ext4, XFS and Btrfs do; ext4 holds some 4,000 bytes for each file.
 Where restic says that it cannot set one, the bytes are there all the same.
 
-Into a bucket, with keys, metadata and tags as they were, by Python and boto3 alone:
+Into a bucket, with keys, metadata and tags as they were, by Python 3.9 or newer and boto3 alone
+(`apt install python3-boto3`):
 
     BUCKET=s3://a-bucket/prefix
     python3 "$TARGET/.holdfast/put_objects.py" "$TARGET/$DATASET" "$BUCKET"
