@@ -43,6 +43,22 @@ PATIENCE = Patience(
 HOME, SECOND = "home", "second"
 
 
+def client_of(server: Rgw, proxy: FaultProxy) -> Any:
+    """A client of the owner through the proxy; boto3 tries each request once, for a second."""
+    return make_client(
+        S3Access(
+            access_key=server.owner.access_key,
+            secret_key=server.owner.secret_key,
+            region=REGION,
+            endpoint_url=proxy.endpoint,
+            addressing_style="path",
+            attempts=1,
+            connect_seconds=5,
+            read_seconds=READ_SECONDS,
+        )
+    )
+
+
 class BucketSite(Site):
     """A site at the machine's time, ahead or behind by what was waited."""
 
@@ -92,7 +108,8 @@ class Bed:
     proxy: FaultProxy
     beginning: Beginning
     lock_mode: LockMode | None
-    attempts: int = 1  # of boto3, below ours
+    patience: Patience = PATIENCE
+    renew: Callable[[], Any] | None = None  # another client, when credentials have expired
     _client: Any = None
     _direct: Any = None
     _laid: dict[str, _Laid] = field(default_factory=dict)
@@ -100,25 +117,20 @@ class Bed:
 
     def __post_init__(self) -> None:
         self._direct = self.server.client(endpoint_url=self.server.http_endpoint)
-        self._client = make_client(
-            S3Access(
-                access_key=self.server.owner.access_key,
-                secret_key=self.server.owner.secret_key,
-                region=REGION,
-                endpoint_url=self.proxy.endpoint,
-                addressing_style="path",
-                attempts=self.attempts,
-                connect_seconds=5,
-                read_seconds=READ_SECONDS,
-            )
-        )
+        self._client = client_of(self.server, self.proxy)
         self._lay_everything()
 
     def storages(self) -> tuple[S3Storage, S3Storage]:
         """Both vaults over the network, for one act: nothing is remembered from other acts."""
         home, second = (
             S3Storage(
-                self._client, self.bucket, prefix, lock_mode=self.lock_mode, patience=PATIENCE
+                self._client,
+                self.bucket,
+                prefix,
+                lock_mode=self.lock_mode,
+                patience=self.patience,
+                insecure_reason="a test within this machine",
+                renew=self.renew,
             )
             for prefix in (HOME, SECOND)
         )
@@ -144,6 +156,10 @@ class Bed:
             shutil.rmtree(restored)
         shutil.rmtree(folder / "target", ignore_errors=True)
         self.site.ahead = timedelta()
+
+    def tampering(self) -> list[str]:
+        """Names in the bucket that look as if somebody had overwritten or hidden them."""
+        return [one.name for one in S3Storage(self._direct, self.bucket).tampering()]
 
     def copied(self, prefix: str) -> MemoryStorage:
         """What the bucket holds below a prefix now, as another storage: its oldest versions."""
@@ -223,7 +239,7 @@ def make_bed(
     scene: Callable[[BucketSite], Beginning],
     *,
     lock_mode: LockMode | None = "GOVERNANCE",
-    attempts: int = 1,
+    patience: Patience = PATIENCE,
 ) -> Bed:
     """Play a scene in memory and lay what comes of it into a new bucket."""
     site, bucket = BucketSite(folder), server.make_bucket("locked")
@@ -240,7 +256,7 @@ def make_bed(
         proxy=proxy,
         beginning=beginning,
         lock_mode=lock_mode,
-        attempts=attempts,
+        patience=patience,
     )
 
 

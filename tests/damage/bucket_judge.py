@@ -108,6 +108,11 @@ class Judge:
         self._site = bed.site
         self._judged: set[str] = set()
 
+    def require_untouched(self) -> None:
+        """Assert that nothing looks tampered with: one writer has left each name once."""
+        tampered = self._bed.tampering()
+        assert tampered == [], f"false alarm: tampering with {tampered}"
+
     def require(self, ended: Outcome | BackupError) -> None:
         """Assert that nothing was lost or told falsely, and that the next run succeeds."""
         home, second = self._bed.copied(HOME), self._bed.copied(SECOND)

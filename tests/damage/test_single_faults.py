@@ -107,6 +107,7 @@ def play(act: str, bed: Bed, judge: Judge, case: Case) -> str:
     bed.rewind()
     fault = bed.proxy.inject(case.fault())
     ended = attempt(act, bed)
+    judge.require_untouched()
     judge.require(ended)
     if not fault.hits or fault.idle:
         return "not met"

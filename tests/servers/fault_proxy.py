@@ -54,7 +54,8 @@ Weather: TypeAlias = Callable[[bytes], Fault | None]  # head of a request → wh
 class FaultProxy:
     """One running proxy. `seen` holds the request line of everything that came."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, host: str) -> None:
+        self._host = host
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._faults: list[Fault] = []
@@ -65,7 +66,7 @@ class FaultProxy:
     @property
     def endpoint(self) -> str:
         """The address to talk to."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     def inject(self, fault: Fault) -> Fault:
         """Spoil what comes from now on; faults given earlier go first."""
@@ -172,10 +173,10 @@ def _error(fault: Fault) -> bytes:
 
 
 @contextmanager
-def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+def fault_proxy(upstream: str, *, host: str = "127.0.0.1") -> Iterator[FaultProxy]:
     """A proxy to the http server `upstream`, running in a thread of its own while this lasts."""
-    proxy, loop = FaultProxy(upstream), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0))
+    proxy, loop = FaultProxy(upstream, host), asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(proxy.serve, host, 0))
     proxy.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

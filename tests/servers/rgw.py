@@ -145,6 +145,11 @@ def start_rgw(folder: Path) -> Rgw:
                 raise RuntimeError(f"the S3 server did not start: {error}") from error
         else:
             break
+    return server_of(cluster)
+
+
+def server_of(cluster: Cluster) -> Rgw:
+    """How to talk to a cluster that runs."""
     owner, role, reader = cluster.users
     return Rgw(
         endpoint=f"https://127.0.0.1:{cluster.https_port}",

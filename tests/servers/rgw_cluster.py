@@ -1,4 +1,4 @@
-"""Ceph on loopback: a monitor, an object store in memory and the S3 gateway.
+"""Ceph on loopback: a monitor, an object store in memory or in a file, and the S3 gateway.
 
 The three run as whatever user runs the tests, below one folder, and die with the process that
 started them. Their settings are for tests only: one copy of everything, nothing authenticated but
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60
 OSD_PORTS = 24
+_IN_MEMORY = "osd_objectstore = memstore\nmemstore_device_bytes = 6442450944"
+_IN_A_FILE = "osd_objectstore = bluestore\nbluestore_block_size = 2147483648"
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -53,10 +55,16 @@ class User:
 class Cluster:
     """One attempt to start the three processes. After a failure, `kill` it."""
 
-    def __init__(self, tree: Path, folder: Path) -> None:
+    def __init__(self, tree: Path, folder: Path, *, durable: bool = False) -> None:
+        """Say where everything is.
+
+        Args:
+            durable: objects lie in a file and outlive a `restart`, at three times the start.
+        """
         for part in ("mon", "osd", "rgw"):
             (folder / part).mkdir(parents=True)
         self._folder = folder
+        self._store = _IN_A_FILE if durable else _IN_MEMORY
         self._libraries = library_folder(tree)
         self._programs = tree / "usr/bin"
         self._config = folder / "ceph.conf"
@@ -87,6 +95,20 @@ class Cluster:
         self._spawn("radosgw", "-n", "client.rgw", "-f")
         for user in others:
             self._run("radosgw-admin", *user.command())
+        self._await_answer()
+
+    def restart(self) -> None:
+        """Kill everything with SIGKILL and start it again on what it had stored durably.
+
+        Raises:
+            RuntimeError: it does not answer again.
+        """
+        self.kill()
+        self._processes.clear()
+        self._spawn("ceph-mon", "-i", "a", "-f")
+        self._run("rados", "-n", "client.rgw", "lspools")
+        self._spawn("ceph-osd", "-i", "0", "-f")
+        self._spawn("radosgw", "-n", "client.rgw", "-f")
         self._await_answer()
 
     @property
@@ -151,8 +173,7 @@ mon_data = {here}/mon
 mon_addr = v1:127.0.0.1:{port}
 [osd.0]
 osd_data = {here}/osd
-osd_objectstore = memstore
-memstore_device_bytes = 6442450944
+{self._store}
 [client.rgw]
 rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{self.http_port} \
 ssl_endpoint=127.0.0.1:{self.https_port} \

@@ -192,7 +192,7 @@ def _route(
 
 
 def _not_there(pair: Pair, generation: Generation) -> list[str]:
-    """The snapshots that the copy lacks; what a listing does not name is asked for by its name."""
+    """The snapshots that the copy lacks, each asked for by its name if no listing has it."""
     repository = generation_folder(pair.copy.folder, generation.id)
     there = {info.name.rpartition("/")[2] for info in repository.list("snapshots/")}
     unlisted = [point.snapshot for point in generation.points if point.snapshot not in there]

@@ -51,7 +51,7 @@ from include.backup.storage.s3_locks import (
     set_holds,
 )
 from include.backup.storage.s3_pages import pages
-from include.backup.storage.s3_save import SMALL_BYTES, Upload, save_once
+from include.backup.storage.s3_save import SMALL_BYTES, Upload, save
 from include.backup.storage.s3_undelete import undelete_files
 from include.backup.storage.s3_versions import histories
 from include.backup.storage.tampering import Remains, Tampering
@@ -167,11 +167,12 @@ class S3Storage:
         upload = Upload(name=name, body=body, sha256=digest, locked_until=until)
         if sha256 and (not self._prehashed or len(body) <= SMALL_BYTES):
             upload.check()
-        self._bucket.retried(
-            lambda: save_once(
-                self._bucket, upload, lock_mode=self._mode_of(name), conditional=self._conditional
-            ),
-            self._patience,
+        save(
+            self._bucket,
+            upload,
+            lock_mode=self._mode_of(name),
+            conditional=self._conditional,
+            patience=self._patience,
         )
 
     def load(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:

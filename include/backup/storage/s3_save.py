@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from include.backup.storage.retry import Patience
     from include.backup.storage.s3_bucket import Bucket
 
 SMALL_BYTES = 1 << 20  # a file that is sooner loaded, or hashed, than asked about
@@ -57,25 +58,61 @@ class Upload:
             raise DamageFound(f"{self.name}: the bytes to save do not match their SHA-256")
 
 
-def save_once(
-    bucket: Bucket, upload: Upload, *, lock_mode: LockMode | None, conditional: bool
+def save(
+    bucket: Bucket,
+    upload: Upload,
+    *,
+    lock_mode: LockMode | None,
+    conditional: bool,
+    patience: Patience,
 ) -> None:
-    """Try once to save a file; doing it again after StorageUnreachable is safe.
+    """Save a file: send it, see that it is the one of its name, and that it is locked.
+
+    Each of the three is tried again by itself: what is stored is not sent once more because a look
+    at it failed. Where the outcome of sending is unknown, the name is looked up before it is sent
+    again: of a store that keeps versions and knows no condition, a second one would lie over it.
 
     Args:
         conditional: whether the store knows If-None-Match; otherwise the name is looked up first.
 
     Raises:
-        NameTaken, AccessRefused, StorageFull, StorageUnreachable.
+        NameTaken, AccessRefused, StorageFull.
+        StorageUnreachable: still no answer at the deadline; saving again is safe.
         DamageFound: the bytes do not match their digest.
     """
     until = upload.locked_until if lock_mode else None
     lock = {"ObjectLockMode": lock_mode, "ObjectLockRetainUntilDate": until} if until else {}
-    place = bucket.place(upload.name)
+    sent = False
+
+    def send() -> tuple[str, bool]:
+        nonlocal sent
+        if sent and (found := _found_as_ours(bucket, upload)) is not None:
+            return found, False
+        sent = True
+        return _send(bucket, upload, lock, conditional=conditional)
+
+    version, is_new = bucket.retried(send, patience)
+    if is_new:
+        version = bucket.retried(lambda: _claim(bucket, upload, version), patience)
+    if lock_mode and until:
+        identifier, place = bucket.identifier(upload.name, version), bucket.place(upload.name)
+        bucket.retried(
+            lambda: confirm_lock(bucket.client, identifier, lock_mode, until, place=place), patience
+        )
+
+
+def _send(
+    bucket: Bucket, upload: Upload, lock: Mapping[str, Any], *, conditional: bool
+) -> tuple[str, bool]:
+    """Send a file once; return its version, and whether it was stored just now.
+
+    Raises:
+        as `save`.
+    """
     try:
         if not conditional:
             _see_that_it_is_free(bucket, upload.name)
-        with s3_errors(place):
+        with s3_errors(bucket.place(upload.name)):
             answer = bucket.client.put_object(
                 **bucket.identifier(upload.name),
                 Body=_body(upload.body),
@@ -88,13 +125,12 @@ def save_once(
         upload.check()  # damaged before it left: no retry helps
         raise
     except NameTaken:
-        version = _recognise(bucket, upload)
-    else:
-        version = answer.get("VersionId", "")
-        _claim(bucket, upload, version)
-    if lock_mode and until:
-        identifier = bucket.identifier(upload.name, version)
-        confirm_lock(bucket.client, identifier, lock_mode, until, place=place)
+        found = _found_as_ours(bucket, upload)
+        if found is None:
+            place = bucket.place(upload.name)
+            raise StorageUnreachable(f"{place} was taken, and is gone") from None
+        return found, False
+    return answer.get("VersionId", ""), True
 
 
 def _body(data: memoryview) -> bytes | _Stream:
@@ -140,31 +176,33 @@ def _see_that_it_is_free(bucket: Bucket, name: str) -> None:
         raise NameTaken(f"{bucket.place(name)} exists already")
 
 
-def _claim(bucket: Bucket, upload: Upload, version: str) -> None:
-    """See that nothing lies under the version just saved.
+def _claim(bucket: Bucket, upload: Upload, version: str) -> str:
+    """See that nothing lies under the version just saved; return that of the file.
 
     A store calls a name free when a delete marker lies over it. Content that is named by its
     hash needs no such proof: what else is there has the same bytes, or shows as damage.
 
     Raises:
-        NameTaken: something does; ours is taken back, as far as we may.
+        NameTaken: something of another does; ours is taken back, as far as we may.
     """
     name = upload.name
     if name.endswith(upload.sha256.hex()) or not bucket.keeps_versions():
-        return
-    if not bucket.history(name).begins_with(version):
-        with suppress(AccessRefused):
-            bucket.delete([{"Key": bucket.prefix + name, "VersionId": version}])
+        return version
+    if bucket.history(name).begins_with(version):
+        bucket.remember(name, version)
+        return version
+    with suppress(AccessRefused):
+        bucket.delete([{"Key": bucket.prefix + name, "VersionId": version}])
+    if (found := _found_as_ours(bucket, upload)) in {None, version}:
         raise NameTaken(f"{bucket.place(name)} was there before")
-    bucket.remember(name, version)
+    return str(found)
 
 
-def _recognise(bucket: Bucket, upload: Upload) -> str:
-    """Return the version of the object that has the name, if it is what we are saving.
+def _found_as_ours(bucket: Bucket, upload: Upload) -> str | None:
+    """The version of the object that has the name, if it is what we are saving; None: none has.
 
     Raises:
         NameTaken: it is something else.
-        StorageUnreachable: it has gone meanwhile.
     """
     place = bucket.place(upload.name)
     try:
@@ -178,7 +216,7 @@ def _recognise(bucket: Bucket, upload: Upload) -> str:
         ours = False
     except FileAbsent:
         bucket.forget(upload.name)
-        raise StorageUnreachable(f"{place} was taken, and is gone") from None
+        return None
     if not ours:
         raise NameTaken(f"{place} exists already")
     return version

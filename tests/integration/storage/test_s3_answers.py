@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.backup.errors import AccessRefused, StorageUnreachable
+from include.backup.errors import AccessRefused, NameTaken, StorageUnreachable
 from include.backup.storage.retry import Patience
 from include.backup.storage.s3 import S3Storage
 from include.backup.storage.s3_pages import require_complete
@@ -145,3 +146,37 @@ def test_credentials_that_stay_expired_are_an_answer(
     with pytest.raises(AccessRefused, match="ExpiredToken; hint: renew the credentials"):
         ours.save("ledger/1", b"record")
     assert weather.refused == 1 + renews
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("lost reply", "PUT .*ledger"),
+        ("status", "GET .*versions.*ledger"),
+        ("status", "HEAD .*ledger"),
+        ("hang", "HEAD .*ledger"),
+    ],
+)
+@pytest.mark.parametrize("named_by_hash", [False, True])
+def test_a_save_that_is_doubtful_leaves_one_version(
+    rgw: Rgw, proxy: FaultProxy, kind: Any, line: str, *, named_by_hash: bool
+) -> None:
+    """A store that keeps versions may know no condition: what is there is not sent once more.
+
+    Else the second version, which a lock keeps, would look like somebody's tampering; and the
+    first, which is ours, like another's.
+    """
+    bucket = rgw.make_bucket("locked")
+    client = rgw.client(endpoint_url=proxy.endpoint, config=config(1, read_seconds=1))
+    ours = S3Storage(client, bucket, "v", patience=PATIENCE, lock_mode="GOVERNANCE")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    name = f"ledger/{hashlib.sha256(b'record').hexdigest() if named_by_hash else '1'}"
+    fault = proxy.inject(Fault(kind=kind, line=line))
+    ours.save(name, b"record", sha256=hashlib.sha256(b"record").digest(), locked_until=until)
+    if not (named_by_hash and line.startswith("GET")):  # a hash needs no second look
+        assert fault.hits == 1
+    direct = S3Storage(rgw.client(), bucket, "v")
+    assert direct.load(name) == b"record"
+    assert list(direct.tampering()) == []
+    with pytest.raises(NameTaken):
+        ours.save(name, b"another's")

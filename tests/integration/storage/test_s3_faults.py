@@ -49,8 +49,9 @@ class Line:
         return sum(seen.startswith(line) for seen in self.proxy.seen)
 
 
-def config(attempts: int) -> Config:
+def config(attempts: int, *, read_seconds: float = 60) -> Config:
     return Config(
+        read_timeout=read_seconds,
         s3={"addressing_style": "path"},
         retries={"mode": "standard", "total_max_attempts": attempts},
         request_checksum_calculation="when_required",
