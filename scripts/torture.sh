@@ -8,7 +8,8 @@ echo "every call of every act over the network, spoiled in every way; over an ho
 HOLDFAST_FAULTS=all "$bin/pytest" -q -s tests/damage/test_single_faults.py
 echo "many faults at once"
 HOLDFAST_ROUNDS=1000 "$bin/pytest" -q -s tests/damage/test_network_campaigns.py -k many_faults
-HOLDFAST_ROUNDS=20 "$bin/pytest" -q -s tests/damage/test_network_campaigns.py -k "not many_faults"
+HOLDFAST_ROUNDS=20 "$bin/pytest" -q -s -k "not many_faults" \
+  tests/damage/test_network_campaigns.py tests/damage/test_network_outages.py
 echo "the storage on both S3 servers"
 HOLDFAST_SERVERS=all "$bin/pytest" -q tests/suites/test_storage.py tests/integration/storage
 

@@ -137,7 +137,9 @@ def test_one_spoiled_call_loses_nothing(
         table: Counter[tuple[str, str]] = Counter()
         failures: list[str] = []
         longest = 0.0
-        for case in drawn:
+        for number, case in enumerate(drawn, start=1):
+            if number % 50 == 0:
+                print(f"{act}: {number} of {len(drawn)}", flush=True)
             begun = time.monotonic()
             try:
                 table[case.kind, play(act, bed, judge, case)] += 1

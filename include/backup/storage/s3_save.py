@@ -69,8 +69,8 @@ def save(
     """Save a file: send it, see that it is the one of its name, and that it is locked.
 
     Each of the three is tried again by itself: what is stored is not sent once more because a look
-    at it failed. Where the outcome of sending is unknown, the name is looked up before it is sent
-    again: of a store that keeps versions and knows no condition, a second one would lie over it.
+    at it failed. Where the outcome of sending is unknown and the bucket keeps versions, the name is
+    looked up before it is sent again: not every store knows If-None-Match there, and keeps both.
 
     Args:
         conditional: whether the store knows If-None-Match; otherwise the name is looked up first.
@@ -86,7 +86,8 @@ def save(
 
     def send() -> tuple[str, bool]:
         nonlocal sent
-        if sent and (found := _found_as_ours(bucket, upload)) is not None:
+        doubtful = sent and bucket.keeps_versions()
+        if doubtful and (found := _found_as_ours(bucket, upload)) is not None:
             return found, False
         sent = True
         return _send(bucket, upload, lock, conditional=conditional)
