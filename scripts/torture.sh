@@ -17,6 +17,11 @@ for round in $(seq "$rounds"); do
   echo "round $round of $rounds"
   "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
   HOLDFAST_DAYS=1096 "$bin/pytest" -q -s --timeout=1200 tests/damage/test_years.py
+  if "$bin/python" -c 'import atheris' 2>/dev/null; then
+    "$bin/python" -m tests.fuzz --seconds 60
+  else
+    echo "no atheris on this machine: the parsers are fuzzed by Hypothesis alone" >&2
+  fi
   HOLDFAST_STRESS_ROUNDS=100 "$bin/pytest" -q --timeout=1200 \
     tests/integration/postgresql/test_incremental_stress.py
 done

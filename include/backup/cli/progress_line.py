@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _TERMINAL_SECONDS: Final = 0.25
 _LOG_SECONDS: Final = 10.0
 
+_LONGEST_SECONDS: Final = 10**9
+
 
 def progress_text(progress: Progress, *, elapsed_seconds: float) -> str:
     """How far it is: entries, bytes, rate, and the time left where the total is known."""
@@ -31,8 +33,9 @@ def progress_text(progress: Progress, *, elapsed_seconds: float) -> str:
     if progress.bytes_stored:
         parts.append(f"{size(progress.bytes_stored)} stored")
     if progress.bytes_total and rate:
-        left = timedelta(seconds=round(max(progress.bytes_total - progress.bytes_done, 0) / rate))
-        parts.append(f"{format_duration(left)} left")
+        seconds = round(max(progress.bytes_total - progress.bytes_done, 0) / rate)
+        if seconds < _LONGEST_SECONDS:  # whoever wrote the snapshot can claim any size
+            parts.append(f"{format_duration(timedelta(seconds=seconds))} left")
     return ", ".join(parts)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, TypeVar
 
 from include.backup.errors import BackupError, DamageFound, LedgerBroken
@@ -134,6 +135,16 @@ class Fields:
         if value < least:
             self.refuse(name, value)
         return value
+
+    def seconds(self, name: str) -> timedelta | None:
+        """A length of time in whole seconds; None when the field is absent."""
+        if name not in self._document:
+            return None
+        seconds = self.number(name)
+        try:
+            return timedelta(seconds=seconds)
+        except OverflowError:
+            self.refuse(name, seconds)
 
     def flag(self, name: str, *, default: bool | None = None) -> bool:
         """True or false."""

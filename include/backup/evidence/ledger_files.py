@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import FileAbsent, LedgerBroken
-from include.backup.evidence.records import Record, open_record
+from include.backup.evidence.records import LARGEST_BYTES, Record, open_record
 from include.backup.storage.retry import reread
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def load_record(
         FileAbsent, LedgerBroken, StorageError.
     """
     name = record_name(sequence)
+    if (size := storage.stat(name).size_bytes) > LARGEST_BYTES:  # before it fills the memory
+        raise LedgerBroken(f"record {sequence} of {subject} has {size} bytes; it is none")
     return reread(
         lambda: open_record(storage.load(name), subject=subject, sequence=sequence, trusted=trusted)
     )

@@ -29,8 +29,18 @@ def compress(data: bytes | bytearray | memoryview) -> bytes:
     return compressor.compress(data)
 
 
-def decompress(frame: bytes | memoryview, *, size: int | None = None, what: str = "data") -> bytes:
-    """The content of one frame; `size` in bytes, where it is known from elsewhere.
+def decompress(
+    frame: bytes | memoryview,
+    *,
+    size: int | None = None,
+    largest: int = MAX_PLAINTEXT_BYTES,
+    what: str = "data",
+) -> bytes:
+    """The content of one frame.
+
+    Args:
+        size: in bytes, where it is known from elsewhere.
+        largest: where it is not.
 
     Raises:
         DamageFound: not a frame, or its content is not `size` bytes, or absurdly large.
@@ -40,7 +50,7 @@ def decompress(frame: bytes | memoryview, *, size: int | None = None, what: str 
         decompressor = _tools.decompressor = zstandard.ZstdDecompressor()
     try:
         promised = zstandard.frame_content_size(frame)
-        limit = MAX_PLAINTEXT_BYTES if size is None else min(size, MAX_PLAINTEXT_BYTES)
+        limit = largest if size is None else min(size, MAX_PLAINTEXT_BYTES)
         if promised > limit:
             raise DamageFound(f"{what} would decompress to {promised} bytes, not {limit}")
         content = decompressor.decompress(frame, max_output_size=limit if promised < 0 else 0)

@@ -60,6 +60,7 @@ class Snapshot:
     summary: SnapshotSummary | None = field(default=None)
 
 
+_MOST = (1 << 64) - 1
 _COUNTS = (
     "files_new",
     "files_changed",
@@ -130,5 +131,12 @@ def _decode_summary(fields: dict[str, Any] | None) -> SnapshotSummary | None:
     return SnapshotSummary(
         backup_start=datetime_of_text(fields["backup_start"]),
         backup_end=datetime_of_text(fields["backup_end"]),
-        **{name: int(fields.get(name, 0)) for name in _COUNTS},
+        **{name: _counted(fields.get(name, 0)) for name in _COUNTS},
     )
+
+
+def _counted(value: object) -> int:
+    """A count as restic knows it; ValueError, TypeError: it is none."""
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ValueError(f"{str(value)[:80]} is no count")
+    return value

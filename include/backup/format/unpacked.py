@@ -19,6 +19,9 @@ from include.backup.format.compression import compress, decompress
 from include.backup.format.crypto import MasterKey, seal, unseal
 
 _COMPRESSED = b"\x02"
+# An index that restic closes at 50,000 blobs has 10 MB; one pack with as many tiny blobs as its
+# header can name makes it 90. JSON takes up to twenty times as much memory as it has bytes.
+MAX_DOCUMENT_BYTES: Final = 128 << 20
 # What taking a JSON document apart raises when it has not the shape it should have: a field that
 # is missing, of another type, out of range, or infinite (Python reads 1e999 as a number).
 MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -37,7 +40,7 @@ def unseal_document(key: MasterKey, sealed: bytes, *, what: str) -> dict[str, An
     """
     plaintext = unseal(key, sealed, what=what)
     if plaintext[:1] == _COMPRESSED:
-        plaintext = decompress(plaintext[1:], what=what)
+        plaintext = decompress(plaintext[1:], largest=MAX_DOCUMENT_BYTES, what=what)
     return parse_document(plaintext, what=what)
 
 

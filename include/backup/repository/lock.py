@@ -42,6 +42,7 @@ REFRESH_SECONDS: Final = 300.0
 STALE: Final = timedelta(minutes=30)  # what `restic unlock` removes
 # Stock restic gives up a lock it could not refresh for so long; from then on prune may run.
 _LOST_SECONDS: Final = 22.5 * 60
+_LARGEST_BYTES: Final = 1 << 20  # of a lock file
 _SETTLE_SECONDS: Final = 0.2  # between the two looks, as stock restic waits
 
 
@@ -158,8 +159,8 @@ class RepositoryLock:
 def locks(repository: Repository) -> Iterator[tuple[str, LockFile]]:
     """Every lock file that can be read, with its name."""
     for info in list(repository.storage.list("locks/")):
-        if not info.size_bytes:
-            continue  # stock restic ignores them as well
+        if not 0 < info.size_bytes <= _LARGEST_BYTES:
+            continue  # stock restic ignores empty ones as well; a huge one is none
         with suppress(FileAbsent, DamageFound):  # released meanwhile, or never written wholly
             data = repository.storage.load(info.name)
             yield info.name, decode_lock(repository.key, data, what=info.name)

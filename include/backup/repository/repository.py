@@ -30,6 +30,7 @@ from include.backup.format.index import decode_index
 from include.backup.format.keys import open_key_file, seal_key_file
 from include.backup.format.snapshot import Snapshot, decode_snapshot
 from include.backup.format.tree import Node, decode_tree
+from include.backup.format.unpacked import MAX_DOCUMENT_BYTES
 from include.backup.repository.blob_index import BlobIndex, Location
 from include.backup.storage.retry import REREADS, reread
 
@@ -292,6 +293,8 @@ def open_key(storage: Storage, password: str) -> MasterKey:
 def _load_named(storage: Storage, name: str) -> bytes:
     """Load a file that is named by its hash, reading again twice if it differs."""
     wanted = name.rpartition("/")[2]
+    if (size := storage.stat(name).size_bytes) > MAX_DOCUMENT_BYTES:
+        raise DamageFound(f"{name} in {storage.url} has {size} bytes, and cannot be what it is")
     for _ in range(REREADS + 1):
         data = storage.load(name)
         if digest(data).hex() == wanted:

@@ -38,7 +38,7 @@ from include.backup.vault.owners import Owner
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from include.backup.storage.base import Storage
+    from include.backup.storage.base import FileInfo, Storage
 
 VERSION: Final = 1
 LARGEST_BYTES: Final = 1 << 14
@@ -157,13 +157,13 @@ def newest_holder(storage: Storage, kind: str) -> Holder | None:
         with suppress(FileAbsent):  # others went on meanwhile
             return Holder(
                 number=_number(newest.name),
-                file=_said_by(storage, newest.name),
+                file=_said_by(storage, newest),
                 renewed_at=newest.modified_at,
             )
     raise AlreadyRunning(f"the {kind} lease changes hands too quickly", hint="try again")
 
 
-def _said_by(storage: Storage, name: str) -> LeaseFile | None:
+def _said_by(storage: Storage, info: FileInfo) -> LeaseFile | None:
     """What a file of a lease says. A bit that is flipped on the way makes no holder, and none dead.
 
     Raises:
@@ -171,10 +171,15 @@ def _said_by(storage: Storage, name: str) -> LeaseFile | None:
     """
 
     def read() -> LeaseFile | None:
-        return LeaseFile.parse(storage.load(name))
+        return LeaseFile.parse(_content(storage, info))
 
     file = read()
     return agreed(read) if file is None or file.owner.is_dead() else file
+
+
+def _content(storage: Storage, info: FileInfo) -> bytes:
+    """What a file of a lease holds; nothing of one that is none, and would fill the memory."""
+    return storage.load(info.name) if info.size_bytes <= LARGEST_BYTES else b""
 
 
 def is_alive(storage: Storage, kind: str, newest: Holder, time_to_live: timedelta) -> bool:

@@ -65,6 +65,8 @@ class Owner:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
+        except OverflowError:  # no process has such a number: whoever wrote this is no owner
+            return False
         except OSError:
             pass
         stat = _stat(self.pid)

@@ -97,7 +97,6 @@ class Replica:
             LedgerBroken: names `what` and the field.
         """
         fields = Fields(document, what=what)
-        seconds = fields.number("greatest_age_seconds", -1, least=-1)
         return cls(
             vault=fields.text("vault"),
             url=fields.text("url"),
@@ -109,7 +108,7 @@ class Replica:
             holds=tuple(fields.texts("holds")),
             newest_at=fields.moment_or_none("newest_at"),
             locked_until=dates_of(fields.document("locked_until"), what=what),
-            greatest_age=None if seconds < 0 else timedelta(seconds=seconds),
+            greatest_age=fields.seconds("greatest_age_seconds"),
         )
 
 

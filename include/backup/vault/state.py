@@ -209,7 +209,6 @@ class DatasetState:
         if fields.number("version") != VERSION:
             fields.refuse("version", fields.number("version"))
         fields.only(("version", "since"), _OPTIONAL)
-        seen = "greatest_age_seconds" in document
         return cls(
             since=fields.moment("since"),
             data_class=fields.text("class", ""),
@@ -219,9 +218,7 @@ class DatasetState:
             acts=tuple(Act.of_json(row, what=what) for row in fields.rows("acts")),
             failures=fields.number("failures", 0),
             failure=fields.text("failure", ""),
-            greatest_age_seen=(
-                timedelta(seconds=fields.number("greatest_age_seconds")) if seen else None
-            ),
+            greatest_age_seen=fields.seconds("greatest_age_seconds"),
             verification=(
                 Verification.of_json(document["verification"], what=f"{what}: verification")
                 if "verification" in document

@@ -49,4 +49,6 @@ def test_each_requirement_is_pinned_within_its_range(requirement: Requirement) -
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda one: one.name)
 def test_what_is_tested_is_what_is_pinned(requirement: Requirement) -> None:
     """The environment these tests run in was installed from constraints.txt."""
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        pytest.skip(f"not for this machine: {requirement.marker}")
     assert version(requirement.name) == pins()[canonicalize_name(requirement.name)]
