@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 BENCH ?=
 ROUNDS ?= 20
 
-.PHONY: help install tools lint check test demo demo-ui up torture bench clean
+.PHONY: help install tools lint check test demo demo-ui up torture bench rescue-kit clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -56,6 +56,9 @@ torture: tools ## the tests that draw at random, over and over, until one fails 
 
 test: tools lint ## everything, with real servers and stock restic
 	$(BIN)/pytest -q
+
+rescue-kit: $(STAMP) ## one folder, ./rescue-kit, that restores without a network; keys in the environment
+	@$(BIN)/python -m include.backup rescue-kit --to rescue-kit
 
 clean: ## remove what the targets made; .venv stays, and so does .up, which may hold keys
 	rm -rf .demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

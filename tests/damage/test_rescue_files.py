@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.kept_kits import store_kit
 from include.backup.actions.replicate import replicate
 from include.backup.actions.rotate_key import rotate_key
-from include.backup.errors import AccessRefused
+from include.backup.errors import AccessRefused, ConfigurationInvalid, FileLocked
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
@@ -154,3 +156,15 @@ def test_a_second_recipient_is_in_every_envelope_from_then_on(site: Site) -> Non
 def envelopes(site: Site, storage: MemoryStorage) -> list[Envelope]:
     """Those of the dataset, in order of their generations."""
     return [Envelope.parse(storage.load(info.name)) for info in storage.list("datasets/crm/keys/")]
+
+
+def test_it_is_kept_once_under_its_digest(site: Site) -> None:
+    """A rescue kit that is kept again is the same file; what is too large is refused."""
+    site.home_options = ", object_lock: 'compliance'"
+    names = {store_kit(site.setting(), b"the very kit") for _ in range(2)}
+    assert names == {f"rescue-kits/{sha256(b'the very kit').hexdigest()}.tar"}
+    assert [info.name for info in site.memory.list("rescue-kits/")] == list(names)
+    with pytest.raises(FileLocked):
+        site.memory.delete(list(names))
+    with pytest.raises(ConfigurationInvalid, match="the limit is 512 MiB"):
+        store_kit(site.setting(), bytes((512 << 20) + 1))

@@ -10,15 +10,15 @@ from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger import Ledger
 from include.backup.evidence.records import new_id
-from include.backup.format.times import datetime_of_text, text_of_datetime
+from include.backup.format.times import datetime_of_text
 from include.backup.vault.layout import POLICY, policy_folder
+from include.backup.vault.policy_state import fold_policy
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
-    from include.backup.evidence.fields import JsonObject
-    from include.backup.evidence.records import Draft, Record
+    from include.backup.evidence.records import Record
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.storage.base import Storage
 
@@ -42,7 +42,7 @@ def review(setting: Setting, *, by: str, note: str) -> Record:
         body={"by": by, "note": note, "policy_sha256": digest},
         sentence=f"KEPT 8 · {setting.policy.name} was reviewed by {by}: {note}",
     )
-    return ledger.append(draft, fold=_fold)
+    return ledger.append(draft, fold=fold_policy)
 
 
 def last_review(setting: Setting) -> datetime | None:
@@ -54,11 +54,6 @@ def last_review(setting: Setting) -> datetime | None:
     head = policy_ledger(setting).head()
     text = head.state.get("reviewed_at") if head else None
     return datetime_of_text(text) if isinstance(text, str) else None
-
-
-def _fold(state: JsonObject, draft: Draft, sequence: int) -> JsonObject:
-    del state, sequence
-    return {"reviewed_at": text_of_datetime(draft.at), "by": draft.body["by"]}
 
 
 def _vault(setting: Setting) -> VaultSettings:

@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
+from include.backup.actions.escrow import escrow_findings
 from include.backup.actions.open_source import open_source
 from include.backup.actions.providers import provider_of
 from include.backup.cli.airflow_pools import can_be_asked, require_pools
@@ -29,6 +30,7 @@ from include.backup.cli.environment import (
     state_folder,
     user,
 )
+from include.backup.cli.kit_folder import release
 from include.backup.errors import BackupError, ConfigurationInvalid, KeyUnusable, StorageUnreachable
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import count
@@ -153,6 +155,8 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
         _examine_vault(patient, setting, vault, with_keys=not (no_master or no_signing))
     if not datasets.good and not datasets.bad:
         patient.tell("datasets", "none is listed, so nothing is backed up; list one")
+    for finding in escrow_findings(setting, version=release()):
+        patient.tell(finding.key, f"{finding.reality}; hint: {finding.reading}")
     for name, dataset in datasets.good.items():
         patient.examine(
             f"dataset {name}",

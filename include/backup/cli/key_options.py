@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.backup.cli import key_commands
+from include.backup.cli import key_commands, rescue_kit
 from include.backup.cli import keys as own_keys
 from include.backup.cli.arguments import given
 from include.backup.cli.parsing import as_sentence, dataset_argument, json_option, subcommands
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def keys(parser: argparse.ArgumentParser) -> None:
     """Of `keys`."""
     usage = (
-        "{export DATASET GENERATION | offline | list | rotate --old CONNECTION|ARN | "
-        "erase DATASET …}"
+        "{export DATASET GENERATION | list | rotate --old CONNECTION|ARN | erase DATASET … | "
+        "offline | escrowed --by WHO}"
     )
     inner = subcommands(parser, usage, required=True)
     text = "print the repository password for stock restic, alone on the last line; it is recorded"
@@ -30,6 +30,11 @@ def keys(parser: argparse.ArgumentParser) -> None:
     text = "make a key for paper, which opens new envelopes as well as the master key does"
     offline = inner.add_parser("offline", help=text, description=as_sentence(text))
     offline.set_defaults(run=own_keys.offline)
+    text = "say that the recovery sheet with the key of today lies in a safe; it is recorded"
+    escrowed = inner.add_parser("escrowed", help=text, description=as_sentence(text))
+    escrowed.add_argument("--by", type=given, required=True, metavar="WHO")
+    escrowed.add_argument("--where", default="", metavar="TEXT", help="as in: the safe in Bonn")
+    escrowed.set_defaults(run=rescue_kit.escrowed)
     text = "which master key opens which generation, how old it is, which envelopes there are"
     listed = inner.add_parser("list", help=text, description=as_sentence(text))
     listed.add_argument("dataset", metavar="DATASET", nargs="?", help="all of them, if left out")

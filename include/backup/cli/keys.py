@@ -24,18 +24,22 @@ _KEY_BYTES = 32
 
 
 def init(options: argparse.Namespace) -> int:
-    """Make new keys and print the two connection lines and a recovery sheet. Nothing is saved."""
+    """Make new keys and print the connection lines and a recovery sheet. Nothing is saved."""
     master, signing = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_KEY_BYTES)
+    names, vaults, in_kms = ("backup_master_key", "backup_signing_key"), list[str](), ""
     try:
-        setting = load_setting(config_folder(options.config))
-        names = setting.datasets.key.connection, setting.datasets.signing_key
-        vaults = [vault.url for vault in setting.datasets.vaults.values()]
+        datasets = load_setting(config_folder(options.config)).datasets
+        names = datasets.key.connection, datasets.signing_key
+        vaults = [vault.url for vault in datasets.vaults.values()]
+        in_kms = datasets.key.key_id
     except BackupError:
-        names, vaults = ("backup_master_key", "backup_signing_key"), []
+        pass  # there is no configuration yet
     for name, key in zip(names, (master, signing), strict=True):
         connection = json.dumps({"conn_type": "generic", "password": _text(key)})
-        print(f"export AIRFLOW_CONN_{name.upper()}='{connection}'")
-    print(_sheet(LocalKey(master).master_key_id, _text(master), Signer(signing), vaults))
+        if key is signing or not in_kms:
+            print(f"export AIRFLOW_CONN_{name.upper()}='{connection}'")
+    opens = _in_kms(in_kms) if in_kms else _on_paper(master)
+    print(_sheet(opens, Signer(signing), vaults))
     return 0
 
 
@@ -79,25 +83,45 @@ def _grouped(key: str) -> str:
     return "  ".join(key[start : start + 11] for start in range(0, len(key), 11))
 
 
-def _sheet(master_id: str, master: str, signer: Signer, vaults: list[str]) -> str:
+def _on_paper(master: bytes) -> str:
+    return f"""\
+#   Without the master key nobody, not even its makers, can open these backups.
+#
+#   master key {LocalKey(master).master_key_id}
+#     {_grouped(_text(master))}
+#     (one line, without the spaces)"""
+
+
+def _in_kms(arn: str) -> str:
+    return f"""\
+#   The master key lies in AWS KMS, and nobody can write it down:
+#     {arn}
+#   Without it every backup is lost: `holdfast keys offline` makes a key for a safe."""
+
+
+def _sheet(opens: str, signer: Signer, vaults: list[str]) -> str:
     places = "\n".join(f"#     {url}" for url in vaults) or "#     (the urls in datasets.yaml)"
     return f"""
 # ------------------------------------------------------------------------------------------
-# RECOVERY SHEET · {day(now())} · print it, keep it in a safe, away from the vault
+# RECOVERY SHEET · {day(now())} · print it, keep it in a safe
 #
-#   Without the master key nobody, not even its makers, can open these backups.
+#   Keep it away from the vault and from the machines that are backed up, in two places, where two
+#   people who can be reached at night may open. Whoever has it and the vault can read everything.
 #
-#   master key {master_id}
-#     {_grouped(master)}
-#     (one line, without the spaces)
+{opens}
 #   signing key {signer.key_id}, public part, to verify the ledger
 #     {signer.public_key.hex()}
 #   vaults
 {places}
-#
 #   unwrap.py of these vaults, SHA-256: with another one it may steal the key
 #     {unwrap_sha256()}
 #
-#   To restore: RUNBOOK.md. Without Holdfast: RECOVERY.txt at the root of each vault.
+#   First commands, with Holdfast or its rescue kit (RUNBOOK.md, "Everything is gone"):
+#     holdfast recovery-plan
+#     holdfast restore DATASET --to DIRECTORY --requested-by YOU --reason TEXT
+#   without it, on a plain Debian that reaches the vault:
+#     less VAULT/RECOVERY.txt          sha256sum VAULT/unwrap.py
+#
+#   Once this sheet is in the safe, say so:  holdfast keys escrowed --by YOU --where PLACE
 #   Kept by: ____________________   Checked on: ____________________
 # ------------------------------------------------------------------------------------------"""

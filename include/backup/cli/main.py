@@ -24,6 +24,7 @@ from include.backup.cli import (
     policy,
     replication,
     replication_options,
+    rescue_kit,
     restore_options,
     restoring,
     retention,
@@ -173,11 +174,10 @@ def _parser() -> argparse.ArgumentParser:
     replication_options.replicate(verb("replicate", replication.replicate, text))
     text = "where things lie, a new home for them, and undoing what somebody has deleted"
     replication_options.vault(verb("vault", replication.vaults, text))
-    _ledger(
-        verb(
-            "ledger", ledger.verify, "the evidence: read it, accept it, adopt what waited elsewhere"
-        )
-    )
+    text = "one folder that restores without a network: wheels, restic, runbook, configuration"
+    _rescue_kit(verb("rescue-kit", rescue_kit.rescue_kit, text))
+    text = "the evidence: read it, accept it, adopt what waited elsewhere"
+    _ledger(verb("ledger", ledger.verify, text))
     return parser
 
 
@@ -252,6 +252,18 @@ def _restores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--act", type=given, metavar="ID", help="the document about this one")
     parser.add_argument("--to", metavar="FILE.html", help="as a page in a new file; else printed")
     json_option(parser)
+
+
+def _rescue_kit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument(
+        "--store", action="store_true", help="keep it in the vault as well, under its digest"
+    )
+    parser.add_argument(
+        "--wheels",
+        metavar="DIR",
+        help="a folder of wheels, where no network can be asked",
+    )
 
 
 def _ledger(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,11 @@ from include.backup.actions import assess as assess_action
 from include.backup.actions import report as report_action
 from include.backup.actions import restores as restores_action
 from include.backup.actions.assess import owner_of, recovery_order
+from include.backup.actions.escrow import escrow_findings
 from include.backup.actions.key_findings import as_line, key_findings
 from include.backup.actions.replicas import findings_of
 from include.backup.cli.json_output import person_json, planned_json, print_json
+from include.backup.cli.kit_folder import release
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.errors import ConfigurationInvalid
 from include.backup.evidence.expiry_table import expiry_table
@@ -52,7 +54,7 @@ def status(options: argparse.Namespace) -> int:
             print(line)
         for line in findings_of(setting, setting.clock()):
             print(line)
-        for finding in key_findings(setting):
+        for finding in (*key_findings(setting), *escrow_findings(setting, version=release())):
             print(as_line(finding))
         for name in _unlisted(setting):
             print(

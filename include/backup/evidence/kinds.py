@@ -55,6 +55,8 @@ class Kind(StrEnum):
 
     # What only the ledger of the policy holds.
     REVIEWED = "reviewed"
+    ESCROWED = "escrowed"  # somebody says that a key lies in a safe, and where
+    KIT = "kit"  # a rescue kit was made
 
 
 CLOSING: Final = frozenset({

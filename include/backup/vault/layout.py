@@ -1,6 +1,7 @@
 """Where things lie in a vault.
 
     <vault>/RECOVERY.txt, unwrap.py                          how it opens without us; see rescue.py
+    <vault>/rescue-kits/<sha256>.tar                         installs and restores without a network
     <vault>/policy/config/<sha256>.json                      each policy that was in force
     <vault>/policy/datasets/<sha256>.json                    keys, vaults, datasets: see inventory
     <vault>/policy/ledger/<0000000042>.json                  records of the policy itself

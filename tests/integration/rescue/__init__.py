@@ -1,0 +1,1 @@
+"""Master keys that lie elsewhere."""
