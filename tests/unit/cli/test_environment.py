@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def longest_silence_seconds(storage: Any) -> float:
     """How long one operation can go on without an answer: tries until the patience ends."""
-    config = storage._client.meta.config
+    config = storage._bucket.client.meta.config
     one_try = (
         max(config.connect_timeout, config.read_timeout) * config.retries["total_max_attempts"]
     )
