@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 BENCH ?=
 ROUNDS ?= 20
 
-.PHONY: help install tools lint check test demo demo-ui up torture bench rescue-kit clean
+.PHONY: help install tools lint check test demo demo-ui disaster up torture bench rescue-kit clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ demo: $(STAMP) ## the main job on real data, through a real scheduler, in ./.dem
 
 demo-ui: $(STAMP) ## the Airflow of the last demo, to look around in
 	@$(BIN)/python -m scripts.up --demo
+
+disaster: $(STAMP) ## after `make demo`: all but the vault is gone, and comes back in three ways
+	@$(BIN)/python -m scripts.disaster
 
 up: $(STAMP) ## an Airflow with your own configuration, in ./.up: a laptop trial
 	@$(BIN)/python -m scripts.up

@@ -18,7 +18,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
-from include.backup.actions.configuration import homes, keep_configuration
+from include.backup.actions.configuration import keep_configuration
 from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold, lift_hold
@@ -945,8 +945,8 @@ def test_reports_and_policies_are_in_the_copy_as_well(site: Site) -> None:
     """Whoever has the copy alone shows an auditor what was proved, under which promises."""
     back_up_daily(site, 1)
     site.memory.save("datasets/crm/reports/0123456789abcdef.json", b"{}")
-    [home] = homes(site.setting())
-    keep_configuration(site.setting(), home)
+    setting = site.setting()
+    keep_configuration(setting, setting.datasets.vaults["primary"])
     review(site.setting(), by="Ada", note="fine")
     replicate(site.setting(), "crm", "second")
     names = {info.name for info in site.second.list()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from include.backup.errors import DamageFound, NameTaken, PolicyInvalid
+from include.backup.errors import DamageFound, FileAbsent, NameTaken, PolicyInvalid
 from include.backup.evidence.signing import Signer
 from include.backup.policy.load import parse_policy, policy_digest, policy_text
 from include.backup.vault.inventory import inventory_bytes, inventory_name, parse_inventory
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from include.backup.policy.model import Policy
     from include.backup.storage.base import FileInfo, Folder, Storage
     from include.backup.vault.inventory import Inventory
-
-
-def homes(setting: Setting) -> list[VaultSettings]:
-    """The vaults that some dataset has its home in, and the first one, which has the policy's."""
-    used = {dataset.vault for dataset in setting.datasets.good.values()}
-    first, *others = setting.datasets.vaults.values()
-    return [first, *(vault for vault in others if vault.name in used)]
 
 
 def keep_policy(setting: Setting, vault: VaultSettings) -> str:
@@ -105,8 +98,11 @@ def _newest_first(folder: Folder, prefix: str) -> list[FileInfo]:
 
 def _keep(setting: Setting, vault: VaultSettings, name: str, data: bytes) -> None:
     """Save what is named by its digest, unless it is there; locked as records are (invariant 8)."""
+    folder = policy_folder(setting.open_storage(vault))
     period = setting.policy.evidence_retention if vault.object_lock else None
-    with suppress(NameTaken):
-        policy_folder(setting.open_storage(vault)).save(
-            name, data, locked_until=None if period is None else setting.clock() + period
-        )
+    try:
+        folder.stat(name)
+    except FileAbsent:
+        until = None if period is None else setting.clock() + period
+        with suppress(NameTaken):  # by another run, at this moment
+            folder.save(name, data, locked_until=until)

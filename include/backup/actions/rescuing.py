@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from include.backup.actions.configuration import keep_configuration
 from include.backup.actions.opening import keys_of
 from include.backup.errors import BackupError, LedgerBroken
 from include.backup.evidence.fields import Fields
@@ -33,13 +34,15 @@ log = logging.getLogger(__name__)
 
 
 def keep(place: DatasetVault) -> tuple[dict[str, str], str]:
-    """Keep both in the vault of a dataset.
+    """Keep both in the vault of a dataset, and the configuration in force.
 
     Returns:
         Their names and digests, and a remark; one of the two is empty.
     """
     vault = place.vault
     try:
+        if not place.setting.warnings:  # else the policy is one that was kept before
+            keep_configuration(place.setting, vault)
         return keep_in(place.setting, vault), ""
     except BackupError as error:
         log.warning("%s: RECOVERY.txt is not kept: %s", place.where, error)

@@ -132,21 +132,18 @@ def warn(setting: Setting) -> None:
 
 
 def keep(setting: Setting) -> None:
-    """Keep a valid policy on this machine, and the configuration in the vaults, for other days.
+    """Keep a valid policy on this machine and in the first vault, for days on which it is none.
 
     Raises nothing: it is kept for later, and must not stop what is done now.
     """
-    from include.backup.actions.configuration import (  # noqa: PLC0415  not while parsing
-        homes,
-        keep_configuration,
-    )
+    from include.backup.actions.configuration import keep_policy  # noqa: PLC0415  heavy
 
     _keep_here(policy_text(setting.policy).encode())
-    for vault in homes(setting):
-        try:
-            keep_configuration(setting, vault)
-        except BackupError as error:
-            log.warning("the configuration was not kept in the vault %s: %s", vault.name, error)
+    first = next(iter(setting.datasets.vaults.values()))
+    try:
+        keep_policy(setting, first)
+    except BackupError as error:  # the datasets may lie in other vaults
+        log.warning("the policy was not kept in the vault: %s", error)
 
 
 def _require_proved(policy: Policy, today: date) -> None:

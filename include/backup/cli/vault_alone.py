@@ -14,8 +14,9 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.configuration import newest_inventory, policy_of
@@ -44,6 +45,7 @@ MASTER_KEY_VARIABLE: Final = "HOLDFAST_MASTER_KEY"
 _SIGNING_KEY: Final = "backup_signing_key"
 _MASTER_KEY: Final = KeySettings(provider="local", connection="backup_master_key")
 _NAME: Final = "vault"
+_READERS: Final = 8
 _WHY: Final = "nothing but the vault was there (--vault)"
 
 
@@ -108,8 +110,11 @@ def _datasets(
     """What lies there, as its ledger and the inventory know it."""
     known = inventory.datasets if inventory else {}
     found: dict[str, Dataset] = {}
-    for name in dataset_names(storage):
-        data_class = _class_of(storage, name) or policy.most_critical.name
+    names = dataset_names(storage)
+    with ThreadPoolExecutor(_READERS) as pool:
+        classes = list(pool.map(partial(_class_of, storage), names))
+    for name, remembered in zip(names, classes, strict=True):
+        data_class = remembered or policy.most_critical.name
         if all(one.name != data_class for one in policy.classes):
             data_class = policy.most_critical.name
         listed = known.get(name) or Dataset(
