@@ -9,8 +9,8 @@ import pytest
 from include.backup.actions import undelete as undeleting
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.configuration import keep_policy
 from include.backup.actions.replicate import replicate
-from include.backup.actions.review import keep_policy
 from include.backup.actions.undelete import seen_tampering, undelete, undelete_policy
 from include.backup.errors import LedgerBroken, MarkerLeft
 from include.backup.evidence.kinds import Kind
@@ -197,7 +197,8 @@ def test_a_replica_is_uncovered_by_its_name(site: Site) -> None:
 
 def test_what_a_vault_holds_of_the_policy_is_uncovered_as_well(site: Site) -> None:
     """And recorded in the ledger of the policy."""
-    keep_policy(site.setting())
+    setting = site.setting()
+    keep_policy(setting, setting.datasets.vaults["primary"])
     names = [info.name for info in site.memory.list("policy/")]
     assert names
     for name in names:
