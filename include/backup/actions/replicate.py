@@ -189,11 +189,11 @@ def _end(
         "kept_back": left.kept_back,
         "foreign": left.foreign,
         "why": done.why,
-        **rescuing.evidence(pair.copy.vault, done.rescue),
     }
+    evidence = body | rescuing.evidence(pair.copy.vault, done.rescue)
     what = f"replicated to {pair.copy.vault.name}: {count(len(held), 'recovery point')}"
     details = {**body, "unmet": bool(done.why or left.foreign or left.refused)}
-    return act.end(Kind.REPLICATED, body, say=lambda _: told, what=what, details=details)
+    return act.end(Kind.REPLICATED, evidence, say=lambda _: told, what=what, details=details)
 
 
 def _copy_the_end(pair: Pair, *, known: int, go_on: Callable[[], None]) -> None:

@@ -255,7 +255,7 @@ class Taking:
         }
         return self.act.end(
             Kind.RECOVERY_POINT,
-            body | evidence,
+            body | evidence | dict(self.rescue),
             say=self._say(self._taken(snapshot, expires, archive)),
             what=f"{self.method} recovery point complete",
             details=details | figures | evidence,
@@ -307,7 +307,6 @@ class Taking:
             "packs": len(session.added.packs),
             **bodies.noted(notes.told()),
             "remarks": list(self.remarks),
-            **self.rescue,
         }
 
     def _taken(self, snapshot: Snapshot, expires: datetime, archive: Archive) -> sentences.Taken:

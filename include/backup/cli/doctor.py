@@ -151,11 +151,14 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
         patient.tell("pools of Airflow", "not looked at: no AIRFLOW_HOME here, or no airflow")
     no_master = patient.examine("master key", lambda: _master_key(setting))
     no_signing = patient.examine("signing key", lambda: _signing_key(setting))
-    for vault in datasets.vaults.values():
+    troubled = [
         _examine_vault(patient, setting, vault, with_keys=not (no_master or no_signing))
+        for vault in datasets.vaults.values()
+    ]
     if not datasets.good and not datasets.bad:
         patient.tell("datasets", "none is listed, so nothing is backed up; list one")
-    for finding in escrow_findings(setting, version=release()):
+    # The first vault has the ledger of the policy. What cannot be read is not waited for again.
+    for finding in () if troubled[0] else escrow_findings(setting, version=release()):
         patient.tell(finding.key, f"{finding.reality}; hint: {finding.reading}")
     for name, dataset in datasets.good.items():
         patient.examine(
@@ -166,7 +169,7 @@ def _examine_setting(patient: _Patient, setting: Setting) -> None:
 
 def _examine_vault(
     patient: _Patient, setting: Setting, vault: VaultSettings, *, with_keys: bool
-) -> None:
+) -> BackupError | None:
     failure = patient.examine(f"vault {vault.name}", lambda: try_vault(vault))
     if vault.expirer and failure is None:
         patient.examine(f"rights in vault {vault.name}", lambda: try_roles(vault))
@@ -176,6 +179,7 @@ def _examine_vault(
     # A vault that cannot be reached says the same again, and takes as long for it.
     if with_keys and not isinstance(failure, StorageUnreachable | ConfigurationInvalid):
         patient.examine(f"keys and vault {vault.name}", lambda: try_keys(setting, vault))
+    return failure
 
 
 def _look_for_tampering(

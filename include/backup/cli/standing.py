@@ -30,8 +30,11 @@ from include.backup.policy.people import FILE
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from include.backup.actions.assess import Assessment
     from include.backup.actions.setting import Setting
+    from include.backup.policy.findings import Finding
 
 
 def status(options: argparse.Namespace) -> int:
@@ -54,7 +57,7 @@ def status(options: argparse.Namespace) -> int:
             print(line)
         for line in findings_of(setting, setting.clock()):
             print(line)
-        for finding in (*key_findings(setting), *escrow_findings(setting, version=release())):
+        for finding in _key_findings(setting, found):
             print(as_line(finding))
         for name in _unlisted(setting):
             print(
@@ -67,6 +70,15 @@ def status(options: argparse.Namespace) -> int:
         for assessment in found
     )
     return 1 if broken else 0
+
+
+def _key_findings(setting: Setting, found: Sequence[Assessment]) -> list[Finding]:
+    """What stands between the vault and whoever has to open it."""
+    told = list(key_findings(setting))
+    # A vault that does not answer is not asked, and waited for, once more.
+    if not found or any(one.row.known for one in found):
+        told += escrow_findings(setting, version=release())
+    return told
 
 
 def _unlisted(setting: Setting) -> list[str]:
