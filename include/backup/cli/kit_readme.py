@@ -26,7 +26,8 @@ and Python's `cryptography` alone.
 
     . ./keys.env
 
-   In it the master key, and the signing key, without which nothing can be recorded:
+   In it the master key, and the signing key, without which nothing can be recorded (without it
+   `restore … --break-glass`, whose record waits on this machine; RUNBOOK.md):
 
      export AIRFLOW_CONN_BACKUP_MASTER_KEY='{{"conn_type": "generic", "password": "…"}}'
      export AIRFLOW_CONN_BACKUP_SIGNING_KEY='{{"conn_type": "generic", "password": "…"}}'
@@ -44,7 +45,8 @@ and Python's `cryptography` alone.
     "$VENV/bin/holdfast" recovery-points "$DATASET"
     "$VENV/bin/holdfast" restore "$DATASET" --to "$TARGET" --requested-by "$USER" --reason rescue
 
-   Before, say DATASET=name and TARGET=/where/there/is/room.
+   Before, say DATASET=name and TARGET=/where/there/is/room. With HOLDFAST_MASTER_KEY alone and no
+   configuration: `"$VENV/bin/holdfast" --vault ADDRESS restore …`, by the address of the vault.
 
 5. If Holdfast itself fails: RECOVERY-<vault>.txt, with ./restic and unwrap.py of this folder.
    signing-key.txt is the public key that the ledgers are signed with.
