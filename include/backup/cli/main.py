@@ -119,9 +119,10 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="holdfast", description=_DESCRIPTION)
-    parser.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--config", metavar="DIR", help="folder of policy.yaml and datasets.yaml")
     text = "nothing but a vault is there: no configuration, no Airflow; the vault is only read"
-    parser.add_argument("--vault", dest="vault_url", type=given, metavar="URL", help=text)
+    either.add_argument("--vault", dest="vault_url", type=given, metavar="URL", help=text)
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
