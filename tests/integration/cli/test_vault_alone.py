@@ -206,6 +206,7 @@ def test_the_glass_is_broken_with_a_reason(
     for name, value in shell.environment.items():
         if name != key:
             monkeypatch.setenv(name, value)
+    monkeypatch.delenv(key, raising=False)
     assert main(["restore", "crm", "--to", "out"]) == 2
     assert "--break-glass --reason" in capsys.readouterr().err
     assert main(["restore", "crm", "--to", "out", "--break-glass"]) == 2
