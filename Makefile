@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH ?=
 ROUNDS ?= 20
+# `make test SIDE_BY_SIDE="--numprocesses 2 --dist loadfile"`: each worker starts its own servers, and
+# a file of tests stays with one of them.
+SIDE_BY_SIDE ?=
 
 .PHONY: help install tools lint check test demo demo-ui disaster up torture bench rescue-kit clean
 .DEFAULT_GOAL := help
@@ -58,7 +61,7 @@ torture: tools ## the tests that draw at random, over and over, until one fails 
 	@scripts/torture.sh $(BIN) $(ROUNDS)
 
 test: tools lint ## everything, with real servers and stock restic
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(SIDE_BY_SIDE)
 
 rescue-kit: $(STAMP) ## one folder, ./rescue-kit, that restores without a network; keys in the environment
 	@$(BIN)/python -m include.backup rescue-kit --to rescue-kit
