@@ -18,6 +18,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.choosing import Order
 from include.backup.actions.configuration import keep_configuration
 from include.backup.actions.erase import erase
 from include.backup.actions.expire import expire
@@ -28,6 +29,7 @@ from include.backup.actions.promote import promote
 from include.backup.actions.replica import News, Pair
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
+from include.backup.actions.restore import restore
 from include.backup.actions.review import review
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.actions.two_people import TwoPeople
@@ -46,6 +48,7 @@ from include.backup.errors import (
 )
 from include.backup.policy.model import Method
 from include.backup.repository import lock
+from include.backup.sources.directory import Directory
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.keyring import LocalKey
 from include.backup.vault.leases import Lease
@@ -310,6 +313,22 @@ def test_a_promotion_that_dies_is_gone_on_with(site: Site, *, after: bool) -> No
         back_up_daily(site, 1)
         assert replicate(site.setting(), "crm", "primary").ok, change
         assert files(site.second) == files(site.memory), change
+
+
+def test_a_copy_is_read_with_the_glass_broken_too(site: Site, tmp_path: Path) -> None:
+    """Without the home and without a signing key: its own ledger, or else its repositories tell."""
+    back_up_daily(site, 2)
+    replicate(site.setting(), "crm", "second")
+    site.storage = Lost()  # type: ignore[assignment]
+    setting = replace(site.setting(), break_glass="all is lost")
+    order = Order(address="there", requested_by="tests", replica="second")
+    assert restore(setting, "crm", Directory(tmp_path / "one"), order).ok
+    assert site.content(tmp_path / "one") == site.content()
+    assert site.second is not None
+    site.second.delete([info.name for info in site.second.list("datasets/crm/ledger/")])
+    outcome = restore(setting, "crm", Directory(tmp_path / "two"), order)
+    assert "the ledger of crm cannot be believed" in outcome.sentence
+    assert site.content(tmp_path / "two") == site.content()
 
 
 def test_a_lost_home_is_replaced(site: Site) -> None:
@@ -946,7 +965,7 @@ def test_reports_and_policies_are_in_the_copy_as_well(site: Site) -> None:
     back_up_daily(site, 1)
     site.memory.save("datasets/crm/reports/0123456789abcdef.json", b"{}")
     setting = site.setting()
-    keep_configuration(setting, setting.datasets.vaults["primary"])
+    keep_configuration(setting, setting.datasets.vaults["primary"], site.memory)
     review(site.setting(), by="Ada", note="fine")
     replicate(site.setting(), "crm", "second")
     names = {info.name for info in site.second.list()}

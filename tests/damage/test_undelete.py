@@ -11,7 +11,7 @@ from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.configuration import keep_policy
 from include.backup.actions.replicate import replicate
-from include.backup.actions.undelete import seen_tampering, undelete, undelete_policy
+from include.backup.actions.undelete import seen_tampering, undelete, undelete_outside
 from include.backup.errors import LedgerBroken, MarkerLeft
 from include.backup.evidence.kinds import Kind
 from include.backup.policy.model import Method
@@ -195,16 +195,17 @@ def test_a_replica_is_uncovered_by_its_name(site: Site) -> None:
     assert hidden(second) == []
 
 
-def test_what_a_vault_holds_of_the_policy_is_uncovered_as_well(site: Site) -> None:
-    """And recorded in the ledger of the policy."""
+def test_what_belongs_to_no_dataset_is_uncovered_as_well(site: Site) -> None:
+    """The policy, what leads a stranger, a rescue kit; recorded in the ledger of the policy."""
     setting = site.setting()
+    site.memory.save("rescue-kits/00.tar", b"kit")
     keep_policy(setting, setting.datasets.vaults["primary"])
-    names = [info.name for info in site.memory.list("policy/")]
-    assert names
+    names = [one.name for one in site.memory.list() if not one.name.startswith("datasets/")]
+    assert {"RECOVERY.txt", "unwrap.py", "rescue-kits/00.tar"} < set(names)
     for name in names:
         site.memory.hide(name)
-    assert "hidden" in undelete_policy(site.setting(), "primary", dry_run=True)
-    told = undelete_policy(site.setting(), "primary")
+    assert "hidden" in undelete_outside(site.setting(), "primary", dry_run=True)
+    told = undelete_outside(site.setting(), "primary")
     assert told.startswith("KEPT 3.2")
     assert list(site.memory.tampering()) == []
     assert list(site.memory.list("policy/ledger/"))

@@ -262,12 +262,8 @@ class Act:
     def note_damage(self, generation: str, reason: str) -> None:
         """Record that a generation is damaged. Raises nothing: the damage itself is worse news."""
         body = bodies.damaged([generation]) | {"reason": reason}
-        if self.place.detached:
-            log.warning(
-                "generation %s: damaged, and not recorded so: no record is taken", generation
-            )
-            return
         try:
+            self._require_attached()
             self.record(Kind.DAMAGED, body)
         except BackupError as trouble:
             log.warning("generation %s: damaged, and not recorded so: %s", generation, trouble)
@@ -318,6 +314,9 @@ class Act:
         """Refuse to record in a ledger that cannot be believed, or takes none now."""
         if isinstance(error, LedgerBroken):
             raise error
+        self._require_attached()
+
+    def _require_attached(self) -> None:
         if self.place.detached:
             raise RecordRefused("its ledger takes no record now")
 

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.opening import keys_of
 from include.backup.errors import ConfigurationInvalid
-from include.backup.evidence.spool import Spool
+from include.backup.evidence.spool import Adoption, Spool
 from include.backup.storage.local import LocalStorage
 
 if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
-    from include.backup.evidence.spool import Adoption
 
 
 def adopt_spool(setting: Setting, name: str, folder: Path) -> Adoption:
@@ -52,7 +51,7 @@ def adopt_spool(setting: Setting, name: str, folder: Path) -> Adoption:
     records = [record for one in adoptions for record in one.records]
     if records and (head := place.ledger.head()) is not None:
         place.seen.remember(head)
-    return type(adoptions[0])(
+    return Adoption(
         records=tuple(records), refused=tuple(draft for one in adoptions for draft in one.refused)
     )
 

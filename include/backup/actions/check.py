@@ -98,17 +98,11 @@ def check(
         damages = list(_ledger_damages(place))
         if replica:
             _check_copied_ledger(act)
-        found: dict[str, list[str]] = {}
-        read: dict[str, list[Share]] = {}
         checked = [g for g in state.generations if g.state is GenerationState.COMPLETED]
-        for generation in checked:
-            own, shares = _check_generation(act, generation, progress, reading)
-            read[generation.id] = shares  # damaged or not: the others are next
-            if own:
-                found[generation.id] = own
+        found, read = _check_generations(act, checked, progress, reading)
+        damages += [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
+        damages += _strangers(place)
         hidden = tampering_in(place.folder)
-    damages += [f"{generation}: {what}" for generation, all_ in found.items() for what in all_]
-    damages += _strangers(place)
     covered = _covered(checked, read, act.now()) if reading is Reading.NEXT else None
     told = sentences.checked(
         place.subject,
@@ -133,6 +127,19 @@ def check(
     details: dict[str, object] = {"damages": len(damages), "tampering": hidden.names}
     outcome = act.end(Kind.CHECKED, body, say=lambda _: told, what=what, details=details)
     return outcome, [*damages, *hidden.told()]
+
+
+def _check_generations(
+    act: Act, checked: Sequence[Generation], progress: Progress, reading: Reading
+) -> tuple[dict[str, list[str]], dict[str, list[Share]]]:
+    """The damages of those that have some, and what was read of each, damaged or not."""
+    found: dict[str, list[str]] = {}
+    read: dict[str, list[Share]] = {}
+    for generation in checked:
+        damages, read[generation.id] = _check_generation(act, generation, progress, reading)
+        if damages:
+            found[generation.id] = damages
+    return found, read
 
 
 def _ledger_damages(place: DatasetVault) -> Iterator[str]:

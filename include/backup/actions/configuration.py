@@ -12,8 +12,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from include.backup.actions.opening import keys_of
 from include.backup.errors import DamageFound, FileAbsent, NameTaken, PolicyInvalid
-from include.backup.evidence.signing import Signer
 from include.backup.policy.load import parse_policy, policy_digest, policy_text
 from include.backup.vault.inventory import inventory_bytes, inventory_name, parse_inventory
 from include.backup.vault.layout import CONFIGS, INVENTORIES, config_name, policy_folder
@@ -28,28 +28,33 @@ if TYPE_CHECKING:
     from include.backup.vault.inventory import Inventory
 
 
-def keep_policy(setting: Setting, vault: VaultSettings) -> str:
+def keep_policy(setting: Setting, vault: VaultSettings, storage: Storage | None = None) -> str:
     """Keep the policy in force in a vault, once by its digest; return that digest.
+
+    Args:
+        storage: of the vault, if it is open already.
 
     Raises:
         StorageError.
     """
     digest = policy_digest(setting.policy)
-    _keep(setting, vault, config_name(digest), policy_text(setting.policy).encode())
+    storage = storage or setting.open_storage(vault)
+    _keep(setting, vault, storage, config_name(digest), policy_text(setting.policy).encode())
     return digest
 
 
-def keep_configuration(setting: Setting, vault: VaultSettings) -> None:
-    """Keep policy and inventory in a vault.
+def keep_configuration(setting: Setting, vault: VaultSettings, storage: Storage) -> None:
+    """Keep policy and inventory in a vault, whose storage is open.
 
     Raises:
         ConfigurationInvalid: there is no signing key.
         StorageError.
     """
-    digest = keep_policy(setting, vault)
-    signer = Signer.of_text(setting.connection(setting.datasets.signing_key).password)
-    data = inventory_bytes(setting.datasets, policy_sha256=digest, public_key=signer.public_key)
-    _keep(setting, vault, f"{INVENTORIES}{inventory_name(data)}", data)
+    digest = keep_policy(setting, vault, storage)
+    signer, trusted = keys_of(setting)
+    own = () if signer is None else (signer.public_key,)
+    data = inventory_bytes(setting.datasets, policy_sha256=digest, signed_by=(*own, *trusted))
+    _keep(setting, vault, storage, f"{INVENTORIES}{inventory_name(data)}", data)
 
 
 def kept_policies(vault: Storage) -> Iterator[Policy]:
@@ -96,9 +101,9 @@ def _newest_first(folder: Folder, prefix: str) -> list[FileInfo]:
     return sorted(folder.list(prefix), key=lambda info: (info.modified_at, info.name), reverse=True)
 
 
-def _keep(setting: Setting, vault: VaultSettings, name: str, data: bytes) -> None:
+def _keep(setting: Setting, vault: VaultSettings, storage: Storage, name: str, data: bytes) -> None:
     """Save what is named by its digest, unless it is there; locked as records are (invariant 8)."""
-    folder = policy_folder(setting.open_storage(vault))
+    folder = policy_folder(storage)
     period = setting.policy.evidence_retention if vault.object_lock else None
     try:
         folder.stat(name)

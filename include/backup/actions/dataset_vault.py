@@ -160,14 +160,17 @@ class DatasetVault:
             StorageError: the vault cannot be read.
         """
         place = cls.open_for_reading(setting, name, expiring=expiring)
-        if setting.break_glass:
-            place = place.detach().without_ledger()
-        if replica in {"", place.vault.name}:
-            return place.alone() if place.is_copy() else place
-        copy = place.as_replica(replica, expiring=expiring)
-        if not (why := why_not_home(place, copy)):
+        place = place.to_read(replica, expiring=expiring)
+        return place.detach().without_ledger() if setting.break_glass else place
+
+    def to_read(self, replica: str, *, expiring: bool) -> DatasetVault:
+        """The home, or a copy: with the ledger of the home, or its own if that is lost."""
+        if replica in {"", self.vault.name}:
+            return self.alone() if self.is_copy() else self
+        copy = self.as_replica(replica, expiring=expiring)
+        if not (why := why_not_home(self, copy)):
             return copy
-        log.warning("%s is read without the home of %s: %s", replica, name, why)
+        log.warning("%s is read without the home of %s: %s", replica, self.dataset.name, why)
         return copy.alone()
 
     def as_replica(self, name: str, *, expiring: bool = False) -> DatasetVault:

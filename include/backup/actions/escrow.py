@@ -9,15 +9,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.providers import provider_of
-from include.backup.actions.review import policy_ledger
+from include.backup.actions.review import policy_ledger, record_of_policy
 from include.backup.errors import BackupError, ConfigurationInvalid
 from include.backup.evidence.kinds import Kind
-from include.backup.evidence.records import new_id
 from include.backup.evidence.signing import Signer
 from include.backup.evidence.wording import day
 from include.backup.policy.findings import Finding
 from include.backup.vault.kms import KmsKey
-from include.backup.vault.policy_state import PolicyState, fold_policy
+from include.backup.vault.policy_state import PolicyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +64,7 @@ def confirm_escrow(setting: Setting, *, by: str, where: str) -> Record:
     told = f"KEPT 4.2 · key {key} lies in escrow, by the word of {by}" + (
         f": {where}" if where else ""
     )
-    return _record(setting, Kind.ESCROWED, {"key": key, "by": by, "where": where}, told)
+    return record_of_policy(setting, Kind.ESCROWED, {"key": key, "by": by, "where": where}, told)
 
 
 def record_kit(setting: Setting, body: Mapping[str, object], told: str) -> Record:
@@ -74,14 +73,7 @@ def record_kit(setting: Setting, body: Mapping[str, object], told: str) -> Recor
     Raises:
         StorageError, LedgerBroken.
     """
-    return _record(setting, Kind.KIT, dict(body), told)
-
-
-def _record(setting: Setting, kind: Kind, body: dict[str, object], sentence: str) -> Record:
-    ledger = policy_ledger(setting)
-    ledger.head()
-    draft = ledger.draft(kind=kind, act=new_id(), at=setting.clock(), body=body, sentence=sentence)
-    return ledger.append(draft, fold=fold_policy)
+    return record_of_policy(setting, Kind.KIT, dict(body), told)
 
 
 def escrow_findings(setting: Setting, *, version: str) -> Iterator[Finding]:

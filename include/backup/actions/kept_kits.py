@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.errors import ConfigurationInvalid, NameTaken
 from include.backup.evidence.wording import size
+from include.backup.vault.layout import KITS
 
 if TYPE_CHECKING:
     from include.backup.actions.setting import Setting
 
-KITS: Final = "rescue-kits/"
 LARGEST_BYTES: Final = 512 << 20  # it goes in one request, and lies in memory meanwhile
 
 

@@ -41,16 +41,17 @@ def keep(place: DatasetVault) -> tuple[dict[str, str], str]:
     """
     vault = place.vault
     try:
+        storage = place.setting.open_storage(vault)
         if not place.setting.warnings:  # else the policy is one that was kept before
-            keep_configuration(place.setting, vault)
-        return keep_in(place.setting, vault), ""
+            keep_configuration(place.setting, vault, storage)
+        return keep_in(place.setting, vault, storage), ""
     except BackupError as error:
         log.warning("%s: RECOVERY.txt is not kept: %s", place.where, error)
         return {}, f"RECOVERY.txt and unwrap.py are not kept in {vault.url}: {error.message}"
 
 
-def keep_in(setting: Setting, vault: VaultSettings) -> dict[str, str]:
-    """Keep both in a vault; return their names and digests.
+def keep_in(setting: Setting, vault: VaultSettings, storage: Storage) -> dict[str, str]:
+    """Keep both in a vault, whose storage is open; return their names and digests.
 
     Raises:
         NameTaken, StorageError.
@@ -58,9 +59,7 @@ def keep_in(setting: Setting, vault: VaultSettings) -> dict[str, str]:
     period, now = setting.policy.evidence_retention, setting.clock()
     # Locked as long as evidence, and again when half of that is over: they outlive every backup.
     locking = Locking(until=now + period, again_before=now - period / 2)
-    return keep_rescue_files(
-        setting.open_storage(vault), url=vault.url, locking=locking if vault.object_lock else None
-    )
+    return keep_rescue_files(storage, url=vault.url, locking=locking if vault.object_lock else None)
 
 
 def evidence(vault: VaultSettings, kept: Mapping[str, str]) -> dict[str, object]:

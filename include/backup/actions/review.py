@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from include.backup.actions.setting import Setting
+    from include.backup.evidence.fields import JsonObject
     from include.backup.evidence.records import Record
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.storage.base import Storage
@@ -33,15 +34,20 @@ def review(setting: Setting, *, by: str, note: str) -> Record:
     if not by.strip():
         raise ConfigurationInvalid("a review needs the name of who reviewed", hint="--by WHO")
     digest = keep_policy(setting, _vault(setting))
+    told = f"KEPT 8 · {setting.policy.name} was reviewed by {by}: {note}"
+    body = {"by": by, "note": note, "policy_sha256": digest}
+    return record_of_policy(setting, Kind.REVIEWED, body, told)
+
+
+def record_of_policy(setting: Setting, kind: Kind, body: JsonObject, sentence: str) -> Record:
+    """Append a record to the policy's own ledger; see policy_state.
+
+    Raises:
+        StorageError, LedgerBroken.
+    """
     ledger = policy_ledger(setting)
     ledger.head()
-    draft = ledger.draft(
-        kind=Kind.REVIEWED,
-        act=new_id(),
-        at=setting.clock(),
-        body={"by": by, "note": note, "policy_sha256": digest},
-        sentence=f"KEPT 8 · {setting.policy.name} was reviewed by {by}: {note}",
-    )
+    draft = ledger.draft(kind=kind, act=new_id(), at=setting.clock(), body=body, sentence=sentence)
     return ledger.append(draft, fold=fold_policy)
 
 

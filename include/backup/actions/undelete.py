@@ -20,16 +20,15 @@ from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_acts import UNDELETE
 from include.backup.actions.outcome import hint_of, reason_of
-from include.backup.actions.review import policy_ledger
+from include.backup.actions.review import record_of_policy
 from include.backup.errors import BackupError, LedgerBroken
 from include.backup.evidence import tampering_sentences as sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger_files import FOLDER
-from include.backup.evidence.records import new_id
 from include.backup.evidence.sentences import Subject
 from include.backup.evidence.tampering_sentences import Found
 from include.backup.evidence.wording import count
-from include.backup.vault.layout import POLICY, is_write_once, policy_folder
+from include.backup.vault.layout import OUTSIDE_DATASETS, POLICY, is_write_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,40 +139,44 @@ def undelete(setting: Setting, name: str, *, vault: str = "") -> Outcome:
         )
 
 
-def undelete_policy(setting: Setting, vault: str, *, dry_run: bool = False) -> str:
-    """The same for what a vault holds of the policy; return the sentence.
+def undelete_outside(setting: Setting, vault: str, *, dry_run: bool = False) -> str:
+    """The same for what a vault holds outside the datasets; return the sentence.
 
-    It is recorded where the ledger of the policy is.
+    That of the first vault is recorded in the ledger of the policy, which lies there.
 
     Raises:
         StorageError, LedgerBroken.
     """
     settings = setting.datasets.vaults[vault]
     expirer = replace(settings, connection=settings.expirer or settings.connection)
-    folder = policy_folder(setting.open_storage(settings if dry_run else expirer))
-    work, subject = _Work(), Subject(data_class=POLICY, dataset=vault)
+    storage = setting.open_storage(settings if dry_run else expirer)
     if dry_run:
-        return f"{folder.url}: {tampering_in(folder)}"
-    _remove(folder, _tampered(folder), work)
+        return f"{storage.url}: {tampering_outside(storage)}"
+    work = _Work()
+    _remove(storage, _tampered_outside(storage), work)
     told = sentences.undeleted(
-        subject,
-        where=folder.url,
+        Subject(data_class=POLICY, dataset=vault),
+        where=storage.url,
         found=work.found,
         left=work.left,
         not_removed=work.not_removed,
     )
-    ledger = policy_ledger(setting)
     if work.found.names and vault == next(iter(setting.datasets.vaults)):
-        ledger.head()
-        draft = ledger.draft(
-            kind=Kind.UNDELETED,
-            act=new_id(),
-            at=setting.clock(),
-            body=work.to_json(),
-            sentence=told,
-        )
-        ledger.append(draft, fold=lambda state, *_: state)
+        record_of_policy(setting, Kind.UNDELETED, work.to_json(), told)
     return told
+
+
+def tampering_outside(vault: Storage) -> Found:
+    """What lies over the files of a vault that belong to no dataset.
+
+    Raises:
+        StorageError.
+    """
+    return Found.of(_tampered_outside(vault))
+
+
+def _tampered_outside(vault: Storage) -> Iterator[Tampering]:
+    return (one for prefix in OUTSIDE_DATASETS for one in vault.tampering(prefix))
 
 
 def _tampered(folder: Storage, prefix: str = "") -> Iterator[Tampering]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.providers import provider_of
 from include.backup.actions.rescuing import strangers
-from include.backup.actions.undelete import tampering_in
+from include.backup.actions.undelete import tampering_outside
 from include.backup.cli.environment import connection, now, open_storage, user
 from include.backup.errors import (
     AccessRefused,
@@ -32,7 +32,6 @@ from include.backup.vault.layout import (
     GENERATIONS,
     dataset_folder,
     dataset_names,
-    policy_folder,
 )
 from include.backup.vault.rescue import UNWRAP, own_texts, rescue_files, unwrap_sha256
 from include.backup.vault.state import DatasetState
@@ -155,8 +154,8 @@ def try_tampering(vault: VaultSettings) -> str:
     """
     storage = open_storage(vault, hurried=True)
     names = dataset_names(storage)
-    found = tampering_in(policy_folder(storage))
-    hit = ["the policy"] if found.names else []
+    found = tampering_outside(storage)
+    hit = ["what belongs to no dataset"] if found.names else []
     for name in names[:_MOST_DATASETS]:
         folder = dataset_folder(storage, name)
         generations = [f"{GENERATIONS}{one}/" for one in folder.folders(GENERATIONS)]

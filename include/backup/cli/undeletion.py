@@ -40,7 +40,7 @@ def undelete(options: argparse.Namespace) -> int:
             told = getattr(error, "outcome", None)
             print(told.sentence if told else f"error: {name}: {error}", file=sys.stderr)
     for where in [vault] if vault else list(setting.datasets.vaults):
-        print(action.undelete_policy(setting, where, dry_run=options.dry_run))
+        print(action.undelete_outside(setting, where, dry_run=options.dry_run))
     return 0 if good else 1
 
 

@@ -21,7 +21,7 @@ from include.backup.evidence.fields import Fields, canonical, parse_canonical
 from include.backup.policy.dataset_model import Dataset, KeySettings, VaultSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from include.backup.policy.datasets import Datasets
 
@@ -45,11 +45,11 @@ class Inventory:
         return next((one for one in self.vaults.values() if one.url == url), None)
 
 
-def inventory_bytes(datasets: Datasets, *, policy_sha256: str, public_key: bytes) -> bytes:
+def inventory_bytes(datasets: Datasets, *, policy_sha256: str, signed_by: Sequence[bytes]) -> bytes:
     """The file.
 
     Args:
-        public_key: of the signing key of today.
+        signed_by: the public keys that sign records, or did.
     """
     return canonical({
         "version": VERSION,
@@ -59,7 +59,7 @@ def inventory_bytes(datasets: Datasets, *, policy_sha256: str, public_key: bytes
             "connection": datasets.key.connection,
             "key_id": datasets.key.key_id,
         },
-        "trusted": [key.hex() for key in (public_key, *datasets.trusted_keys)],
+        "trusted": [key.hex() for key in signed_by],
         "vaults": {name: _vault_json(one) for name, one in datasets.vaults.items()},
         "datasets": {name: _dataset_json(one) for name, one in datasets.good.items()},
     })

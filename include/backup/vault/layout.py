@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 POLICY: Final = "policy"  # the folder of the policy, and the subject of its ledger
 CONFIGS: Final = "config/"  # in the folder of the policy
 INVENTORIES: Final = "datasets/"  # the same
+KITS: Final = "rescue-kits/"
+# What is given once and for good outside the datasets; of the second and third the names go on.
+OUTSIDE_DATASETS: Final = (f"{POLICY}/", "RECOVERY", "unwrap", KITS)
 DATASETS: Final = "datasets/"
 GENERATIONS: Final = "generations/"
 REPLICA: Final = "replica.json"  # in the folder of a dataset whose ledger has its home elsewhere

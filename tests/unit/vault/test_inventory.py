@@ -43,7 +43,7 @@ def listed(tmp_path: Path) -> Datasets:
 
 def kept(listed: Datasets) -> bytes:
     """As the vault keeps it."""
-    return inventory_bytes(listed, policy_sha256="0" * 64, public_key=_KEY)
+    return inventory_bytes(listed, policy_sha256="0" * 64, signed_by=(_KEY, *listed.trusted_keys))
 
 
 def test_it_says_what_a_stranger_needs(listed: Datasets) -> None:
