@@ -93,7 +93,7 @@ def test_an_empty_vault_is_not_taken_for_a_new_one(site: Site) -> None:
     """Not mounted, or a slip in its address: an error, and nothing is begun there."""
     full, site.storage = site.storage, MemoryStorage(site.clock)
     with pytest.raises(
-        LedgerBroken, match=r"has 0 records, and had 3 when .* is the volume mounted"
+        LedgerBroken, match=r"has 0 records, and had 4 when .* is the volume mounted"
     ) as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
     outcome = caught.value.outcome  # type: ignore[attr-defined]
@@ -107,7 +107,7 @@ def test_an_empty_vault_is_not_taken_for_a_new_one(site: Site) -> None:
     assert standing.row.verdict is Verdict.BROKEN
     assert not standing.row.known
     assert standing.to_json()["known"] is False
-    assert site.place().seen.forget() == 3
+    assert site.place().seen.forget() == 4
     assert kept(back_up(site.setting(), "crm", method=Method.INCREMENTAL))
     site.place().seen.forget()
     site.storage = full
@@ -128,7 +128,7 @@ def test_another_record_of_the_same_number_is_noticed(site: Site) -> None:
     other.write(a="first")
     back_up(other.setting(), "crm", method=Method.INCREMENTAL)
     site.storage = other.memory
-    with pytest.raises(LedgerBroken, match="ends with another record 3 than the one"):
+    with pytest.raises(LedgerBroken, match="ends with another record 4 than the one"):
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.kept_kits import store_kit
 from include.backup.actions.replicate import replicate
+from include.backup.actions.rescuing import strangers
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import AccessRefused, ConfigurationInvalid, FileLocked
 from include.backup.policy.model import Method
@@ -65,6 +67,20 @@ def test_a_crash_beside_them_leaves_no_point_without_them(
     site.wait(minutes=31)
     assert taken(site).ok
     assert at_root(site.memory) == BOTH
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_a_run_that_died_has_left_is_nobodys_attack(site: Site, name: str) -> None:
+    """By whatever address the vault is reached: a record answers for it before it is there."""
+    counting = Crashing(site.memory)
+    rewind = site.rewinding()
+    back_up(site.setting(counting), "crm", method=Method.FULL)
+    at = counting.changes.index(f"save {name}") + 1
+    rewind()
+    with pytest.raises(Crash):
+        back_up(site.setting(Crashing(site.memory, at=at, after=True)), "crm", method=Method.FULL)
+    vault = replace(site.setting().datasets.vaults["primary"], url="s3://elsewhere/vault")
+    assert strangers(site.setting(), vault) == []
 
 
 def test_the_record_names_their_digests(site: Site) -> None:

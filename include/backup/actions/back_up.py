@@ -203,7 +203,7 @@ class _Backup:
             existed = chosen.generation is not None
             if existed and resume(self.act, generation, repository, lock=lock):
                 return None
-            kept, troubled = rescuing.keep(self.place)
+            kept, troubled = rescuing.keep(self.act, self.place)
             taking = Taking(
                 act=self.act,
                 generation=generation,

@@ -123,7 +123,7 @@ def _replicate(act: Act, pair: Pair, leases: list[Lease], progress: Progress) ->
     )
     locks = lock_replica(pair, state, found, news, done.first_locks, done.touched)
     done.why += gone
-    done.rescue, troubled = rescuing.keep(pair.copy)
+    done.rescue, troubled = rescuing.keep(act, pair.copy)
     done.why += [troubled] if troubled else []
     outcome = _end(act, pair, state, replace(found, locked_until=locks), done, left)
     _copy_the_end(pair, known=head.sequence, go_on=go_on)

@@ -12,6 +12,7 @@ from include.backup.actions.configuration import keep_configuration
 from include.backup.actions.opening import keys_of
 from include.backup.errors import BackupError, LedgerBroken
 from include.backup.evidence.fields import Fields
+from include.backup.evidence.kinds import Kind
 from include.backup.evidence.ledger import Ledger
 from include.backup.vault.layout import dataset_folder, dataset_names
 from include.backup.vault.rescue import (
@@ -25,6 +26,7 @@ from include.backup.vault.rescue import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from include.backup.actions.acts import Act
     from include.backup.actions.dataset_vault import DatasetVault
     from include.backup.actions.setting import Setting
     from include.backup.policy.dataset_model import VaultSettings
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def keep(place: DatasetVault) -> tuple[dict[str, str], str]:
+def keep(act: Act, place: DatasetVault) -> tuple[dict[str, str], str]:
     """Keep both in the vault of a dataset, and the configuration in force.
+
+    Args:
+        act: records what is about to be saved, if something is.
 
     Returns:
         Their names and digests, and a remark; one of the two is empty.
@@ -44,22 +49,33 @@ def keep(place: DatasetVault) -> tuple[dict[str, str], str]:
         storage = place.setting.open_storage(vault)
         if not place.setting.warnings:  # else the policy is one that was kept before
             keep_configuration(place.setting, vault, storage)
-        return keep_in(place.setting, vault, storage), ""
+        return _keep_in(act, place, storage), ""
     except BackupError as error:
         log.warning("%s: RECOVERY.txt is not kept: %s", place.where, error)
         return {}, f"RECOVERY.txt and unwrap.py are not kept in {vault.url}: {error.message}"
 
 
-def keep_in(setting: Setting, vault: VaultSettings, storage: Storage) -> dict[str, str]:
+def _keep_in(act: Act, place: DatasetVault, storage: Storage) -> dict[str, str]:
     """Keep both in a vault, whose storage is open; return their names and digests.
 
     Raises:
         NameTaken, StorageError.
+        as Act.record.
     """
+    setting, vault = place.setting, place.vault
+
+    def announce(files: Mapping[str, str]) -> None:
+        act.record(Kind.RESCUE, evidence(vault, files))
+
     period, now = setting.policy.evidence_retention, setting.clock()
     # Locked as long as evidence, and again when half of that is over: they outlive every backup.
     locking = Locking(until=now + period, again_before=now - period / 2)
-    return keep_rescue_files(storage, url=vault.url, locking=locking if vault.object_lock else None)
+    return keep_rescue_files(
+        storage,
+        url=vault.url,
+        locking=locking if vault.object_lock else None,
+        announce=announce,
+    )
 
 
 def evidence(vault: VaultSettings, kept: Mapping[str, str]) -> dict[str, object]:

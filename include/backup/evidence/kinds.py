@@ -23,6 +23,7 @@ class Kind(StrEnum):
     EXPIRING = "expiring"  # a generation, or single points: their files are about to be removed
     EXPIRED = "expired"  # nothing of them is left
     ADOPTED = "adopted"  # a snapshot found without its record, and checked, is a recovery point
+    RESCUE = "rescue"  # RECOVERY.txt and unwrap.py are about to be saved: their digests
     DAMAGED = "damaged"  # generations found broken; nothing builds on them any more
 
     # What comes before a restore that asks for approval (4.3). They belong to a request, whose id

@@ -15,6 +15,7 @@ what no record names is told by `check` and `doctor`.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -63,7 +64,11 @@ class Locking:
 
 
 def keep_rescue_files(
-    vault: Storage, *, url: str, locking: Locking | None = None
+    vault: Storage,
+    *,
+    url: str,
+    locking: Locking | None = None,
+    announce: Callable[[dict[str, str]], None] | None = None,
 ) -> dict[str, str]:
     """See that the texts of this release are in a vault; save those that are not.
 
@@ -71,6 +76,8 @@ def keep_rescue_files(
         vault: the root of its storage.
         url: its address, for people.
         locking: None where nothing is locked.
+        announce: told the names and digests of both before anything is saved, so that a record
+            answers for what a run that dies leaves; not called where both are there.
 
     Returns:
         The names of both, and their digests in hex.
@@ -80,16 +87,19 @@ def keep_rescue_files(
         StorageError.
     """
     script = unwrap_script()
-    unwrap = _keep(vault, UNWRAP, lambda _: script, locking)
+    unwrap, there = _find(vault, UNWRAP, lambda _: script)
 
     def text(name: str) -> bytes:
         return _recovery(vault, name, url=url, unwrap=unwrap)
 
-    recovery = _keep(vault, RECOVERY, text, locking)
-    return {
-        recovery: sha256(text(recovery)).hexdigest(),
-        unwrap: sha256(script).hexdigest(),
-    }
+    def kept(recovery: str) -> dict[str, str]:
+        return {recovery: sha256(text(recovery)).hexdigest(), unwrap: unwrap_sha256()}
+
+    recovery, beside = _find(vault, RECOVERY, text)
+    if announce is not None and not (there and beside):
+        announce(kept(recovery))
+    unwrap = _keep(vault, UNWRAP, lambda _: script, locking, found=there)
+    return kept(_keep(vault, RECOVERY, text, locking, found=beside))
 
 
 def rescue_files(vault: Storage) -> list[RescueFile]:
@@ -129,29 +139,47 @@ def _recovery(vault: Storage, name: str, *, url: str, unwrap: str) -> bytes:
     )
 
 
-def _keep(vault: Storage, first: str, text: Callable[[str], bytes], locking: Locking | None) -> str:
-    """Find what `text` makes for its own name, or save it under the next number."""
+def _find(vault: Storage, first: str, text: Callable[[str], bytes]) -> tuple[str, FileInfo | None]:
+    """The name of what `text` makes for its own name, and its file; or the next name, and None.
+
+    Raises:
+        NameTaken: every number is.
+        StorageError.
+    """
+    there = _there(vault, first)
+    for info in there.values():
+        wanted = text(info.name)
+        if info.size_bytes == len(wanted) and vault.load(info.name) == wanted:
+            return info.name, info
+    number = max(there, default=0) + 1
+    if number > _MOST:
+        raise NameTaken(
+            f"no number is left for {first} in {vault.url}",
+            hint="somebody has taken them all: who may write there? See VAULTS.md",
+        )
+    return _name(first, number), None
+
+
+def _keep(
+    vault: Storage,
+    first: str,
+    text: Callable[[str], bytes],
+    locking: Locking | None,
+    *,
+    found: FileInfo | None,
+) -> str:
+    """Save what was not found, under the next number; lock what was, if that is due."""
     for _ in range(_ROUNDS):
-        there = _there(vault, first)
-        for info in there.values():
-            wanted = text(info.name)
-            if info.size_bytes == len(wanted) and vault.load(info.name) == wanted:
-                if locking is not None and info.modified_at < locking.again_before:
-                    vault.extend_lock([info.name], locking.until)
-                return info.name
-        number = max(there, default=0) + 1
-        if number > _MOST:
-            break
-        name = _name(first, number)
-        try:
-            vault.save(name, text(name), locked_until=locking.until if locking else None)
-        except NameTaken:
-            continue  # another was quicker, perhaps with the very same
-        return name
-    raise NameTaken(
-        f"no number is left for {first} in {vault.url}",
-        hint="somebody has taken them all: who may write there? See VAULTS.md",
-    )
+        if found is not None:
+            if locking is not None and found.modified_at < locking.again_before:
+                vault.extend_lock([found.name], locking.until)
+            return found.name
+        name, found = _find(vault, first, text)
+        if found is None:
+            with suppress(NameTaken):  # another was quicker, perhaps with the very same
+                vault.save(name, text(name), locked_until=locking.until if locking else None)
+                return name
+    raise NameTaken(f"others keep taking the names of {first} in {vault.url}")
 
 
 def _there(vault: Storage, first: str) -> dict[int, FileInfo]:

@@ -93,7 +93,7 @@ class Desk(Site):
 
     def kinds(self) -> list[str]:
         """The kinds of all records after the backup."""
-        return [record.kind for record in self.place().ledger.read()][3:]
+        return [record.kind for record in self.place().ledger.read()][4:]
 
 
 @pytest.fixture
