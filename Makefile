@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH ?=
 ROUNDS ?= 20
-# `make test SIDE_BY_SIDE="--numprocesses 2 --dist loadfile"`: each worker starts its own servers, and
-# a file of tests stays with one of them.
-SIDE_BY_SIDE ?=
+# Each worker starts its own servers, and a file of tests stays with one of them, in the order in
+# which they lie; `make test SIDE_BY_SIDE=` runs one after the other.
+SIDE_BY_SIDE ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install tools lint check test demo demo-ui disaster up torture bench rescue-kit clean
 .DEFAULT_GOAL := help

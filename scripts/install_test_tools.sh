@@ -4,11 +4,12 @@ set -euo pipefail
 PATH="$PATH:/usr/sbin" # where Debian has servers
 
 have_restic() { command -v restic >/dev/null; }
+have_strace() { command -v strace >/dev/null; }
 have_mariadb-server() { command -v mariadbd >/dev/null && command -v mariadb-dump >/dev/null; }
 have_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 missing=()
-for package in restic postgresql mariadb-server; do
+for package in restic postgresql mariadb-server strace; do
   "have_$package" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -5,10 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.skip_guard import pytest_runtest_makereport
+
+if TYPE_CHECKING:
+    import pytest
+    from xdist.remote import Producer
 
 __all__ = ["pytest_runtest_makereport"]
 
@@ -24,6 +30,18 @@ settings.register_profile(
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+
+class OneAirflow(LoadFileScheduling):
+    """A file of tests stays with one worker; those that share an Airflow are one file to it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneAirflow:
+    """See xdist's hook of that name."""
+    return OneAirflow(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -1,6 +1,6 @@
 """An act in a process of its own, which can be killed, stopped, and told when to go on.
 
-    python -m tests.damage.child FOLDER {full|incremental|expire|replicate|rotate}
+    python -m tests.damage.child FOLDER {full|incremental|restore|expire|replicate|rotate}
         [--stop-before PART] [--time-to-live SECONDS] [--ahead SECONDS]
 
 It prints a line when it begins, one before it saves the first file whose name holds PART, where it
@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.back_up import back_up
+from include.backup.actions.choosing import Order
 from include.backup.actions.expire import expire
 from include.backup.actions.replicate import replicate
+from include.backup.actions.restore import restore
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.repository import packer
+from include.backup.sources.directory import Directory
 from include.backup.storage.local import LocalStorage
 from include.backup.vault import leases
 from include.backup.vault.keyring import LocalKey
@@ -61,9 +64,17 @@ def rotated(site: Archives) -> Outcome:
     return rotate_key(site.setting(), "crm", old)
 
 
+def restored(site: Archives) -> Outcome:
+    """Restore the newest recovery point into the folder ``target``."""
+    target = site.folder / "target"
+    order = Order(address=str(target), requested_by="tests")
+    return restore(site.setting(), "crm", Directory(target), order)
+
+
 ACTS: dict[str, Callable[[Archives], Outcome]] = {
     "full": lambda site: back_up(site.setting(), "crm", method=Method.FULL),
     "incremental": lambda site: back_up(site.setting(), "crm", method=Method.INCREMENTAL),
+    "restore": restored,
     "expire": lambda site: expire(site.setting(), "crm")[0],
     "replicate": lambda site: replicate(site.setting(), "crm", "second"),
     "rotate": rotated,

@@ -11,8 +11,15 @@ from include.backup.format import keys
 from tests.interop.conftest import restic
 
 __all__ = ["restic"]
-# Each round takes many seconds: only `make torture` has the time.
-collect_ignore = [] if os.environ.get("HOLDFAST_ROUNDS") else ["test_network_outages.py"]
+# Each round takes many seconds, or more rights than a test should need: for `make torture` alone.
+collect_ignore = [
+    name
+    for name, asked in {
+        "test_network_outages.py": "HOLDFAST_ROUNDS",
+        "test_power_cuts.py": "HOLDFAST_KILLS",
+    }.items()
+    if not os.environ.get(asked)
+]
 _derived = lru_cache(maxsize=512)(keys._derive)  # a third of the time of these tests
 
 

@@ -4,85 +4,25 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.actions.check import Reading, check
+from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.storage.local import LocalStorage
-from tests.damage.child import ACTS, PACK_BYTES
-from tests.damage.site import ROOT
+from tests.damage.victims import AHEAD, LongHistory, child, require_clean, write_some
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from include.backup.storage.base import Storage
     from tests.interop.conftest import Restic
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "5"))  # `make torture` asks for many more
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300 + 10 * KILLS)]
-
-
-class Child:
-    """A backup in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def hear(self) -> str:
-        """The next line that it prints."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def go_on(self) -> None:
-        """Let it save what it waits to save."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def end(self) -> str:
-        """The last line that it prints, and its end."""
-        told = self.hear()
-        assert self.process.wait(timeout=60) == 0
-        return told
-
-
-@contextmanager
-def child(
-    site: Archives,
-    act: str = "incremental",
-    *,
-    stop_before: str = "",
-    time_to_live: float = 600,
-    ahead: timedelta = timedelta(),
-) -> Iterator[Child]:
-    """Begin an act in another process; it is gone at the end, whatever happened."""
-    options = ["--stop-before", stop_before, "--time-to-live", str(time_to_live)]
-    options += ["--ahead", str(ahead.total_seconds())]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.damage.child", str(site.folder), act, *options],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        running = Child(process)
-        assert running.hear() == "begins"
-        yield running
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture
@@ -91,28 +31,9 @@ def site(tmp_path: Path) -> Archives:
     return Archives(tmp_path)
 
 
-def write_some(site: Archives, seed: int, count: int = 40) -> None:
-    """Files that no compressor can shrink, each most of a pack."""
-    dice = random.Random(seed)
-    site.write(**{f"part{seed % 3}__{n}": dice.randbytes(PACK_BYTES - 99) for n in range(count)})
-
-
 def vault_bytes(site: Archives) -> int:
     """Bytes of all packs."""
     return sum(i.size_bytes for i in LocalStorage(site.vault).list() if "/data/" in i.name)
-
-
-def require_clean(site: Archives, restic: Restic) -> None:
-    """Stock restic, our own check and the ledger have nothing to say."""
-    assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
-    site.place().ledger.verify()
-    state = site.place().state()
-    assert not state.acts
-    for generation in state.generations:
-        if generation.points:
-            repository = site.vault / "datasets/crm/generations" / generation.id
-            password = site.password_of(generation.id)
-            restic.run("check", "--read-data", repository=repository, password=password)
 
 
 def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
@@ -151,54 +72,27 @@ def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
     require_clean(site, restic)
 
 
-@pytest.mark.parametrize("act", ["expire", "replicate", "rotate"])
-def test_kill_9_of_what_removes_and_copies(site: Archives, restic: Restic, act: str) -> None:
-    """An expired generation goes, a copy follows, keys change: killed at random, gone on with."""
+@pytest.mark.parametrize("act", ["restore", "expire", "replicate", "rotate"])
+def test_kill_9_of_every_other_act(site: Archives, restic: Restic, act: str) -> None:
+    """Data comes back, an expired generation goes, a copy follows, keys change: gone on with."""
     seed = int.from_bytes(os.urandom(4), "big")
     dice = random.Random(seed)
-    site.add_second()
-    write_some(site, 0)
-    site.back_up()
-    ACTS["replicate"](site)
-    for days in (39, 1):  # after a long silence nothing is removed for half a day
-        site.wait(days=days)
-        site.back_up(Method.FULL)
-        site.back_up()
-    if act != "expire":
-        ACTS["expire"](site)
-    ahead = timedelta(days=40)
-    folders = ("vault", "second", "state")
-    for folder in folders:
-        shutil.copytree(site.folder / folder, site.folder / f"kept-{folder}")
-    began = time.monotonic()
-    with child(site, act, ahead=ahead) as untroubled:
-        told = untroubled.end()
-        assert "KEPT" in told or "NOT TESTED 3.5" in told or "follow with the next" in told
-    seconds, key = time.monotonic() - began, site.keys["backup_master_key"]
-    for kill in range(1, max(2, KILLS // 5) + 1):
-        where = f"seed {seed}, kill {kill}"
-        for folder in folders:
-            shutil.rmtree(site.folder / folder)
-            shutil.copytree(site.folder / f"kept-{folder}", site.folder / folder)
-        with child(site, act, ahead=ahead) as victim:
-            time.sleep(dice.uniform(0, seconds * 0.3))  # most of it was the start of Python
+    history, in_time = LongHistory(site, act, files=12), 0
+    kills = max(2, KILLS if os.environ.get("HOLDFAST_KILLS") else KILLS // 5)
+    for kill in range(1, kills + 1):
+        history.rewind()
+        with child(site, act, ahead=AHEAD) as victim:
+            time.sleep(dice.uniform(0, history.seconds * 0.3))  # most of it: Python starts
             victim.process.kill()
-        site.keys["backup_master_key"] = key
-        assert ACTS[act](site).ok, where
-        assert site.restored() == site.content(), where
-        assert not site.place().state().acts, where
-        assert ACTS["expire"](site).ok, where
-        assert ACTS["replicate"](site).ok, where
-        assert held(site.second) == held(site.storage), where
-        assert site.restored(replica="second") == site.content(), where
+            told = victim.fail()
+        in_time += not told
+        try:
+            history.require_kept(told)
+        except (AssertionError, BackupError) as error:
+            error.add_note(f"seed {seed}, kill {kill}")
+            raise
+    print(f"{act}: {kills} kills, {in_time} in time, nothing lost")
     require_clean(site, restic)
-
-
-def held(vault: Storage) -> set[str]:
-    """What a vault holds of the dataset, but for who works on it."""
-    passing = ("/leases/", "/locks/", "/replica.json")
-    names = [info.name for info in vault.list("datasets/crm/")]
-    return {name for name in names if not any(one in name for one in passing)}
 
 
 def require_no_blob_twice(site: Archives) -> None:

@@ -1,4 +1,7 @@
-"""One real Airflow for all tests of this folder: scheduler, DAG processor, API, LocalExecutor."""
+"""One real Airflow for all tests of this folder: scheduler, DAG processor, API, LocalExecutor.
+
+It ends with the last of them: idle, it takes a quarter of a processor.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ def key() -> str:
     return json.dumps({"conn_type": "generic", "password": password})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Two good datasets in each class beside one that is gone, and one of a class that is none."""
     folder = tmp_path_factory.mktemp("e2e")
@@ -125,14 +128,14 @@ class Arguments:
                     self.seen.add(path.read_bytes())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def arguments() -> Iterator[Arguments]:
     """What was seen while Airflow ran."""
     with Arguments() as looking:
         yield looking
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(site: Site, arguments: Arguments) -> Iterator[AirflowApi]:
     """It is healthy, knows the DAGs, and has a pool for each class."""
     with running(site) as api:

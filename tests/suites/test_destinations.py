@@ -30,7 +30,7 @@ from tests.suites.destination_suite import (
     restore,
     write,
 )
-from tests.suites.test_sources import as_nobody
+from tests.suites.test_sources import as_nobody, open_above
 from tests.unit.repository.samples import NOW, writing
 
 if TYPE_CHECKING:
@@ -261,8 +261,7 @@ def test_a_time_that_is_none_is_told(target: Path) -> None:
 def test_another_user_repeats_a_restore_of_closed_directories(tmp_path: Path) -> None:
     """Directories that their owner may not write in are no obstacle to their owner."""
     tmp_path.chmod(0o777)
-    for above in list(tmp_path.parents)[:2]:
-        above.chmod(0o755)
+    open_above(tmp_path)
     with as_nobody():
         for overwrite in (False, True, True):
             destination = Directory(tmp_path / "target", overwrite=overwrite)

@@ -1,0 +1,120 @@
+"""A disk that fails below both vaults: it is full, a file grows too large, it cannot be read.
+
+The system calls of a real process are answered by an error in place of the kernel's own answer
+(strace, `-e inject`): one number of one call in each of its threads, and every number in turn.
+Which numbers concern a vault is seen in a run without a fault.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+from collections import Counter, defaultdict
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.backup.errors import BackupError
+from tests.damage.victims import AHEAD, LongHistory, child, require_clean
+from tests.interop.archives import Archives
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.interop.conftest import Restic
+
+ALL = os.environ.get("HOLDFAST_FAULTS") == "all"  # `make torture` asks for it
+SAMPLE = 2  # of each act
+FAULTS = {
+    "ENOSPC": ("write", "fallocate", "fsync", "link", "mkdir"),
+    "EFBIG": ("write", "fallocate"),
+    "EIO": (
+        "openat",
+        "read",
+        "pread64",
+        "write",
+        "fsync",
+        "link",
+        "unlink",
+        "rename",
+        "getdents64",
+    ),
+}
+_CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(36_000 if ALL else 300)]
+
+
+def strace(log: Path, *options: str) -> list[str]:
+    """The command that a process is started by."""
+    binary = shutil.which("strace")
+    if binary is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("strace is not installed, and CI must not pass without it")
+        pytest.skip("strace is not installed: a failing disk is NOT tested (apt install strace)")
+    return [binary, "-f", "-qq", "-y", "--seccomp-bpf", "-o", str(log), *options]
+
+
+def calls_of(log: Path, vaults: tuple[Path, ...]) -> list[tuple[str, int]]:
+    """Which calls of an act concern the vaults, by name and number in their thread."""
+    seen = Counter[tuple[str, str]]()
+    found: set[tuple[str, int]] = set()
+    for line in log.read_text(errors="replace").splitlines():
+        if (call := _CALL.match(line)) is None:
+            continue
+        thread, name, arguments = call.groups()
+        seen[thread, name] += 1
+        if any(str(vault) in arguments for vault in vaults):
+            found.add((name, seen[thread, name]))
+    return sorted(found)
+
+
+def injected(log: Path) -> list[str]:
+    """The calls that were answered by an error in place of the kernel's answer."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line for line in lines if line.endswith("(INJECTED)")]
+
+
+@pytest.mark.parametrize("act", ["full", "incremental", "restore", "expire", "replicate", "rotate"])
+def test_a_call_that_fails_loses_nothing(tmp_path: Path, restic: Restic, act: str) -> None:
+    """One error of ours, or success; what was acknowledged is there, and the next run succeeds."""
+    seed = int.from_bytes(os.urandom(4), "big")
+    site, log = Archives(tmp_path), tmp_path / "calls"
+    history = LongHistory(site, act, files=6)
+    vaults, names = (site.vault, tmp_path / "second"), ",".join({*chain(*FAULTS.values())})
+    history.rewind()
+    with child(site, act, ahead=AHEAD, under=strace(log, "-e", f"trace={names}")) as untroubled:
+        assert history.succeeded(untroubled.fail())
+    calls = [
+        (error, *call)
+        for call in calls_of(log, vaults)
+        for error, names_of_error in FAULTS.items()
+        if call[0] in names_of_error
+    ]
+    ends: dict[str, Counter[str]] = defaultdict(Counter)
+    for error, name, number in calls if ALL else random.Random(seed).sample(calls, SAMPLE):
+        history.rewind()
+        fault = f"inject={name}:error={error}:when={number}"
+        only = ("-e", f"trace={name}", "-e", fault)
+        with child(site, act, ahead=AHEAD, under=strace(log, *only)) as victim:
+            told = victim.fail()
+        if not any(str(vault) in line for vault in vaults for line in injected(log)):
+            ends[error]["beside the vaults"] += 1
+            continue
+        try:
+            assert told, "it ended in no error of ours"
+            history.require_kept(told)
+        except (AssertionError, BackupError) as failure:
+            if not ALL:
+                failure.add_note(f"seed {seed}, {fault}, told: {told}")
+                raise
+            ends[error]["FAILED"] += 1
+            print(f"{act}, {fault}: told {told}: {failure!r}", flush=True)
+            continue
+        ends[error]["success" if history.succeeded(told) else "clean error"] += 1
+    for error, ended in ends.items():
+        print(f"{act}, {error}: {ended.total()} tried, {dict(sorted(ended.items()))}", flush=True)
+    assert not any(ended["FAILED"] for ended in ends.values())
+    require_clean(site, restic)
