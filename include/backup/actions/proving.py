@@ -21,6 +21,7 @@ from include.backup.quality.expectations import judge
 from include.backup.quality.file_facts import facts_of
 from include.backup.quality.judged import Judged
 from include.backup.quality.nowhere import Nowhere
+from include.backup.quality.row_counts import is_of_count, judge_counts
 from include.backup.vault.verification import Level
 
 if TYPE_CHECKING:
@@ -129,10 +130,14 @@ def _restore(
             restored(point, proof.notes, progress, now=restored_at) as what,
             ThreadPoolExecutor(1, thread_name_prefix="judge") as beside,
         ):
-            judging = beside.submit(_judge, act, what, scratch, proof, wanted)
+            of_counts = [one for one in wanted if is_of_count(one)]
+            others = [one for one in wanted if not is_of_count(one)]
+            judging = beside.submit(_judge, act, what, scratch, proof, others)
             compared = scratch.compare(what)
             proof.comparing = act.now() - restored_at
-            proof.judged = [*map(Judged.of_count, compared.counted), *judging.result()]
+            counted, uncounted = judge_counts(of_counts, compared.counted)
+            proof.judged = [*map(Judged.of_count, compared.counted), *judging.result(), *counted]
+            proof.judged += _judge(act, what, scratch, proof, uncounted) if uncounted else []
     proof.restoring = restored_at - began
     unmet = Several.of([one.told for one in proof.judged if one.verdict.met is False])
     proof.faults = compared.faults.told(lost=True).and_more(unmet)
@@ -153,7 +158,7 @@ def _judge(
     judged: list[Judged] = []
     if wanted or not isinstance(data, Files):
         judged = judge(wanted, data, taken_at=proof.chosen.point.taken_at)
-    proof.judging = act.now() - began
+    proof.judging += act.now() - began
     return judged
 
 
