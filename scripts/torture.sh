@@ -14,7 +14,10 @@ echo "a full disk and one that cannot be read, at every call; over an hour"
 HOLDFAST_FAULTS=all "$bin/pytest" -q -s tests/damage/test_failing_disk.py
 echo "kill -9 and power cuts"
 HOLDFAST_KILLS=200 "$bin/pytest" -q -s -k kill_9 tests/damage/test_processes.py
+HOLDFAST_KILLS=200 "$bin/pytest" -q -s tests/integration/postgresql/test_killed_acts.py
 HOLDFAST_KILLS=50 "$bin/pytest" -q -s tests/damage/test_power_cuts.py
+echo "clocks that lie"
+HOLDFAST_ROUNDS=1000 "$bin/pytest" -q -s tests/damage/test_wrong_clocks.py
 echo "the storage on both S3 servers"
 HOLDFAST_SERVERS=all "$bin/pytest" -q tests/suites/test_storage.py tests/integration/storage
 

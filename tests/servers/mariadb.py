@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-PASSWORD = "a secret of the 'tests' \\ #1"
+PASSWORD = f"a secret of the 'tests' \\ #{os.getpid()}"  # of these tests: others run beside them
 _SETTINGS = {
     "bind-address": "127.0.0.1",
     "innodb-flush-log-at-trx-commit": "0",

@@ -19,7 +19,7 @@ from tests.servers.daemon import Daemon, as_user, free_ports, give, make_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PASSWORD = "a secret of the tests"
+PASSWORD = f"a secret of the tests {os.getpid()}"
 _SETTINGS = {
     "fsync": "off",
     "shared_buffers": "64MB",
