@@ -108,6 +108,13 @@ def _form(policy: Policy) -> dict[str, Param]:
             description="`latest`; a time in UTC, as in `2026-11-23T01:00`: the newest until then; "
             "or the beginning of an id, as `holdfast recovery-points` lists them.",
         ),
+        "from": Param(
+            None,
+            **_OPTIONAL,
+            title="From",
+            description="A vault that holds a copy, by its name in datasets.yaml. Empty: the home. "
+            "If the home cannot be read at all, nothing can be approved: RUNBOOK.md.",
+        ),
         "path": Param(
             None,
             **_OPTIONAL,

@@ -43,6 +43,8 @@ def body(requests: Sequence[Request], refused: Sequence[str], wait: timedelta) -
         f"| {moment(one.due_at)} |"
         for one in requests
     ]
+    if first.replica:
+        lines += ["", f"**From** the copies in {_plain(first.replica)}"]
     if only := first.place.path:
         lines += ["", f"**Only** {_plain(only)}"]
     replaced = [_plain(told) for one in requests for told in one.replaces]

@@ -32,7 +32,7 @@ def test_its_form_its_words_and_its_deadlines(site: Path, airflow_db: None) -> N
     assert not dag.timetable.can_be_scheduled
     assert {"holdfast", "clause:4.2", "clause:4.3"} <= set(dag.tags)
     assert set(dag.params) == {
-        *("datasets", "data_class", "recovery_point", "path", "destination", "overwrite"),
+        *("datasets", "data_class", "recovery_point", "from", "path", "destination", "overwrite"),
         *("into_source", "compare", "reason", "ticket", "incident_began"),
     }
     assert "4.3 Data Restoration Procedure" in (dag.doc_md or "")

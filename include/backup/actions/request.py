@@ -49,6 +49,7 @@ class Form:
     reason: str
     ticket: str
     incident_began: datetime | None
+    replica: str = ""  # the name of the vault whose copies are read; empty: the homes
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, now: datetime) -> Form:
@@ -88,6 +89,7 @@ class Form:
             reason=text["reason"],
             ticket=text.get("ticket", ""),
             incident_began=_past(time_of(began), now) if began else None,
+            replica=text.get("from", ""),
         )
 
     def place(self, dataset: str, *, several: bool) -> Place:
@@ -131,6 +133,7 @@ class Request:
     reason: str
     ticket: str
     incident_began: datetime | None
+    replica: str = ""  # the name of the vault whose copy is read; empty: the home
     sequence: int = 0  # of its record in the ledger
 
     @property
@@ -153,6 +156,7 @@ class Request:
             compare=self.compare,
             request=self.id,
             approval=approval,
+            replica=self.replica,
         )
 
     def digest(self) -> str:
@@ -162,7 +166,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in the canonical form of records."""
-        return {
+        copy = {"from": self.replica} if self.replica else {}
+        return copy | {
             "id": self.id,
             "dataset": self.dataset,
             "data_class": self.data_class,
@@ -216,6 +221,7 @@ class Request:
             reason=fields.text("reason"),
             ticket=fields.text("ticket"),
             incident_began=fields.moment_or_none("incident_began"),
+            replica=fields.text("from", ""),
             sequence=fields.number("sequence"),
         )
 

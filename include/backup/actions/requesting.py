@@ -117,6 +117,7 @@ def _request(
 ) -> None:
     vault = DatasetVault.open_for_reading(setting, name)
     order = Order(
+        replica=form.replica,
         at=form.at,
         recovery_point=form.recovery_point,
         path=form.path,
@@ -130,9 +131,10 @@ def _request(
     )
     act = Act(vault, RESTORE, id=order.request, about=order.evidence())
     try:
+        act.place = _read_from(vault, form)
         request = _planned(act, form, order, place)
         told = sentences.restore_requested(
-            vault.subject,
+            act.place.subject,
             sentences.Asked(
                 taken_at=request.taken_at,
                 destination=order.address,
@@ -157,6 +159,15 @@ def _request(
     else:
         found.requests.append(replace(request, sequence=record.sequence))
         found.sentences.append(with_evidence(record.sentence, record))
+
+
+def _read_from(home: DatasetVault, form: Form) -> DatasetVault:
+    """The home, or the copy that is wanted; what is asked for is recorded at home all the same.
+
+    Raises:
+        ConfigurationInvalid: there is no such vault, or it holds no copy.
+    """
+    return home if form.replica in {"", home.vault.name} else home.as_replica(form.replica)
 
 
 def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
@@ -196,6 +207,7 @@ def _planned(act: Act, form: Form, order: Order, place: Place) -> Request:
         reason=form.reason,
         ticket=form.ticket,
         incident_began=form.incident_began,
+        replica=form.replica,
     )
 
 

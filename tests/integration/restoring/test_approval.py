@@ -12,6 +12,7 @@ import pytest
 
 from include.backup.actions import approving
 from include.backup.actions.back_up import back_up
+from include.backup.actions.replicate import replicate
 from include.backup.actions.request import Form, Request
 from include.backup.actions.requesting import Asker, request_restores
 from include.backup.actions.restores import restoration, restores
@@ -22,7 +23,9 @@ from include.backup.policy.model import Method
 from include.backup.policy.people import Person, Training
 from include.backup.quality import handed_over
 from include.backup.repository.progress import Progress
+from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.owners import Owner
+from include.orchestration.restore_words import body
 from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
@@ -506,3 +509,29 @@ def test_no_line_of_the_document_is_forged(desk: Desk) -> None:
         "  Approved by   nobody"
     ]
     assert "\x1b" not in text
+
+
+def test_a_copy_is_read_where_the_home_lacks_what_is_wanted(desk: Desk) -> None:
+    """Who approves is told; each record says which vault was read; the home need hold no pack."""
+    desk.second = MemoryStorage(desk.clock)
+    replicate(desk.setting(), "crm", "second")
+    packs = [info.name for info in desk.memory.list() if "/data/" in info.name]
+    desk.memory.delete(packs)
+    [refused] = desk.asked().refused
+    assert "cannot be" in refused or "gone" in refused or "missing" in refused
+    request = Request.of_json(json.loads(json.dumps(desk.ask(**{"from": "second"}).to_json())))
+    assert request.replica == "second"
+    assert "**From** the copies in second" in body([request], [], timedelta(hours=4))
+    desk.judge(request)
+    outcome = desk.carry_out(request)
+    assert desk.content(desk.target) == desk.content()
+    assert "crm (replica in second)" in outcome.sentence
+    read = [one.body.get("vault") for one in desk.place().ledger.read() if one.kind == "restored"]
+    assert read == ["second"]
+
+
+def test_a_vault_without_copies_is_refused(desk: Desk) -> None:
+    """By its name; the home by its own name is no copy, and read."""
+    [refused] = desk.asked(**{"from": "elsewhere"}).refused
+    assert "'elsewhere' is no vault that may hold a replica of crm" in refused
+    assert not desk.asked(**{"from": "primary"}).refused
