@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,7 @@ from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository import lock, packer
 from include.backup.sources.file_content import FileContent
-from tests.damage.site import Crashing, Site, kept
+from tests.damage.site import Crash, Crashing, Site, kept
 from tests.damage.test_crashes import incremental, some_files
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
     from include.backup.storage.base import Storage
 
 _PACK_BYTES = 64 << 10
@@ -293,6 +296,45 @@ def test_a_clock_that_is_set_back(site: Site) -> None:
     site.wait(days=19, hours=1)
     good_day(site)
     assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
+
+
+def test_what_a_machine_of_last_year_takes_is_kept_from_today_on(tmp_path: Path) -> None:
+    """By the store's clock, though it is the first."""
+    site = Site(tmp_path)
+    site.write(**some_files(1))
+    outcome = back_up(behind(site, days=365), "crm", method=Method.FULL)
+    assert "behind that of the vault; it is kept by that of the vault" in outcome.sentence
+    site.write(**some_files(2))
+    back_up(site.setting(), "crm", method=Method.FULL)
+    first, second = site.place().state().points
+    assert first.taken_at.year == second.taken_at.year - 1
+    assert timedelta() <= second.expires_at - first.expires_at < timedelta(hours=1)
+
+
+def test_so_is_what_others_adopt_of_it(site: Site) -> None:
+    """It died between its snapshot and its record."""
+    good_day(site)
+    site.wait(days=1)
+    site.write(**some_files(2))
+    counting, rewind = Crashing(site.memory), site.rewinding()
+    back_up(behind(site, days=20, storage=counting), "crm", method=Method.INCREMENTAL)
+    [at] = [number for number, one in enumerate(counting.changes, 1) if "/snapshots/" in one]
+    rewind()
+    dying = Crashing(site.memory, at=at, after=True)
+    with pytest.raises(Crash):
+        back_up(behind(site, days=20, storage=dying), "crm", method=Method.INCREMENTAL)
+    site.wait(hours=1)  # its lease is over
+    back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    *_, adopted, newest = site.place().state().points
+    assert adopted.adopted
+    assert adopted.taken_at < newest.taken_at - timedelta(days=19)
+    assert timedelta() <= newest.expires_at - adopted.expires_at < timedelta(hours=2)
+
+
+def behind(site: Site, *, days: int, storage: Storage | None = None) -> Setting:
+    """The setting of a machine whose clock is wrong."""
+    setting = site.setting(storage)
+    return replace(setting, clock=lambda: site.clock() - timedelta(days=days))
 
 
 def test_a_backup_that_is_too_slow(site: Site) -> None:

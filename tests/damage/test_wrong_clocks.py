@@ -73,13 +73,13 @@ def test_machines_whose_clocks_lie(tmp_path: Path, locks: str) -> None:
         if data_class.name == site.data_class
     )
     promises: dict[str, Promise] = {}
-    before = site.now
     for number in range(ROUNDS):
         site.wait(hours=dice.uniform(1, 60))
         site.write(**{f"part{number % 5}": dice.randbytes(2000)})
         act, lie = dice.choice(list(ACTS)), a_lie(dice)
         where = f"seed {seed}, round {number}: {act}, off by {lie}"
         known = {point.snapshot for point in site.place().state().points}
+        begun = site.now
         try:
             ACTS[act](replace(site.setting(), clock=lambda lie=lie: site.clock() + lie))
         except BackupError as error:
@@ -88,9 +88,7 @@ def test_machines_whose_clocks_lie(tmp_path: Path, locks: str) -> None:
             ends[act] += 1
         points = {point.snapshot for point in site.place().state().points}
         for snapshot in points - known:
-            # A clock that is set back may date it as the newest that was there.
-            promises[snapshot] = Promise(site.content(), before + retention - ALLOWED)
-            before = site.now
+            promises[snapshot] = Promise(site.content(), begun + retention - ALLOWED)
         due = {one for one, promise in promises.items() if promise.until > site.now}
         assert due <= points, f"{where}: lost, or gone before its time"
         for snapshot in dice.sample(sorted(points), min(2, len(points))):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.backup.actions.about import RESTORE_MD, AboutFolder, ParentPoint, restore_md
 from include.backup.actions.archive import Archive
+from include.backup.actions.clocks import expiry_of
 from include.backup.actions.generation import locked_until
 from include.backup.actions.offsite import counted
 from include.backup.errors import DamageFound, DeadlinePassed, LeaseLost, SourceGone
@@ -22,6 +23,7 @@ from include.backup.format.ids import BlobType, digest
 from include.backup.format.snapshot import Snapshot, SnapshotSummary, encode_snapshot
 from include.backup.format.times import text_of_datetime
 from include.backup.format.tree import NodeType, encode_tree
+from include.backup.policy.durations import format_duration
 from include.backup.policy.retention import expires_at
 from include.backup.policy.suspicion import Figures, figures_of, suspicion
 from include.backup.repository.check import load_pack
@@ -224,8 +226,14 @@ class Taking:
         self, snapshot: Snapshot, archive: Archive, session: WriteSession, notes: Notes
     ) -> Outcome:
         """Save the snapshot, then its record."""
-        expires = expires_at(snapshot.time, self.act.place.data_class.retention)
-        snapshot_id = self._save(snapshot, expires)
+        place = self.act.place
+        snapshot_id = self._save(snapshot, expires_at(snapshot.time, place.data_class.retention))
+        expires, behind = expiry_of(place, self.repository, snapshot, snapshot_id)
+        if behind:
+            self.remarks.append(
+                f"the clock of this machine is {format_duration(behind)} behind that of the vault; "
+                "it is kept by that of the vault"
+            )
         if notes:
             told = Several([f"{note.path} ({note.what})" for note in notes], notes.told().total)
             self.remarks.append(f"{count(told.total, 'note')}: {some_of(told)}")

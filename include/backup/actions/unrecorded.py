@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from include.backup.actions.clocks import expiry_of
 from include.backup.errors import DamageFound
 from include.backup.evidence import sentences
 from include.backup.evidence.kinds import Kind
 from include.backup.format.ids import short
 from include.backup.format.times import datetime_of_text
 from include.backup.policy.model import Method
-from include.backup.policy.retention import expires_at
 from include.backup.policy.suspicion import Figures, figures_of, suspicion
 from include.backup.repository.check import check_packs, check_trees, pack_sizes
 from include.backup.repository.repository import HOSTNAME, Repository
@@ -125,7 +125,7 @@ def adopt(
             )
         # A run that was replaced may have saved its full after its successor had: one more point.
         method = Method.FULL if not generation.points and not adopted else Method.INCREMENTAL
-        _record(act, generation, snapshot, snapshot_id, method)
+        _record(act, repository, generation, snapshot, snapshot_id, method)
         adopted += 1
     return adopted
 
@@ -146,12 +146,17 @@ def _figures(summary: SnapshotSummary) -> Figures:
 
 
 def _record(
-    act: Act, generation: Generation, snapshot: Snapshot, snapshot_id: bytes, method: Method
+    act: Act,
+    repository: Repository,
+    generation: Generation,
+    snapshot: Snapshot,
+    snapshot_id: bytes,
+    method: Method,
 ) -> None:
     place = act.place
     tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
     summary = snapshot.summary
-    expires = expires_at(snapshot.time, place.data_class.retention)
+    expires, _ = expiry_of(place, repository, snapshot, snapshot_id)
     body = bodies.recovery_point(
         generation=generation.id,
         snapshot=snapshot_id.hex(),
