@@ -51,6 +51,11 @@ class Mariadb(Daemon):
         """Where it listens on this machine."""
         return self.folder / "s"
 
+    @property
+    def temporary(self) -> Path:
+        """Its temporary tables: a server that starts removes those of others in the same folder."""
+        return self.folder / "tmp"
+
     def connection(self, database: str = "", **changes: Any) -> Connection:
         """How Holdfast reaches it."""
         values: dict[str, Any] = {
@@ -117,6 +122,7 @@ class Mariadb(Daemon):
         settings = {**_SETTINGS, **self.settings}
         return [
             self.program, "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
+            f"--tmpdir={self.temporary}",
             f"--socket={self.socket}", f"--pid-file={self.folder}/pid",
             *(f"--{name}={value}" for name, value in settings.items()),
         ]  # fmt: skip
@@ -151,11 +157,13 @@ def make_server(program: str, *, tls: bool = False, **settings: str) -> Mariadb:
         settings={name.replace("_", "-"): value for name, value in settings.items()},
     )
     server.data.mkdir()
+    server.temporary.mkdir()
     (folder / "init.sql").write_text(_first_account())
     give(folder, Mariadb.account)
     subprocess.run(
         ["mariadb-install-db", "--no-defaults", f"--datadir={server.data}", "--skip-test-db",
-         "--auth-root-authentication-method=normal", "--skip-log-bin"],
+         f"--tmpdir={server.temporary}", "--auth-root-authentication-method=normal",
+         "--skip-log-bin"],
         check=True, capture_output=True, **as_user(Mariadb.account),
     )  # fmt: skip
     server.settings["init-file"] = str(folder / "init.sql")
