@@ -331,6 +331,24 @@ def test_so_is_what_others_adopt_of_it(site: Site) -> None:
     assert timedelta() <= newest.expires_at - adopted.expires_at < timedelta(hours=2)
 
 
+def test_a_save_that_takes_long_is_no_wrong_clock(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has the snapshot ten minutes after it was made, by both clocks."""
+    save = site.memory.save
+
+    def slow(name: str, data: Any, **options: Any) -> None:
+        if "/snapshots/" in name:
+            site.wait(minutes=10)
+        save(name, data, **options)
+
+    monkeypatch.setattr(site.memory, "save", slow)
+    site.write(**some_files(2))
+    outcome = back_up(site.setting(), "crm", method=Method.INCREMENTAL)
+    assert kept(outcome), outcome.sentence
+    assert "behind that of the vault" not in outcome.sentence
+
+
 def behind(site: Site, *, days: int, storage: Storage | None = None) -> Setting:
     """The setting of a machine whose clock is wrong."""
     setting = site.setting(storage)

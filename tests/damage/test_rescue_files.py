@@ -20,7 +20,7 @@ from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.keyring import Envelope, LocalKey
 from include.backup.vault.offline import new_pair, open_offline
-from include.backup.vault.rescue import unwrap_script, unwrap_sha256
+from include.backup.vault.rescue import keep_rescue_files, unwrap_script, unwrap_sha256
 from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
@@ -50,12 +50,8 @@ def at_root(storage: MemoryStorage) -> list[str]:
     return [info.name for info in storage.list() if "/" not in info.name]
 
 
-@pytest.mark.parametrize("name", BOTH)
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_crash_beside_them_leaves_no_point_without_them(
-    site: Site, name: str, *, after: bool
-) -> None:
-    """No recovery point is there before both are; the next run saves what is missing, once."""
+def die_beside(site: Site, name: str, *, after: bool) -> None:
+    """Let the first backup die before or after it saves a file at the root of the vault."""
     counting = Crashing(site.memory)
     rewind = site.rewinding()
     back_up(site.setting(counting), "crm", method=Method.FULL)
@@ -63,6 +59,26 @@ def test_a_crash_beside_them_leaves_no_point_without_them(
     rewind()
     with pytest.raises(Crash):
         back_up(site.setting(Crashing(site.memory, at=at, after=after)), "crm", method=Method.FULL)
+
+
+def test_a_name_that_another_takes_meanwhile_is_not_the_one_in_the_text(site: Site) -> None:
+    """Between the look and the save: RECOVERY.txt names the script that is ours."""
+
+    def taken_by_another(_: dict[str, str]) -> None:
+        site.memory.save("unwrap.py", b"a stranger's")
+
+    keep_rescue_files(site.memory, url="s3://memory/vault", announce=taken_by_another)
+    [ours] = [name for name in at_root(site.memory) if name.startswith("unwrap-")]
+    assert ours in site.memory.load("RECOVERY.txt").decode()
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_beside_them_leaves_no_point_without_them(
+    site: Site, name: str, *, after: bool
+) -> None:
+    """No recovery point is there before both are; the next run saves what is missing, once."""
+    die_beside(site, name, after=after)
     assert site.place().state().points == ()
     site.wait(minutes=31)
     assert taken(site).ok
@@ -72,13 +88,7 @@ def test_a_crash_beside_them_leaves_no_point_without_them(
 @pytest.mark.parametrize("name", BOTH)
 def test_what_a_run_that_died_has_left_is_nobodys_attack(site: Site, name: str) -> None:
     """By whatever address the vault is reached: a record answers for it before it is there."""
-    counting = Crashing(site.memory)
-    rewind = site.rewinding()
-    back_up(site.setting(counting), "crm", method=Method.FULL)
-    at = counting.changes.index(f"save {name}") + 1
-    rewind()
-    with pytest.raises(Crash):
-        back_up(site.setting(Crashing(site.memory, at=at, after=True)), "crm", method=Method.FULL)
+    die_beside(site, name, after=True)
     vault = replace(site.setting().datasets.vaults["primary"], url="s3://elsewhere/vault")
     assert strangers(site.setting(), vault) == []
 

@@ -46,9 +46,17 @@ def require_clock(place: DatasetVault, lease: str, now: datetime) -> None:
 
 
 def expiry_of(
-    place: DatasetVault, repository: Repository, snapshot: Snapshot, snapshot_id: bytes
+    place: DatasetVault,
+    repository: Repository,
+    snapshot: Snapshot,
+    snapshot_id: bytes,
+    *,
+    committed_at: datetime,
 ) -> tuple[datetime, timedelta]:
     """When the promise to keep a stored snapshot ends; it counts from its consistency point.
+
+    Args:
+        committed_at: by the clock of the machine that took it, as late as that is known.
 
     Returns:
         That, and by how much the clock of the machine that took it was behind that of the store,
@@ -58,8 +66,8 @@ def expiry_of(
         StorageError.
     """
     expires = expires_at(snapshot.time, place.data_class.retention)
-    if place.vault.local_path or snapshot.summary is None:
-        return expires, timedelta()
+    if place.vault.local_path:
+        return expires, timedelta()  # its clock is ours
     stored_at = repository.storage.stat(f"snapshots/{snapshot_id.hex()}").modified_at
-    behind = stored_at - snapshot.summary.backup_end
+    behind = stored_at - committed_at
     return (expires + behind, behind) if behind > SKEW else (expires, timedelta())

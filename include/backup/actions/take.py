@@ -228,7 +228,10 @@ class Taking:
         """Save the snapshot, then its record."""
         place = self.act.place
         snapshot_id = self._save(snapshot, expires_at(snapshot.time, place.data_class.retention))
-        expires, behind = expiry_of(place, self.repository, snapshot, snapshot_id)
+        committed_at = self.act.now()  # a save may take long: that is no wrong clock
+        expires, behind = expiry_of(
+            place, self.repository, snapshot, snapshot_id, committed_at=committed_at
+        )
         if behind:
             self.remarks.append(
                 f"the clock of this machine is {format_duration(behind)} behind that of the vault; "
@@ -251,7 +254,7 @@ class Taking:
             snapshot=snapshot_id.hex(),
             method=self.method,
             taken_at=snapshot.time,
-            committed_at=self.act.now(),
+            committed_at=committed_at,
             expires_at=expires,
             slot=self.act.slot,
             **figures,

@@ -156,13 +156,14 @@ def _record(
     place = act.place
     tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
     summary = snapshot.summary
-    expires, _ = expiry_of(place, repository, snapshot, snapshot_id)
+    committed_at = summary.backup_end if summary else act.now()
+    expires, _ = expiry_of(place, repository, snapshot, snapshot_id, committed_at=committed_at)
     body = bodies.recovery_point(
         generation=generation.id,
         snapshot=snapshot_id.hex(),
         method=method,
         taken_at=snapshot.time,
-        committed_at=summary.backup_end if summary else act.now(),
+        committed_at=committed_at,
         expires_at=expires,
         slot=datetime_of_text(tags["slot"]) if "slot" in tags else None,
         entries=summary.total_files_processed if summary else 0,

@@ -47,13 +47,13 @@ def judge_counts(
         if rows is None:
             left.append(one)
         else:
-            met = is_met(one, rows)
+            met = _is_met(one, rows)
             why = "" if met else f"there are {rows:,}"
             judged.append(Judged.of(one, Verdict(met=met, why=why)))
     return judged, left
 
 
-def is_met(one: Expectation, rows: int) -> bool:
+def _is_met(one: Expectation, rows: int) -> bool:
     """Whether a table may have so many rows."""
     told = one.arguments
     if one.kind == _EQUAL:

@@ -87,7 +87,7 @@ def keep_rescue_files(
         StorageError.
     """
     script = unwrap_script()
-    unwrap, there = _find(vault, UNWRAP, lambda _: script)
+    unwrap, script_there = _find(vault, UNWRAP, lambda _: script)
 
     def text(name: str) -> bytes:
         return _recovery(vault, name, url=url, unwrap=unwrap)
@@ -95,11 +95,14 @@ def keep_rescue_files(
     def kept(recovery: str) -> dict[str, str]:
         return {recovery: sha256(text(recovery)).hexdigest(), unwrap: unwrap_sha256()}
 
-    recovery, beside = _find(vault, RECOVERY, text)
-    if announce is not None and not (there and beside):
+    recovery, text_there = _find(vault, RECOVERY, text)
+    if announce is not None and not (script_there and text_there):
         announce(kept(recovery))
-    unwrap = _keep(vault, UNWRAP, lambda _: script, locking, found=there)
-    return kept(_keep(vault, RECOVERY, text, locking, found=beside))
+    wanted = unwrap
+    unwrap = _keep(vault, UNWRAP, lambda _: script, locking, wanted, script_there)
+    if unwrap != wanted:  # another has taken that name: the text has to name this one
+        recovery, text_there = _find(vault, RECOVERY, text)
+    return kept(_keep(vault, RECOVERY, text, locking, recovery, text_there))
 
 
 def rescue_files(vault: Storage) -> list[RescueFile]:
@@ -165,20 +168,19 @@ def _keep(
     first: str,
     text: Callable[[str], bytes],
     locking: Locking | None,
-    *,
+    name: str,
     found: FileInfo | None,
 ) -> str:
-    """Save what was not found, under the next number; lock what was, if that is due."""
+    """Save what was not found, under that name or a later one; lock what was, if that is due."""
     for _ in range(_ROUNDS):
         if found is not None:
             if locking is not None and found.modified_at < locking.again_before:
-                vault.extend_lock([found.name], locking.until)
-            return found.name
+                vault.extend_lock([name], locking.until)
+            return name
+        with suppress(NameTaken):  # another was quicker, perhaps with the very same
+            vault.save(name, text(name), locked_until=locking.until if locking else None)
+            return name
         name, found = _find(vault, first, text)
-        if found is None:
-            with suppress(NameTaken):  # another was quicker, perhaps with the very same
-                vault.save(name, text(name), locked_until=locking.until if locking else None)
-                return name
     raise NameTaken(f"others keep taking the names of {first} in {vault.url}")
 
 
