@@ -95,7 +95,7 @@ def test_a_power_cut_loses_nothing_acknowledged(disk: Disk, restic: Restic, act:
         history.rewind()
         os.sync()
         with child(site, act, ahead=AHEAD) as victim:
-            time.sleep(dice.uniform(0, history.seconds * 0.4))
+            time.sleep(dice.uniform(0, history.seconds))
             disk.cut()
             told = victim.fail()
         disk.unmount()

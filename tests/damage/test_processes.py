@@ -82,7 +82,7 @@ def test_kill_9_of_every_other_act(site: Archives, restic: Restic, act: str) -> 
     for kill in range(1, kills + 1):
         history.rewind()
         with child(site, act, ahead=AHEAD) as victim:
-            time.sleep(dice.uniform(0, history.seconds * 0.3))  # most of it: Python starts
+            time.sleep(dice.uniform(0, history.seconds))
             victim.process.kill()
             told = victim.fail()
         in_time += not told

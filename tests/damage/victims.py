@@ -147,10 +147,12 @@ class LongHistory:
         self._kept = tuple((site.folder / name, site.folder / f"kept-{name}") for name in _FOLDERS)
         for folder, kept in self._kept:
             shutil.copytree(folder, kept)
-        began = time.monotonic()
         with child(site, act, ahead=AHEAD) as untroubled:
-            assert self.succeeded(told := untroubled.end()), told
-        self.seconds = time.monotonic() - began
+            began = time.monotonic()
+            told = untroubled.hear()
+            self.seconds = time.monotonic() - began  # of the act, without the start of Python
+            assert self.succeeded(told), told
+            assert untroubled.process.wait(timeout=60) == 0
         left = {point.snapshot for point in site.place().state().points}
         self._contents = {one: held for one, held in self._contents.items() if one in left}
 
