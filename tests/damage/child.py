@@ -1,16 +1,18 @@
 """An act in a process of its own, which can be killed, stopped, and told when to go on.
 
     python -m tests.damage.child FOLDER {full|incremental|restore|expire|replicate|rotate}
-        [--stop-before PART] [--time-to-live SECONDS] [--ahead SECONDS]
+        [--wait] [--stop-before PART] [--time-to-live SECONDS] [--ahead SECONDS]
 
-It prints a line when it begins, one before it saves the first file whose name holds PART, where it
-waits for a line on its standard input, and one about its end.
+It prints a line when it begins, one before it saves the first file whose name holds PART, and one
+about its end. After the first, if it is told to wait, and after the second it waits for a line on
+its standard input.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import ctypes
 import logging
 import sys
 from datetime import timedelta
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from include.backup.actions.outcome import Outcome
 
 PACK_BYTES = 64 << 10
+_PR_SET_PTRACER, _ANYBODY = 0x59616D61, -1  # linux/prctl.h; some kernels let only a parent trace
 NEW_KEY = base64.b64encode(b"n" * 32).decode()
 
 
@@ -86,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("act", choices=ACTS)
+    parser.add_argument("--wait", action="store_true")
     parser.add_argument("--stop-before", default="")
     parser.add_argument("--time-to-live", type=float, default=600.0)
     parser.add_argument("--ahead", type=float, default=0.0, help="of the machine's clock")
@@ -100,7 +104,11 @@ def main() -> None:
     if (options.folder / "second").exists():
         site.add_second()
     site.storage = Waiting(site.vault, options.stop_before)
+    if options.wait:
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
     print("begins", flush=True)
+    if options.wait:
+        sys.stdin.readline()
     try:
         outcome = ACTS[options.act](site)
     except BackupError as error:

@@ -1,8 +1,9 @@
 """A disk that fails below both vaults: it is full, a file grows too large, it cannot be read.
 
 The system calls of a real process are answered by an error in place of the kernel's own answer
-(strace, `-e inject`): one number of one call in each of its threads, and every number in turn.
-Which numbers concern a vault is seen in a run without a fault.
+(strace, `-e inject`): one number of one call in each of its threads, and every number in turn,
+counted from the moment at which the act begins. Which numbers concern a vault is seen in a run
+without a fault.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import os
 import random
 import re
 import shutil
+import subprocess
+import time
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +27,7 @@ from tests.damage.victims import AHEAD, LongHistory, child, require_clean
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.interop.conftest import Restic
 
@@ -47,12 +52,30 @@ _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(36_000 if ALL else 300)]
 
 
-def strace(log: Path, *options: str) -> list[str]:
-    """The command that a process is started by."""
+@contextmanager
+def traced(process: int, log: Path, *options: str) -> Iterator[None]:
+    """Follow the calls of a process, and of all threads that it starts, until it ends."""
     binary = shutil.which("strace")
     if binary is None:
         pytest.skip("strace is not installed: a failing disk is NOT tested (apt install strace)")
-    return [binary, "-f", "-qq", "-y", "--seccomp-bpf", "-o", str(log), *options]
+    command = [binary, "-f", "-qq", "-y", "-o", str(log), *options, "-p", str(process)]
+    tracer = subprocess.Popen(command)
+    while "TracerPid:\t0" in Path(f"/proc/{process}/status").read_text():
+        assert tracer.poll() is None, "strace may trace nothing here"
+        time.sleep(0.005)
+    yield
+    tracer.wait(timeout=60)
+
+
+def played(site: Archives, act: str, log: Path, *expressions: str) -> str:
+    """Run an act under strace; return what it told of its end."""
+    options = [word for expression in expressions for word in ("-e", expression)]
+    with (
+        child(site, act, ahead=AHEAD, waits=True) as victim,
+        traced(victim.process.pid, log, *options),
+    ):
+        victim.go_on()
+        return victim.fail()
 
 
 def calls_of(log: Path, vaults: tuple[Path, ...]) -> list[tuple[str, int]]:
@@ -83,8 +106,7 @@ def test_a_call_that_fails_loses_nothing(tmp_path: Path, restic: Restic, act: st
     history = LongHistory(site, act, files=6)
     vaults, names = (site.vault, tmp_path / "second"), ",".join({*chain(*FAULTS.values())})
     history.rewind()
-    with child(site, act, ahead=AHEAD, under=strace(log, "-e", f"trace={names}")) as untroubled:
-        assert history.succeeded(untroubled.fail())
+    assert history.succeeded(played(site, act, log, f"trace={names}"))
     calls = [
         (error, *call)
         for call in calls_of(log, vaults)
@@ -92,12 +114,14 @@ def test_a_call_that_fails_loses_nothing(tmp_path: Path, restic: Restic, act: st
         if call[0] in names_of_error
     ]
     ends: dict[str, Counter[str]] = defaultdict(Counter)
-    for error, name, number in calls if ALL else random.Random(seed).sample(calls, SAMPLE):
+    drawn = calls if ALL else random.Random(seed).sample(calls, SAMPLE)
+    print(f"{act}: {len(drawn)} of {len(calls)} faults", flush=True)
+    for done, (error, name, number) in enumerate(drawn):
+        if done and done % 50 == 0:
+            print(f"{act}: {done} of {len(drawn)}", flush=True)
         history.rewind()
         fault = f"inject={name}:error={error}:when={number}"
-        only = ("-e", f"trace={name}", "-e", fault)
-        with child(site, act, ahead=AHEAD, under=strace(log, *only)) as victim:
-            told = victim.fail()
+        told = played(site, act, log, f"trace={name}", fault)
         if not any(str(vault) in line for vault in vaults for line in injected(log)):
             ends[error]["beside the vaults"] += 1
             continue

@@ -21,7 +21,7 @@ from tests.damage.child import ACTS, PACK_BYTES
 from tests.damage.site import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from include.backup.storage.base import Storage
     from tests.interop.archives import Archives
@@ -64,7 +64,7 @@ class Child:
 
     def fail(self) -> str:
         """What it prints once it has begun, and its end, however that is."""
-        return self.process.communicate(timeout=120)[0].removeprefix("begins").strip()
+        return self.process.communicate(timeout=120)[0].strip()
 
 
 @contextmanager
@@ -75,17 +75,17 @@ def child(
     stop_before: str = "",
     time_to_live: float = 600,
     ahead: timedelta = timedelta(),
-    under: Sequence[str] = (),
+    waits: bool = False,
 ) -> Iterator[Child]:
     """Begin an act in another process; it is gone at the end, whatever happened.
 
     Args:
-        under: a command that starts the process, and what it may do to it.
+        waits: until it is told to go on it does not begin.
     """
     options = ["--stop-before", stop_before, "--time-to-live", str(time_to_live)]
-    options += ["--ahead", str(ahead.total_seconds())]
+    options += ["--ahead", str(ahead.total_seconds()), *(["--wait"] if waits else [])]
     process = subprocess.Popen(
-        [*under, sys.executable, "-m", "tests.damage.child", str(site.folder), act, *options],
+        [sys.executable, "-m", "tests.damage.child", str(site.folder), act, *options],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -93,7 +93,7 @@ def child(
     )
     try:
         running = Child(process)
-        assert under or running.hear() == "begins"
+        assert running.hear() == "begins"
         yield running
     finally:
         process.kill()
