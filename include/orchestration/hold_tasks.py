@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions.hold import add_hold, lift_hold, refuse_hold, require_hold
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import BackupError, ConfigurationInvalid, NotApproved
 from include.backup.evidence.wording import one_line
@@ -106,8 +107,7 @@ def decide(run: tuple[str, str], values: Mapping[str, Any], event: Mapping[str, 
     try:
         outcome = _carried_out(setting, form, order)
     except BackupError as error:
-        told = getattr(error, "outcome", None)
-        log.error("%s", told.sentence if told else error)  # noqa: TRY400  it says all there is
+        log.error("%s", sentence_of(error, str(error)))  # noqa: TRY400  it says all there is
         raise
     log.info("%s", outcome.sentence)
 

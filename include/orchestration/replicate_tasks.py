@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.replicas import due_replications, replicate_all, standings
 from include.backup.errors import BackupError
 from include.backup.evidence.replica_sentences import not_replicated
@@ -36,8 +37,7 @@ def _work(setting: Setting, run: Run, dataset: DueDataset) -> Outcome:
             log.info("%s", found.sentence)
             outcomes.append(found)
     for error in errors[1:]:
-        told = getattr(error, "outcome", None)
-        log.error("%s", told.sentence if told else f"{dataset.name}: {error}")
+        log.error("%s", sentence_of(error, f"{dataset.name}: {error}"))
     if errors:
         raise errors[0]
     return max(outcomes, key=lambda one: bool(one.details.get("unmet")))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.backup.actions import approving
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.request import Form, Request, request_id
 from include.backup.actions.requesting import Asker, names_of, request_restores
 from include.backup.actions.restores import restoration
@@ -119,12 +120,10 @@ def carry_out(run: RestoreRun, document: Mapping[str, Any]) -> Outcome:
         with sigterm_stops(), told_progress(request.dataset) as progress:
             outcome = approving.carry_out(setting, request, progress)
     except KeyboardInterrupt as stopped:
-        told = getattr(stopped, "outcome", None)
-        log.error("%s", told.sentence if told else f"{request.dataset}: stopped")  # noqa: TRY400
+        log.error("%s", sentence_of(stopped, f"{request.dataset}: stopped"))  # noqa: TRY400
         raise BackupError("the task was ended from outside") from None
     except BackupError as error:
-        told = getattr(error, "outcome", None)
-        log.error("%s", told.sentence if told else error)  # noqa: TRY400  it says all there is
+        log.error("%s", sentence_of(error, str(error)))  # noqa: TRY400  it says all there is
         raise
     log.info("%s", outcome.sentence)
     for note in outcome.details["noted"]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.backup.actions.due import DueDataset
-from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.outcome import hint_of, reason_of, sentence_of
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError
 from include.backup.evidence.sentences import Subject
@@ -120,12 +120,10 @@ def work_through(
             with sigterm_stops():
                 done.append(work(dataset))
         except KeyboardInterrupt as stopped:
-            told = getattr(stopped, "outcome", None)
-            log.error("%s", told.sentence if told else f"{dataset.name}: stopped")  # noqa: TRY400
+            log.error("%s", sentence_of(stopped, f"{dataset.name}: stopped"))  # noqa: TRY400
             raise BackupError("the task was ended from outside") from None
         except Exception as error:  # noqa: BLE001  the others of the unit are not to suffer for it
-            told = getattr(error, "outcome", None)
             # No traceback: the sentence is for people, and says all there is to say.
-            log.error("%s", told.sentence if told else not_begun(dataset.name, error))  # noqa: TRY400
+            log.error("%s", sentence_of(error, not_begun(dataset.name, error)))  # noqa: TRY400
             errors.append(error)
     return done, errors

@@ -9,6 +9,7 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.outcome import attached_outcome
 from include.backup.errors import RepositoryLocked, SourceError
 from include.backup.format.ids import digest
 from include.backup.format.lock import LockFile, encode_lock
@@ -143,7 +144,7 @@ def test_an_exclusive_lock_of_the_same_moment_stops_us_before_anything_is_stored
     before = stored(site)
     with pytest.raises(RepositoryLocked, match="locked exclusively by eve@laptop") as refused:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    assert refused.value.outcome.sentence  # type: ignore[attr-defined]
+    assert attached_outcome(refused.value) is not None
     assert stored(site) == before
     assert len(list(site.repository_folder(first).glob("locks/*"))) == 1, "only theirs"
 

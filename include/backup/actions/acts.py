@@ -21,7 +21,7 @@ from include.backup.actions.open_acts import (
     is_dead,
     told_interrupted,
 )
-from include.backup.actions.outcome import Outcome, hint_of, reason_of
+from include.backup.actions.outcome import Outcome, attach_outcome, hint_of, reason_of
 from include.backup.errors import (
     AccessRefused,
     BackupError,
@@ -239,7 +239,7 @@ class Act:
 
     @contextmanager
     def ending(self, tell: Callable[[BaseException], str]) -> Iterator[None]:
-        """Record what is raised as the failure of the act; it carries the outcome as `.outcome`.
+        """Record what is raised as the failure of the act; see `attached_outcome`.
 
         Args:
             tell: makes the sentence.
@@ -247,7 +247,7 @@ class Act:
         try:
             yield
         except BaseException as error:
-            error.outcome = self.fail(error, sentence=tell(error))  # type: ignore[attr-defined]
+            attach_outcome(error, self.fail(error, sentence=tell(error)))
             raise
 
     @contextmanager

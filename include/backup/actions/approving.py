@@ -14,7 +14,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.open_acts import RESTORE
 from include.backup.actions.open_destination import open_destination
-from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.outcome import attach_outcome, attached_outcome, hint_of, reason_of
 from include.backup.actions.request import Request
 from include.backup.actions.restore import restore
 from include.backup.errors import BackupError, RecordRefused, RestoreRefused
@@ -131,8 +131,8 @@ def carry_out(setting: Setting, request: Request, progress: Progress) -> Outcome
     except RecordRefused as error:  # of the same id, and it goes on
         raise RestoreRefused("this request is being carried out", hint=_HINT) from error
     except BackupError as error:
-        if not hasattr(error, "outcome"):  # of what was never begun nothing is recorded yet
-            error.outcome = _cannot(setting, request, error)  # type: ignore[attr-defined]
+        if attached_outcome(error) is None:  # of what was never begun nothing is recorded yet
+            attach_outcome(error, _cannot(setting, request, error))
         raise
 
 

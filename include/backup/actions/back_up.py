@@ -18,6 +18,7 @@ from include.backup.actions.acts import Act
 from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.generation import bytes_found, is_half_made, open_new, resume
+from include.backup.actions.outcome import attach_outcome
 from include.backup.actions.plan import Plan, plan
 from include.backup.actions.take import Taking
 from include.backup.errors import AlreadyRunning, BackupError
@@ -65,8 +66,8 @@ def back_up(
         new_key: whether a new generation may have another master key than the newest.
 
     Raises:
-        BackupError: no recovery point was made. The failure is recorded, and the error carries
-            the outcome with its sentence as `.outcome`.
+        BackupError: no recovery point was made. The failure is recorded; see
+            `attached_outcome`.
     """
     require_compiled_chunker()
     place = DatasetVault.open(setting, name)
@@ -77,7 +78,7 @@ def back_up(
         except AlreadyRunning as running:
             return backup.refused(running)
     except BaseException as error:
-        error.outcome = backup.failed(error)  # type: ignore[attr-defined]
+        attach_outcome(error, backup.failed(error))
         raise
 
 

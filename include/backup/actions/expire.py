@@ -82,8 +82,8 @@ def expire(setting: Setting, name: str) -> tuple[Outcome, ExpiryPlan]:
     """Remove what has expired; record a verdict on everything, even if nothing has.
 
     Raises:
-        BackupError: not all that should go is gone. The failure is recorded, and the error carries
-            the outcome with its sentence as `.outcome`.
+        BackupError: not all that should go is gone. The failure is recorded; see
+            `attached_outcome`.
     """
     place = DatasetVault.open(setting, name, expiring=True)
     act = Act(place, EXPIRE)

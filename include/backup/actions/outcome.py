@@ -85,6 +85,23 @@ class Outcome:
         )
 
 
+def attach_outcome(error: BaseException, outcome: Outcome) -> None:
+    """Give what is raised the end of the act that it has ended, for `attached_outcome`."""
+    error.outcome = outcome  # type: ignore[attr-defined]
+
+
+def attached_outcome(error: BaseException) -> Outcome | None:
+    """The end of the act that an error has ended; None if none was begun."""
+    outcome = getattr(error, "outcome", None)
+    return outcome if isinstance(outcome, Outcome) else None
+
+
+def sentence_of(error: BaseException, otherwise: str) -> str:
+    """What was recorded of the act that an error has ended, or other words if nothing was."""
+    outcome = attached_outcome(error)
+    return outcome.sentence if outcome else otherwise
+
+
 def reason_of(error: BaseException) -> str:
     """Why something failed, in words for people.
 

@@ -64,7 +64,7 @@ def replicate(
         ConfigurationInvalid: no vault has that name, or it is the home.
         NotAReplica: what lies there is no copy of this dataset; nothing was touched.
         BackupError: it could not be brought up to date; what was copied is used by the next run.
-            The failure is recorded, and the error carries the outcome as `.outcome`.
+            The failure is recorded; see `attached_outcome`.
     """
     home = DatasetVault.open_for_reading(setting, name)
     home.require_history()

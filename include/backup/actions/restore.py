@@ -14,7 +14,7 @@ from include.backup.actions.choosing import PATTERNS, Order, checked_pattern, fi
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erasures import reapply, told_of
 from include.backup.actions.open_acts import RESTORE
-from include.backup.actions.outcome import hint_of, reason_of
+from include.backup.actions.outcome import attach_outcome, hint_of, reason_of
 from include.backup.actions.put_back import open_point, opened_files, put_back, restored
 from include.backup.errors import (
     ConfigurationInvalid,
@@ -85,7 +85,7 @@ def restore(
             erased = [] if order.keeps_erased else reapply(act, opened, destination, point)
     except DestinationRefused as error:
         if act.begun:
-            error.outcome = _refuse(act, order, error)  # type: ignore[attr-defined]
+            attach_outcome(error, _refuse(act, order, error))
         raise
     except BaseException as error:
         # What somebody mistyped is no missed objective: it is told, and not recorded as one.
@@ -102,7 +102,7 @@ def restore(
             approval=order.approval,
             hint=hint_of(error),
         )
-        error.outcome = act.fail(error, sentence=told)  # type: ignore[attr-defined]
+        attach_outcome(error, act.fail(error, sentence=told))
         raise
     if pattern and not done.matched:
         raise _nothing_matches(act, point, order)

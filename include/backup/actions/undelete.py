@@ -88,8 +88,8 @@ def undelete(setting: Setting, name: str, *, vault: str = "") -> Outcome:
 
     Raises:
         DatasetInvalid, ConfigurationInvalid: no such dataset or vault.
-        StorageError: not all could be done. The failure is recorded, and the error carries the
-            outcome as `.outcome`; the next run goes on.
+        StorageError: not all could be done. The failure is recorded (see `attached_outcome`);
+            the next run goes on.
         LedgerBroken: all is done, and it could not be recorded where it belongs.
     """
     place = DatasetVault.open_to_rescue(setting, name, replica=vault, expiring=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erase import erase as erase_generations
-from include.backup.actions.outcome import Outcome
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.providers import provider_of
 from include.backup.actions.replicas import replicate_all
 from include.backup.actions.restores import every_dataset
@@ -90,8 +90,7 @@ def rotate(options: argparse.Namespace) -> int:
                 failed = not _followed(setting, name) or failed
         except BackupError as error:
             failed = True
-            told = getattr(error, "outcome", None)
-            print(told.sentence if told else f"{name}: {error}", file=sys.stderr)
+            print(sentence_of(error, f"{name}: {error}"), file=sys.stderr)
     if failed:
         print("not everything is done: keep both keys, and run it again", file=sys.stderr)
     return 1 if failed else 0
@@ -104,10 +103,14 @@ def _followed(setting: Setting, name: str) -> bool:
         return True
     followed = True
     for found in replicate_all(setting, name):
-        told = getattr(found, "outcome", found)
-        print(told.sentence if isinstance(told, Outcome) else f"{name}: {found}")
-        details = found.details if isinstance(found, Outcome) else {"unmet": True}
-        followed = followed and not (details.get("kept_back") or details.get("unmet"))
+        if isinstance(found, BackupError):
+            print(sentence_of(found, f"{name}: {found}"))
+            followed = False
+        else:
+            print(found.sentence)
+            followed = followed and not (
+                found.details.get("kept_back") or found.details.get("unmet")
+            )
     return followed
 
 

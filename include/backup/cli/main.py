@@ -12,6 +12,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from include.backup.actions.outcome import attached_outcome
 from include.backup.cli import (
     commands,
     datasets,
@@ -95,8 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(options: argparse.Namespace, error: BaseException, message: str, hint: str = "") -> None:
     """Say why a command failed: a line for people, and a document where one was asked for."""
     as_json = getattr(options, "json", False)
-    outcome = getattr(error, "outcome", None)
-    if outcome is not None:
+    if (outcome := attached_outcome(error)) is not None:
         print(outcome.sentence, file=sys.stderr if as_json else sys.stdout)
     print(f"error: {message}; hint: {hint}" if hint else f"error: {message}", file=sys.stderr)
     if as_json:

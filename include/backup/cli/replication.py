@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.promote import promote as promote_dataset
 from include.backup.actions.replicas import replicate_all, standings
 from include.backup.cli.arguments import order_of
@@ -38,8 +39,7 @@ def replicate(options: argparse.Namespace) -> int:
             for found in replicate_all(setting, name, only=options.to or "", progress=progress):
                 if isinstance(found, BackupError):
                     failed = True
-                    told = getattr(found, "outcome", None)
-                    print(told.sentence if told else f"error: {name}: {found}", file=sys.stderr)
+                    print(sentence_of(found, f"{name}: {found}"), file=sys.stderr)
                 else:
                     outcomes.append(found)
                     failed = failed or bool(found.details.get("unmet"))

@@ -10,6 +10,7 @@ from include.backup.actions import hold as hold_action
 from include.backup.actions import shorten as shorten_action
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.expire import verdict_rows
+from include.backup.actions.outcome import sentence_of
 from include.backup.cli.arguments import order_of
 from include.backup.cli.json_output import plan_json, print_json
 from include.backup.cli.policy_in_force import setting_of, warn
@@ -39,8 +40,7 @@ def expire(options: argparse.Namespace) -> int:
             if options.dataset:
                 raise
             failed = True
-            told = getattr(error, "outcome", None)
-            print(told.sentence if told else f"{name}: {error}", file=sys.stderr)
+            print(sentence_of(error, f"{name}: {error}"), file=sys.stderr)
             continue
         documents.append(document)
         if not options.json:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from include.backup.actions import undelete as action
+from include.backup.actions.outcome import sentence_of
 from include.backup.cli.policy_in_force import setting_of, warn
 from include.backup.cli.stopping import sigterm_stops
 from include.backup.errors import BackupError, ConfigurationInvalid
@@ -37,8 +38,7 @@ def undelete(options: argparse.Namespace) -> int:
             good = _one(setting, name, where, dry_run=options.dry_run) and good
         except BackupError as error:
             good = False
-            told = getattr(error, "outcome", None)
-            print(told.sentence if told else f"error: {name}: {error}", file=sys.stderr)
+            print(sentence_of(error, f"{name}: {error}"), file=sys.stderr)
     for where in [vault] if vault else list(setting.datasets.vaults):
         print(action.undelete_outside(setting, where, dry_run=options.dry_run))
     return 0 if good else 1

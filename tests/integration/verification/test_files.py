@@ -11,6 +11,7 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.open_scratch import open_scratch
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.proving import Level
 from include.backup.actions.verify import VerifyOrder, verify
 from include.backup.errors import ConfigurationInvalid, RestoreRefused, StorageFull
@@ -251,7 +252,7 @@ def test_a_place_that_is_not_there_is_told(site: Trial) -> None:
     site.scratch.rmdir()
     with pytest.raises(RestoreRefused, match="No such file or directory") as caught:
         site.verify()
-    told = caught.value.outcome.sentence  # type: ignore[attr-defined]
+    told = sentence_of(caught.value, "")
     assert told.startswith("NOT TESTED 3.4 ")
 
 
@@ -274,5 +275,5 @@ def test_a_verification_that_can_leave_no_page_is_not_begun(site: Trial) -> None
     site.memory.capacity_bytes = site.memory.stored_bytes()
     with pytest.raises(StorageFull) as caught:
         site.verify()
-    assert "waits in the spool" in caught.value.outcome.sentence  # type: ignore[attr-defined]
+    assert "waits in the spool" in sentence_of(caught.value, "")
     assert site.left() == []
