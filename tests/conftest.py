@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from functools import cache
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from include.backup.format import keys
 from tests.skip_guard import pytest_runtest_makereport
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ settings.register_profile(
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+
+# The keys of repositories are derived from the same passwords again and again, slowly on purpose.
+keys._derive = cache(keys._derive)
 
 
 class OneAirflow(LoadFileScheduling):

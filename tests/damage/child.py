@@ -1,6 +1,6 @@
 """An act in a process of its own, which can be killed, stopped, and told when to go on.
 
-    python -m tests.damage.child FOLDER {full|incremental|restore|expire|replicate|rotate}
+    FOLDER {full|incremental|restore|expire|replicate|rotate}
         [--wait] [--stop-before PART] [--time-to-live SECONDS] [--ahead SECONDS]
 
 It prints a line when it begins, one before it saves the first file whose name holds PART, and one
@@ -35,7 +35,7 @@ from include.backup.vault.keyring import LocalKey
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.backup.actions.outcome import Outcome
 
@@ -84,7 +84,7 @@ ACTS: dict[str, Callable[[Archives], Outcome]] = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Act, and say how it ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--stop-before", default="")
     parser.add_argument("--time-to-live", type=float, default=600.0)
     parser.add_argument("--ahead", type=float, default=0.0, help="of the machine's clock")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     packer.TARGET_BYTES = PACK_BYTES
     lifetime = timedelta(seconds=options.time_to_live)
@@ -115,7 +115,3 @@ def main() -> None:
         print(f"{type(error).__name__}: {error}", flush=True)
     else:
         print(f"{outcome.kind}: {outcome.sentence}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

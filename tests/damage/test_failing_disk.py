@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.errors import BackupError
+from tests.damage.tally import LOST, tell
 from tests.damage.victims import AHEAD, LongHistory, child, require_clean
 from tests.interop.archives import Archives
 
@@ -72,10 +73,10 @@ def played(site: Archives, act: str, log: Path, *expressions: str) -> str:
     options = [word for expression in expressions for word in ("-e", expression)]
     with (
         child(site, act, ahead=AHEAD, waits=True) as victim,
-        traced(victim.process.pid, log, *options),
+        traced(victim.pid, log, *options),
     ):
         victim.go_on()
-        return victim.fail()
+        return victim.hear_all()
 
 
 def calls_of(log: Path, vaults: tuple[Path, ...]) -> list[tuple[str, int]]:
@@ -132,11 +133,11 @@ def test_a_call_that_fails_loses_nothing(tmp_path: Path, restic: Restic, act: st
             if not ALL:
                 failure.add_note(f"seed {seed}, {fault}, told: {told}")
                 raise
-            ends[error]["FAILED"] += 1
+            ends[error][LOST] += 1
             print(f"{act}, {fault}: told {told}: {failure!r}", flush=True)
             continue
         ends[error]["success" if history.succeeded(told) else "clean error"] += 1
     for error, ended in ends.items():
-        print(f"{act}, {error}: {ended.total()} tried, {dict(sorted(ended.items()))}", flush=True)
-    assert not any(ended["FAILED"] for ended in ends.values())
+        tell(f"disk: {error}, {act}", ended)
+    assert not any(ended[LOST] for ended in ends.values())
     require_clean(site, restic)

@@ -21,6 +21,7 @@ import pytest
 
 from tests.damage.bucket_bed import PATIENCE, make_bed, two_points
 from tests.damage.bucket_judge import SCENES, Judge, attempt
+from tests.damage.tally import tell
 from tests.damage.test_network_campaigns import (
     AT_ONCE,
     CHANCE,
@@ -31,7 +32,6 @@ from tests.damage.test_network_campaigns import (
     dice,
     how,
     proxy,
-    told,
 )
 from tests.servers.fault_proxy import fault_proxy
 from tests.servers.rgw import rgw, server_of
@@ -74,7 +74,7 @@ def test_eight_datasets_are_backed_up_at_once(
         for bed, one in zip(eight, ended, strict=True):
             Judge("full", bed).require(one)
         ends.update(map(how, ended))
-    told("8 datasets at once", ends)
+    tell(f"{AT_ONCE} datasets at once", ends)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_kill_9_of_the_s3_server(
                 ended = running.result()
             judge.require(ended)
             ends[how(ended) if interrupted else "too late"] += 1
-            told("kill -9 of the S3 server", ends)
+    tell("kill -9 of the S3 server", ends)
 
 
 @contextmanager
@@ -174,4 +174,4 @@ def test_a_line_that_breaks_and_heals(
                 ended = running.result()
             judge.require(ended)
             ends[how(ended) if interrupted else "too late"] += 1
-    told("partitions", ends)
+    tell("partition in a network namespace", ends)

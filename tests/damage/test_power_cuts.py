@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.errors import BackupError
+from tests.damage.tally import tell
 from tests.damage.victims import AHEAD, LongHistory, child, require_clean
 from tests.interop.archives import Archives
 
@@ -97,7 +98,7 @@ def test_a_power_cut_loses_nothing_acknowledged(disk: Disk, restic: Restic, act:
         with child(site, act, ahead=AHEAD) as victim:
             time.sleep(dice.uniform(0, history.seconds))
             disk.cut()
-            told = victim.fail()
+            told = victim.hear_all()
         disk.unmount()
         disk.mount()
         try:
@@ -106,5 +107,5 @@ def test_a_power_cut_loses_nothing_acknowledged(disk: Disk, restic: Restic, act:
             error.add_note(f"seed {seed}, cut {cut}, told: {told}")
             raise
         ends["success" if history.succeeded(told) else "clean error" if told else "died"] += 1
-    print(f"{act}: {CUTS} power cuts, {dict(sorted(ends.items()))}", flush=True)
+    tell(f"power cut, {act}", ends)
     require_clean(site, restic)

@@ -13,6 +13,7 @@ import pytest
 from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.storage.local import LocalStorage
+from tests.damage.tally import tell
 from tests.damage.victims import AHEAD, LongHistory, child, require_clean, write_some
 from tests.interop.archives import Archives
 
@@ -43,7 +44,7 @@ def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
     began = time.monotonic()
     write_some(site, 0)
     with child(site) as untroubled:
-        assert untroubled.end().startswith("recovery-point: KEPT")
+        assert untroubled.hear_all().startswith("recovery-point: KEPT")
     seconds = time.monotonic() - began
     kept = {site.place().state().points[0].snapshot: site.content()}
     interrupted = 0
@@ -53,14 +54,14 @@ def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
         method = dice.choice(["incremental", "full"])
         with child(site, method) as victim:
             time.sleep(dice.uniform(0, seconds * 0.6))
-            victim.process.kill()
+            victim.kill()
         before = vault_bytes(site)
         for snapshot, content in list(kept.items())[-3:]:
             assert site.restored(snapshot) == content, where
         points = site.place().state().points
         interrupted += points[-1].snapshot in kept
         with child(site, method) as again:
-            told = again.end()
+            told = again.hear_all()
         assert told.startswith("recovery-point: KEPT"), f"{where}: {told}"
         newest = site.place().state().points[-1]
         stored = vault_bytes(site) - before
@@ -70,6 +71,7 @@ def test_kill_9_at_random_moments(site: Archives, restic: Restic) -> None:
     assert interrupted, f"seed {seed}: no kill came in time"
     require_no_blob_twice(site)
     require_clean(site, restic)
+    tell("kill -9, backup of files", {"in time": interrupted, "too late": KILLS - interrupted})
 
 
 @pytest.mark.parametrize("act", ["restore", "expire", "replicate", "rotate"])
@@ -83,15 +85,15 @@ def test_kill_9_of_every_other_act(site: Archives, restic: Restic, act: str) -> 
         history.rewind()
         with child(site, act, ahead=AHEAD) as victim:
             time.sleep(dice.uniform(0, history.seconds))
-            victim.process.kill()
-            told = victim.fail()
+            victim.kill()
+            told = victim.hear_all()
         in_time += not told
         try:
             history.require_kept(told)
         except (AssertionError, BackupError) as error:
             error.add_note(f"seed {seed}, kill {kill}")
             raise
-    print(f"{act}: {kills} kills, {in_time} in time, nothing lost")
+    tell(f"kill -9, {act}", {"in time": in_time, "too late": kills - in_time})
     require_clean(site, restic)
 
 
@@ -112,13 +114,13 @@ def test_a_second_run_of_the_same_kind_is_told_so(site: Archives, restic: Restic
     with child(site, stop_before="/data/") as first:
         assert first.hear().startswith("before ")
         with child(site) as second:
-            told = second.end()
+            told = second.hear_all()
         assert told.startswith("refused: ")
         assert "already running since" in told
         assert "this is no failure" in told
         assert site.place().state().failures == 0
         first.go_on()
-        assert first.end().startswith("recovery-point: KEPT")
+        assert first.hear_all().startswith("recovery-point: KEPT")
     assert len(site.place().state().points) == 1
     require_clean(site, restic)
 
@@ -132,14 +134,14 @@ def test_a_holder_that_slept_past_its_lease_saves_no_snapshot(
     write_some(site, 1, 4)
     with child(site, stop_before="/data/", time_to_live=1) as sleeper:
         assert sleeper.hear().startswith("before ")
-        os.kill(sleeper.process.pid, signal.SIGSTOP)
+        os.kill(sleeper.pid, signal.SIGSTOP)
         sleeper.go_on()  # it cannot hear it yet
         time.sleep(1.5)
         with child(site, time_to_live=1) as successor:
-            assert successor.end().startswith("recovery-point: KEPT")
+            assert successor.hear_all().startswith("recovery-point: KEPT")
         points = site.place().state().points
-        os.kill(sleeper.process.pid, signal.SIGCONT)
-        assert sleeper.end().startswith("LeaseLost: another run has taken over")
+        os.kill(sleeper.pid, signal.SIGCONT)
+        assert sleeper.hear_all().startswith("LeaseLost: another run has taken over")
     assert site.place().state().points == points
     generation = site.place().state().generations[0]
     repository = site.place().repository(generation)
@@ -158,13 +160,13 @@ def test_a_holder_that_wakes_at_the_last_moment_saves_no_snapshot(
     write_some(site, 1, 4)
     with child(site, stop_before="/index/", time_to_live=1) as sleeper:
         assert sleeper.hear().startswith("before ")
-        os.kill(sleeper.process.pid, signal.SIGSTOP)
+        os.kill(sleeper.pid, signal.SIGSTOP)
         sleeper.go_on()
         time.sleep(1.5)
         with child(site, time_to_live=1) as successor:
-            assert successor.end().startswith("recovery-point: KEPT")
-        os.kill(sleeper.process.pid, signal.SIGCONT)
-        assert sleeper.end().startswith("LeaseLost: ")
+            assert successor.hear_all().startswith("recovery-point: KEPT")
+        os.kill(sleeper.pid, signal.SIGCONT)
+        assert sleeper.hear_all().startswith("LeaseLost: ")
     assert len(site.place().state().points) == 2
     site.back_up()
     require_clean(site, restic)
@@ -180,7 +182,7 @@ def test_an_incremental_while_a_full_runs(site: Archives, restic: Restic) -> Non
         assert site.back_up(Method.INCREMENTAL).details["method"] == "incremental"
         assert site.restored() == site.content()
         full.go_on()
-        assert full.end().startswith("recovery-point: KEPT")
+        assert full.hear_all().startswith("recovery-point: KEPT")
     points = site.place().state().points
     assert [str(point.method) for point in points] == ["full", "incremental", "full"]
     assert points[0].generation == points[1].generation != points[2].generation

@@ -23,6 +23,7 @@ import pytest
 from include.backup.repository import lock
 from tests.damage.bucket_bed import make_bed
 from tests.damage.bucket_judge import SCENES, Judge, attempt, succeeded
+from tests.damage.tally import LOST, tell
 from tests.servers.fault_proxy import Fault, fault_proxy
 from tests.servers.rgw import rgw
 
@@ -144,15 +145,17 @@ def test_one_spoiled_call_loses_nothing(
             try:
                 table[case.kind, play(act, bed, judge, case)] += 1
             except Exception as error:  # noqa: BLE001  all are tried, and told together
-                table[case.kind, "FAILED"] += 1
+                table[case.kind, LOST] += 1
                 line = proxy.seen[case.call] if case.call < len(proxy.seen) else calls[case.call]
                 told = "".join(traceback.format_exception(error, limit=-8))
                 failures.append(f"FAILED {act} {case} {line}: {error!r}\n{told}")
                 print(failures[-1], flush=True)
             longest = max(longest, time.monotonic() - begun)
         print(f"{act}: longest run, with its judgement, {longest:.1f} s")
-        for (kind, how), number in sorted(table.items()):
-            print(f"{act:12} {kind:15} {how:12} {number:5}")
+        for kind in KINDS:
+            ends = {how: number for (of, how), number in table.items() if of == kind}
+            if ends:
+                tell(f"one call: {kind}, {act}", ends)
         assert not failures, (
             f"seed {SEED}: {len(failures)} of {len(drawn)}; the first: {failures[0]}"
         )

@@ -23,6 +23,7 @@ from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.storage.memory import MemoryStorage
 from tests.damage.site import Site
+from tests.damage.tally import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,4 +100,4 @@ def test_machines_whose_clocks_lie(tmp_path: Path, locks: str) -> None:
     for run in ACTS.values():
         run(site.setting())
     assert site.restored() == site.content()
-    print(f"{ROUNDS} acts by clocks that lie: {dict(sorted(ends.items()))}")
+    tell(f"clocks that lie, vault {'with' if locks else 'without'} locks", ends)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,12 +16,13 @@ from typing import TYPE_CHECKING
 from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
 from tests.damage.child import ACTS, PACK_BYTES
-from tests.damage.site import ROOT
+from tests.damage.nursery import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.backup.storage.base import Storage
+    from tests.damage.nursery import Process
     from tests.interop.archives import Archives
     from tests.interop.conftest import Restic
 
@@ -39,34 +38,6 @@ _SUCCESS = {
 }
 
 
-class Child:
-    """A backup in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def hear(self) -> str:
-        """The next line that it prints."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def go_on(self) -> None:
-        """Let it save what it waits to save."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def end(self) -> str:
-        """The last line that it prints, and its end."""
-        told = self.hear()
-        assert self.process.wait(timeout=60) == 0
-        return told
-
-    def fail(self) -> str:
-        """What it prints once it has begun, and its end, however that is."""
-        return self.process.communicate(timeout=120)[0].strip()
-
-
 @contextmanager
 def child(
     site: Archives,
@@ -76,7 +47,7 @@ def child(
     time_to_live: float = 600,
     ahead: timedelta = timedelta(),
     waits: bool = False,
-) -> Iterator[Child]:
+) -> Iterator[Process]:
     """Begin an act in another process; it is gone at the end, whatever happened.
 
     Args:
@@ -84,20 +55,12 @@ def child(
     """
     options = ["--stop-before", stop_before, "--time-to-live", str(time_to_live)]
     options += ["--ahead", str(ahead.total_seconds()), *(["--wait"] if waits else [])]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.damage.child", str(site.folder), act, *options],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = begin([str(site.folder), act, *options])
     try:
-        running = Child(process)
-        assert running.hear() == "begins"
-        yield running
+        assert process.hear() == "begins"
+        yield process
     finally:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
 def write_some(site: Archives, seed: int, count: int = 40) -> None:
@@ -149,10 +112,8 @@ class LongHistory:
             shutil.copytree(folder, kept)
         with child(site, act, ahead=AHEAD) as untroubled:
             began = time.monotonic()
-            told = untroubled.hear()
-            self.seconds = time.monotonic() - began  # of the act, without the start of Python
-            assert self.succeeded(told), told
-            assert untroubled.process.wait(timeout=60) == 0
+            assert self.succeeded(told := untroubled.hear_all()), told
+            self.seconds = time.monotonic() - began
         left = {point.snapshot for point in site.place().state().points}
         self._contents = {one: held for one, held in self._contents.items() if one in left}
 

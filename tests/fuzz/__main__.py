@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from tests.damage.tally import LOST, tell
 
 LONGEST_BYTES = 1 << 14
 LONGEST_SECONDS = 10  # for one input: more is a fault
@@ -46,9 +49,9 @@ def main() -> int:
             errors="replace",
             check=False,
         )
-        counted = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
-        told = counted[-1] if counted else "it ended early"
-        print(f"{name}: seed {options.seed}: {told}", flush=True)
+        runs = sum(map(int, re.findall(r"^Done (\d+) runs", done.stderr, flags=re.MULTILINE)))
+        print(f"{name}: seed {options.seed}, {options.seconds} s", end="")
+        tell(f"parser: {name}", {"inputs": runs} | ({LOST: 1} if done.returncode else {}))
         if done.returncode:
             failed.append(name)
             print(done.stdout[-4000:], done.stderr[-6000:], sep="\n", flush=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.damage.tally import tell
 from tests.integration.cli.shell import Shell
 from tests.integration.postgresql.bed import streams
 from tests.integration.verification.test_killed import configure
@@ -118,7 +119,7 @@ def test_a_backup_that_is_killed(bed: Bed, restic: Restic) -> None:
         bed.shell("back-up", "crm")
         bed.held = streams(bed.server, NAME)
         assert bed.restored() == bed.held, where
-    print(f"backup of PostgreSQL: {KILLS} kills, {in_time} in time, nothing lost")
+    tell("kill -9, backup of PostgreSQL", {"in time": in_time, "too late": KILLS - in_time})
     bed.shell("check", "crm", "--read-data")
     bed.shell("ledger", "verify", "crm")
     for generation in {one["generation"] for one in bed.shell.json("recovery-points", "crm")}:
@@ -139,5 +140,5 @@ def test_a_restore_that_is_killed(bed: Bed) -> None:
         assert streams(bed.server, AGAIN) == bed.held, f"seed {seed}, kill {number}: half of it"
         bed.tidy()
     assert bed.restored() == bed.held
-    print(f"restore of PostgreSQL: {KILLS} kills, {in_time} in time, nothing lost")
+    tell("kill -9, restore of PostgreSQL", {"in time": in_time, "too late": KILLS - in_time})
     bed.shell("ledger", "verify", "crm")

@@ -1,0 +1,23 @@
+"""How a campaign went, as a line of the table that `make torture` prints at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEAD = "| fault | tried | survived | lost | how they ended |"
+LOST = "LOST"
+
+
+def tell(fault: str, ends: Mapping[str, int]) -> None:
+    """Print a line.
+
+    Args:
+        ends: how many ended in which way; LOST where something acknowledged was lost or a success
+            was told falsely.
+    """
+    tried, lost = sum(ends.values()), ends.get(LOST, 0)
+    how = ", ".join(f"{number:,} {end}" for end, number in sorted(ends.items()))
+    print(f"\n| {fault} | {tried:,} | {tried - lost:,} | {lost:,} | {how} |", flush=True)
