@@ -57,8 +57,8 @@ up: $(STAMP) ## an Airflow with your own configuration, in ./.up: a laptop trial
 bench: $(STAMP) ## speed and memory beside restic and borg; BENCH="--help" lists the options
 	$(BIN)/python -m benchmarks $(BENCH)
 
-torture: tools ## the tests that draw at random, over and over, until one fails or ROUNDS are done
-	@scripts/torture.sh $(BIN) $(ROUNDS)
+torture: tools ## every fault, whole campaigns, most of a day; CAMPAIGN="disk kills" runs some
+	@scripts/torture.sh $(BIN) $(ROUNDS) $(CAMPAIGN)
 
 test: tools lint ## everything, with real servers and stock restic
 	$(BIN)/pytest -q $(SIDE_BY_SIDE)

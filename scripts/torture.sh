@@ -1,58 +1,67 @@
 #!/usr/bin/env bash
-# Every campaign of faults, whole, then the tests that draw at random again and again, each time
-# from a new seed: torture.sh BIN ROUNDS. Most of a day on two cores. Ends at the first test that
-# fails, with its seed; what was tried until then stands in a table at the end.
+# Campaigns of faults, whole, then the tests that draw at random again and again, each time from a
+# new seed: torture.sh BIN ROUNDS [CAMPAIGN…]. All of them take most of a day on two cores. Ends at
+# the first test that fails, with its seed; what was tried until then stands in a table at the end.
 set -euo pipefail
 bin=$1 rounds=$2
+shift 2
+wanted=" $* " begun=0
 log=build/torture.log
 mkdir -p build
 : > "$log"
 
 table() {
   if grep -q '^| ' "$log"; then
-    printf '\n%s\n|---|---|---|---|---|\n' "$("$bin/python" -c 'from tests.damage.tally import HEAD; print(HEAD)')"
+    printf '\n%s\n|---|---|---|---|---|\n' \
+      "$("$bin/python" -c 'from tests.damage.tally import HEAD; print(HEAD)')"
     grep '^| ' "$log"
   fi
 }
 trap table EXIT
 
-campaign() { # WHAT COMMAND…
-  echo "$1: began at $(date +%H:%M)" | tee -a "$log"
-  shift
+campaign() { # NAME WHAT COMMAND…
+  local name=$1 what=$2
+  shift 2
+  if [[ $wanted != "  " && $wanted != *" $name "* ]]; then return; fi
+  begun=$((begun + 1))
+  echo "$name: $what: began at $(date +%H:%M)" | tee -a "$log"
   "$@" 2>&1 | tee -a "$log"
 }
 
-campaign "every call of every act over the network, spoiled in every way" \
-  env HOLDFAST_FAULTS=all "$bin/pytest" -q -s tests/damage/test_single_faults.py
-campaign "many faults at once" \
-  env HOLDFAST_ROUNDS=1000 "$bin/pytest" -q -s -k many_faults tests/damage/test_network_campaigns.py
-campaign "the server dies, the line breaks, credentials expire, many write at once" \
-  env HOLDFAST_ROUNDS=20 "$bin/pytest" -q -s -k "not many_faults" \
-  tests/damage/test_network_campaigns.py tests/damage/test_network_outages.py
-campaign "a full disk and one that cannot be read, at every call" \
-  env HOLDFAST_FAULTS=all "$bin/pytest" -q -s tests/damage/test_failing_disk.py
-campaign "kill -9 of every act" \
-  env HOLDFAST_KILLS=200 "$bin/pytest" -q -s -k kill \
-  tests/damage/test_processes.py tests/integration/postgresql/test_killed_acts.py
-campaign "power cuts" \
-  env HOLDFAST_KILLS=50 "$bin/pytest" -q -s tests/damage/test_power_cuts.py
-campaign "clocks that lie" \
-  env HOLDFAST_ROUNDS=1000 "$bin/pytest" -q -s tests/damage/test_wrong_clocks.py
-campaign "the storage on both S3 servers" \
-  env HOLDFAST_SERVERS=all "$bin/pytest" -q tests/suites/test_storage.py tests/integration/storage
+faults() { env HOLDFAST_FAULTS=all "$bin/pytest" -q -s "$@"; }
+kills() { env HOLDFAST_KILLS="$1" "$bin/pytest" -q -s "${@:2}"; }
+rounds() { env HOLDFAST_ROUNDS="$1" "$bin/pytest" -q -s "${@:2}"; }
+network=tests/damage/test_network_campaigns.py
+
+campaign calls "every call of every act over the network, spoiled in every way" \
+  faults tests/damage/test_single_faults.py
+campaign storms "many faults at once" rounds 1000 -k many_faults $network
+campaign outages "the server dies, the line breaks, credentials expire, many write at once" \
+  rounds 20 -k "not many_faults" $network tests/damage/test_network_outages.py
+campaign disk "a full disk and one that cannot be read, at every call" \
+  faults tests/damage/test_failing_disk.py
+campaign kills "kill -9 of every act" kills 200 -k kill tests/damage/test_processes.py \
+  tests/integration/postgresql/test_killed_acts.py
+campaign power "power cuts; root" kills 50 tests/damage/test_power_cuts.py
+campaign clocks "clocks that lie" rounds 1000 tests/damage/test_wrong_clocks.py
+campaign servers "the storage on both S3 servers" env HOLDFAST_SERVERS=all \
+  "$bin/pytest" -q tests/suites/test_storage.py tests/integration/storage
 
 for round in $(seq "$rounds"); do
   echo "round $round of $rounds"
-  campaign "laws" \
+  campaign laws "the tests that draw" \
     "$bin/pytest" -q --hypothesis-profile=torture tests/property tests/damage tests/interop
-  campaign "three years" \
-    env HOLDFAST_DAYS=1096 "$bin/pytest" -q -s --timeout=1200 tests/damage/test_years.py
+  campaign years "three years of a vault" env HOLDFAST_DAYS=1096 \
+    "$bin/pytest" -q -s --timeout=1200 tests/damage/test_years.py
   if "$bin/python" -c 'import atheris' 2>/dev/null; then
-    campaign "parsers" "$bin/python" -m tests.fuzz --seconds 60
+    campaign parsers "every parser" "$bin/python" -m tests.fuzz --seconds 60
   else
     echo "no atheris on this machine: the parsers are fuzzed by Hypothesis alone" >&2
   fi
-  campaign "writes beside a backup of PostgreSQL" \
-    env HOLDFAST_STRESS_ROUNDS=100 "$bin/pytest" -q --timeout=1200 \
-    tests/integration/postgresql/test_incremental_stress.py
+  campaign writes "writes beside a backup of PostgreSQL" env HOLDFAST_STRESS_ROUNDS=100 \
+    "$bin/pytest" -q --timeout=1200 tests/integration/postgresql/test_incremental_stress.py
 done
+if ((!begun)); then
+  echo "no campaign is called:$wanted; they are named in this script" >&2
+  exit 2
+fi
