@@ -98,15 +98,18 @@ def reread(
     return read()
 
 
-def agreed(read: Callable[[], Result]) -> Result:
+def agreed(read: Callable[[], Result], *, first: Result | None = None) -> Result:
     """Return what two reads in a row agree on; the third, where no two do.
 
     For what no hash and no seal vouches for. Something that keeps changing is no error.
 
+    Args:
+        first: what was read already.
+
     Raises:
         BackupError: as `read`.
     """
-    found = read()
+    found = read() if first is None else first
     for _ in range(REREADS):
         before, found = found, read()
         if found == before:

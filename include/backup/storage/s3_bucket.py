@@ -10,7 +10,7 @@ TLS nothing vouches for an answer: listings and small files are asked for until 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from include.backup.errors import DamageFound, FileAbsent, MarkerLeft, StorageUnreachable
 from include.backup.storage.base import FileInfo
@@ -39,6 +39,14 @@ _TOKENS = {  # of a page: how the next one is asked for
     "KeyMarker": "NextKeyMarker",
     "VersionIdMarker": "NextVersionIdMarker",
 }
+
+
+class _Got(NamedTuple):
+    """The answer to a GetObject."""
+
+    status: int
+    given: str  # the range, as Content-Range says it
+    body: bytes
 
 
 class Bucket:
@@ -225,19 +233,19 @@ class Bucket:
         version, remembered = self.file_version_id(name)
         identifier = self.identifier(name, version)
         try:
-            answer, body = self._get(name, identifier | wanted)
-            if not self._vouched and len(body) <= _SMALL_BYTES:
-                body = agreed(lambda: self._get(name, identifier | wanted)[1])
+            got = self._get(name, identifier | wanted)
+            if not self._vouched and len(got.body) <= _SMALL_BYTES:
+                got = agreed(lambda: self._get(name, identifier | wanted), first=got)
         except FileAbsent:
             if not remembered:
                 raise
             self.forget(name)  # deleted, and perhaps saved anew, since we knew it
             return self.load(name, offset, length)
+        body, size = got.body, len(got.body)
         if not wanted:
             return body
-        size = len(body)
-        if answer["ResponseMetadata"]["HTTPStatusCode"] == _RANGE_GIVEN:
-            size = int(answer["ContentRange"].rpartition("/")[2])
+        if got.status == _RANGE_GIVEN:
+            size = int(got.given.rpartition("/")[2])
         else:  # the store ignores ranges and sent everything
             body = body[offset:] if length is None else body[offset : offset + length]
         end_bytes = size if length is None else offset + length
@@ -247,10 +255,11 @@ class Bucket:
             raise StorageUnreachable(f"{self.place(name)}: not the bytes that were asked for")
         return body
 
-    def _get(self, name: str, arguments: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
+    def _get(self, name: str, arguments: Mapping[str, str]) -> _Got:
         with s3_errors(self.place(name)):
             answer = self.client.get_object(**arguments)
-            return answer, bytes(answer["Body"].read())
+            status = answer["ResponseMetadata"]["HTTPStatusCode"]
+            return _Got(status, answer.get("ContentRange", ""), bytes(answer["Body"].read()))
 
     def delete(
         self, identifiers: Sequence[Mapping[str, str]], *, bypass_governance: bool = False
