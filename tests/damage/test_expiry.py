@@ -10,7 +10,7 @@ import pytest
 from include.backup.actions import check as check_module
 from include.backup.actions import expire as expire_module
 from include.backup.actions import generation as generation_module
-from include.backup.actions.acts import Act
+from include.backup.actions.acts import Act, lock_owner
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.expire import expire, plan_of
@@ -23,6 +23,7 @@ from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvali
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
 from include.backup.repository import lock
+from include.backup.vault.fold import BACK_UP
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.leases import Lease
 from tests.damage.site import Crash, Crashing, Site
@@ -568,6 +569,25 @@ def test_what_a_zombie_writes_into_a_dead_generation_goes(site: Site) -> None:
     assert generations(site) == {old, new}
     expire(site.setting(), "crm")
     assert generations(site) == {new}
+
+
+def test_a_lock_that_a_dead_act_has_left_goes(site: Site) -> None:
+    """Nobody adds to its generation any more; the locks of others, and of who works, stay."""
+    back_up_daily(site, 1)
+    back_up_daily(site, 1, method=Method.FULL)
+    place = site.place()
+    older = place.repository(place.state().generations[0])
+
+    def left_by(owner: str) -> str:
+        return lock.RepositoryLock(older, owner=owner, clock=site.clock)._save()
+
+    working = Act(place, BACK_UP, method=Method.INCREMENTAL)
+    with Lease.acquire(place.folder, Method.INCREMENTAL, owner=working.owner, now=working.now()):
+        working.begin()
+        left_by(lock_owner(place, "dead"))
+        others = {left_by("laptop"), left_by(working.lock_owner)}
+        expire(site.setting(), "crm")
+    assert {name for name, _ in lock.locks(older)} == others
 
 
 def test_an_interrupted_expiry_is_told_as_one(site: Site, caplog: pytest.LogCaptureFixture) -> None:

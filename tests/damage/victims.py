@@ -70,7 +70,8 @@ def write_some(site: Archives, seed: int, count: int = 40) -> None:
 
 
 def require_clean(site: Archives, restic: Restic) -> None:
-    """Stock restic, our own check and the ledger have nothing to say."""
+    """After an expiry, stock restic, our own check and the ledger have nothing to say."""
+    assert ACTS["expire"](site).ok
     assert check(site.setting(), "crm", reading=Reading.ALL)[1] == []
     site.place().ledger.verify()
     state = site.place().state()

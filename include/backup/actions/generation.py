@@ -6,6 +6,7 @@ is in the vault, and what a crash leaves half-made is abandoned by name.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from include.backup.actions.acts import lock_owner
@@ -15,13 +16,14 @@ from include.backup.actions.unrecorded import (
     require_packs,
     require_recorded_snapshots,
 )
-from include.backup.errors import FileAbsent, KeyUnusable
+from include.backup.errors import BackupError, FileAbsent, KeyUnusable
 from include.backup.evidence.kinds import Kind
 from include.backup.policy.retention import closes_at
 from include.backup.repository.check import pack_sizes
 from include.backup.repository.lock import remove_dead
 from include.backup.repository.repository import Repository
 from include.backup.vault import bodies
+from include.backup.vault.generations import GenerationState
 from include.backup.vault.keyring import KeyContext, new_envelope
 from include.backup.vault.layout import envelope_folder, generation_folder, new_generation
 
@@ -103,8 +105,7 @@ def resume(
     repository.load_index()
     sizes = pack_sizes(repository)
     require_packs(repository, sizes)
-    living = {lock_owner(place, known.id) for known in place.state().acts}
-    remove_dead(repository, ours=lock_owner(place, ""), living=living)
+    _remove_dead_locks(place, repository)
     until = locked_until(place, generation, act.now())
     index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until)
 
@@ -115,6 +116,27 @@ def resume(
     if unrecorded:
         lock.confirm()
     return adopt(act, repository, generation, unrecorded)
+
+
+def tidy_locks(place: DatasetVault) -> None:
+    """Remove restic's locks that acts have left which were killed after their last record.
+
+    Who goes on in a generation does so there; no act comes back to an older one, and stock restic
+    would refuse to check it until somebody unlocks it.
+    """
+    for generation in place.state().generations:
+        if generation.state is GenerationState.EXPIRED:
+            continue
+        if any(True for _ in generation_folder(place.folder, generation.id).list("locks/")):
+            with suppress(BackupError):  # no key, or a damaged one: that is told elsewhere
+                _remove_dead_locks(place, place.repository(generation))
+
+
+def _remove_dead_locks(place: DatasetVault, repository: Repository) -> None:
+    def living() -> set[str]:
+        return {lock_owner(place, known.id) for known in place.state().acts}
+
+    remove_dead(repository, ours=lock_owner(place, ""), living=living)
 
 
 def bytes_found(act: Act, generation: Generation, repository: Repository) -> int:

@@ -166,18 +166,17 @@ def locks(repository: Repository) -> Iterator[tuple[str, LockFile]]:
             yield info.name, decode_lock(repository.key, data, what=info.name)
 
 
-def remove_dead(repository: Repository, *, ours: str, living: set[str]) -> None:
+def remove_dead(repository: Repository, *, ours: str, living: Callable[[], set[str]]) -> None:
     """Remove the lock files of acts that have ended without a word.
 
     Args:
         ours: how the owners of all our locks begin; others are left alone.
-        living: the owners whose acts are open.
+        living: the owners whose acts are open. Asked after the locks were seen: whose act begins
+            meanwhile has its lock later.
     """
-    with suppress(BackupError):  # they grow stale by themselves
-        dead = [
-            name
-            for name, lock in locks(repository)
-            if lock.hostname.startswith(ours) and lock.hostname not in living
-        ]
+    with suppress(BackupError):  # the next run tries again
+        owners = {name: lock.hostname for name, lock in locks(repository)}
+        alive = living()
+        dead = [name for name, by in owners.items() if by.startswith(ours) and by not in alive]
         if dead:
             repository.storage.delete(dead)
