@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from include.backup.actions.outcome import Outcome
+    from include.backup.actions.setting import Setting
+    from include.backup.storage.base import Storage
 
 PACK_BYTES = 64 << 10
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, -1  # linux/prctl.h; some kernels let only a parent trace
@@ -58,6 +60,18 @@ class Waiting(LocalStorage):
             print(f"before {name}", flush=True)
             sys.stdin.readline()
         super().save(name, data, **options)
+
+
+class Prepared(Archives):
+    """A site whose configuration is read once: a fault below it is no fault of an act."""
+
+    _made: Setting | None = None
+
+    def setting(self, storage: Storage | None = None, second: Storage | None = None) -> Setting:
+        """See Site."""
+        if self._made is None:
+            self._made = super().setting(storage, second)
+        return self._made
 
 
 def rotated(site: Archives) -> Outcome:
@@ -99,11 +113,12 @@ def main(arguments: Sequence[str]) -> None:
     lifetime = timedelta(seconds=options.time_to_live)
     acquire: Any = leases.Lease.acquire
     acquire.__func__.__kwdefaults__.update(time_to_live=lifetime, renew_every=lifetime / 10)
-    site = Archives(options.folder)
+    site = Prepared(options.folder)
     site.wait(seconds=options.ahead)
     if (options.folder / "second").exists():
         site.add_second()
     site.storage = Waiting(site.vault, options.stop_before)
+    site.setting()
     if options.wait:
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
     print("begins", flush=True)

@@ -24,6 +24,7 @@ from tests.damage.site import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+UNEXPECTED = "unexpected:"  # so begins what a process tells of an error that is not ours
 _LONGEST_REQUEST = 1 << 16
 
 
@@ -70,10 +71,11 @@ def begin(arguments: Sequence[str]) -> Process:
     told, its_output = os.pipe()
     channel = _nursery()
     socket.send_fds(channel, [json.dumps(arguments).encode()], [its_input, its_output])
-    pid = int(channel.recv(_LONGEST_REQUEST))
+    pid = channel.recv(_LONGEST_REQUEST)
+    assert pid, "the process that forks is gone"
     os.close(its_input)
     os.close(its_output)
-    return Process(pid, given, told)
+    return Process(int(pid), given, told)
 
 
 @cache
@@ -90,8 +92,9 @@ def _become(act: Callable[[list[str]], None], arguments: list[str]) -> NoReturn:
     """Do what a child is for, and end without what its parent would do at its own end."""
     try:
         act(arguments)
-    except BaseException:  # noqa: BLE001  told, and ends with it
+    except BaseException as error:  # noqa: BLE001  told, and ends with it
         traceback.print_exc()
+        print(f"{UNEXPECTED} {type(error).__name__}")
     sys.stdout.flush()
     os._exit(0)
 

@@ -11,6 +11,7 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.outcome import attached_outcome, sentence_of
 from include.backup.errors import (
     AccessRefused,
     BackupError,
@@ -63,7 +64,8 @@ def bad_day(
     with pytest.raises(error, match=match or None) as caught:
         back_up(site.setting(storage), "crm", method=Method.INCREMENTAL)
     assert "\n" not in str(caught.value)
-    outcome: Outcome = caught.value.outcome  # type: ignore[attr-defined]
+    outcome = attached_outcome(caught.value)
+    assert outcome is not None
     assert "incremental backup failed" in outcome.sentence
     assert outcome.verdict is not Verdict.KEPT
     assert site.place().state().points == points
@@ -107,7 +109,8 @@ def test_a_vault_that_is_lost_at_any_moment(tmp_path: Path) -> None:
         try:
             outcome = back_up(site.setting(storage), "crm", method=Method.INCREMENTAL)
         except StorageUnreachable as error:
-            outcome = error.outcome  # type: ignore[attr-defined]
+            outcome = attached_outcome(error)
+            assert outcome is not None
             assert "the vault does not answer" in outcome.sentence, change
             assert "the record waits in the spool as" in outcome.sentence, change
             failed_at = site.now
@@ -168,7 +171,7 @@ def test_a_vault_that_refuses_is_not_empty(site: Site, folder: str, operation: A
         pytest.raises(AccessRefused, match=f"refused to {operation}") as caught,
     ):
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    assert "failed" in caught.value.outcome.sentence  # type: ignore[attr-defined]
+    assert "failed" in sentence_of(caught.value, "")
     assert site.place().state().points == points
     assert {info.name for info in site.memory.list()} >= set(before)
     assert len(site.place().state().generations) == 1
@@ -183,7 +186,7 @@ def test_a_vault_that_is_full(site: Site, room: int) -> None:
     points = site.place().state().points
     with pytest.raises(StorageFull, match="does not fit") as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    assert "failed" in caught.value.outcome.sentence  # type: ignore[attr-defined]
+    assert "failed" in sentence_of(caught.value, "")
     assert site.place().state().points == points
     site.memory.capacity_bytes = None
     packs = sum(info.size_bytes for info in site.memory.list() if "/data/" in info.name)
@@ -272,7 +275,8 @@ def test_a_check_that_cannot_look_is_no_failed_backup(site: Site) -> None:
     site.storage = Crashing(site.memory, at=1, error=StorageUnreachable("no answer"))
     with pytest.raises(StorageUnreachable) as caught:
         check(site.setting(), "crm", reading=Reading.ALL)
-    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    outcome = attached_outcome(caught.value)
+    assert outcome is not None
     assert outcome.sentence.startswith("NOT TESTED 3.4 · critical/crm · check failed: no answer;")
     assert "no recovery point was made" not in outcome.sentence
     assert outcome.verdict is Verdict.KEPT
@@ -376,7 +380,8 @@ def test_a_failure_of_our_own_says_no_more_than_its_name(
     monkeypatch.setattr("include.backup.actions.take.read_back", fail)
     with pytest.raises(ValueError, match="s3cret") as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    outcome = attached_outcome(caught.value)
+    assert outcome is not None
     assert "an unexpected ValueError" in outcome.sentence
     assert "s3cret" not in outcome.sentence
     assert "s3cret" not in site.place().state().failure

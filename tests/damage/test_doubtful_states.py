@@ -15,6 +15,7 @@ from include.backup.actions.assess import assess
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.open_acts import RESTORE
+from include.backup.actions.outcome import attached_outcome
 from include.backup.actions.review import review
 from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
 from include.backup.policy.model import Method
@@ -96,7 +97,8 @@ def test_an_empty_vault_is_not_taken_for_a_new_one(site: Site) -> None:
         LedgerBroken, match=r"has 0 records, and had 4 when .* is the volume mounted"
     ) as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    outcome = attached_outcome(caught.value)
+    assert outcome is not None
     assert outcome.verdict is Verdict.BROKEN
     assert not outcome.known
     assert "how old the newest recovery point is cannot be told (limit 48 h)" in outcome.sentence

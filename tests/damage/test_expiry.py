@@ -17,6 +17,7 @@ from include.backup.actions.expire import expire, plan_of
 from include.backup.actions.hold import add_hold, lift_hold, resolve
 from include.backup.actions.kept import standing
 from include.backup.actions.open_acts import EXPIRE, RESTORE
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.shorten import shorten
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import AccessRefused, ClockWrong, ConfigurationInvalid
@@ -269,7 +270,7 @@ def test_what_cannot_be_removed_is_told_with_its_owner(site: Site) -> None:
         crashing = Refusing(site.memory, error=refused)
         with pytest.raises(AccessRefused) as caught:
             expire(site.setting(crashing), "crm")
-        sentence = caught.value.outcome.sentence  # type: ignore[attr-defined]
+        sentence = sentence_of(caught.value, "")
         assert sentence.startswith(verdict)
         assert "owner crm-team@example.com" in sentence
         site.wait(days=1)
@@ -526,7 +527,7 @@ def test_a_locked_vault_does_not_hide_a_missing_right(site: Site) -> None:
     crashing = Refusing(site.memory, error=AccessRefused("no right to delete"))
     with pytest.raises(AccessRefused) as caught:
         expire(site.setting(crashing), "crm")
-    assert caught.value.outcome.sentence.startswith("AT RISK 3.2")  # type: ignore[attr-defined]
+    assert sentence_of(caught.value, "").startswith("AT RISK 3.2")
 
 
 def test_a_hold_that_a_crash_has_left_on_files_keeps_nothing(site: Site) -> None:

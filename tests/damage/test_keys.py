@@ -13,6 +13,7 @@ from include.backup.actions.check import Reading, check
 from include.backup.actions.erase import erase
 from include.backup.actions.hold import add_hold
 from include.backup.actions.open_acts import EXPIRE, ROTATE
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.rotate_key import _remove_old, rotate_key
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, RecordRefused
@@ -113,7 +114,7 @@ def test_a_key_that_opens_nothing_changes_nothing(site: Site) -> None:
     wrong = LocalKey(b"w" * 32)
     with pytest.raises(KeyUnusable, match=OLD.master_key_id) as caught:
         rotate_key(site.setting(), "crm", wrong)
-    sentence = caught.value.outcome.sentence  # type: ignore[attr-defined]
+    sentence = sentence_of(caught.value, "")
     assert sentence.startswith("AT RISK 3.3")
     assert envelopes(site) == {OLD.master_key_id}
 

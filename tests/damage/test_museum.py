@@ -16,6 +16,7 @@ import pytest
 
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
+from include.backup.actions.outcome import attached_outcome
 from include.backup.errors import BackupError, DamageFound, LedgerBroken
 from include.backup.format.ids import BlobType
 from include.backup.policy.model import Method
@@ -356,7 +357,8 @@ def test_a_damaged_record_is_named_and_nothing_is_written_after_it(
     before = len(records)
     with pytest.raises(LedgerBroken, match=f"record {number} of crm") as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    outcome = caught.value.outcome  # type: ignore[attr-defined]
+    outcome = attached_outcome(caught.value)
+    assert outcome is not None
     assert "incremental backup failed" in outcome.sentence
     assert "the record waits in the spool" in outcome.sentence
     assert len([i for i in site.memory.list() if "/ledger/" in i.name]) == before

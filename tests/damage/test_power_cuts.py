@@ -22,7 +22,7 @@ import pytest
 
 from include.backup.errors import BackupError
 from tests.damage.tally import tell
-from tests.damage.victims import AHEAD, LongHistory, child, require_clean
+from tests.damage.victims import AHEAD, LongHistory, child, is_ours, require_clean
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def test_a_power_cut_loses_nothing_acknowledged(disk: Disk, restic: Restic, act:
         except (AssertionError, BackupError) as error:
             error.add_note(f"seed {seed}, cut {cut}, told: {told}")
             raise
-        ends["success" if history.succeeded(told) else "clean error" if told else "died"] += 1
+        assert is_ours(told), f"seed {seed}, cut {cut}: {told}"
+        ends["success" if history.succeeded(told) else "clean error"] += 1
     tell(f"power cut, {act}", ends)
     require_clean(site, restic)

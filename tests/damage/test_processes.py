@@ -14,7 +14,7 @@ from include.backup.errors import BackupError
 from include.backup.policy.model import Method
 from include.backup.storage.local import LocalStorage
 from tests.damage.tally import tell
-from tests.damage.victims import AHEAD, LongHistory, child, require_clean, write_some
+from tests.damage.victims import AHEAD, LongHistory, child, is_ours, require_clean, write_some
 from tests.interop.archives import Archives
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def test_kill_9_of_every_other_act(site: Archives, restic: Restic, act: str) -> 
             victim.kill()
             told = victim.hear_all()
         in_time += not told
+        assert not told or is_ours(told), f"seed {seed}, kill {kill}: {told}"
         try:
             history.require_kept(told)
         except (AssertionError, BackupError) as error:

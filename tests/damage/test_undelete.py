@@ -10,6 +10,7 @@ from include.backup.actions import undelete as undeleting
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.actions.configuration import keep_policy
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.replicate import replicate
 from include.backup.actions.undelete import seen_tampering, undelete, undelete_outside
 from include.backup.errors import LedgerBroken, MarkerLeft
@@ -171,7 +172,7 @@ def test_files_come_to_light_though_the_ledger_is_forged(site: Site) -> None:
     with pytest.raises(LedgerBroken) as caught:
         undelete(site.setting(), "crm")
     assert hidden(site.memory) == []
-    sentence = caught.value.outcome.sentence  # type: ignore[attr-defined]
+    sentence = sentence_of(caught.value, "")
     assert "seen until then: " in sentence
     assert "waits in the spool" in sentence
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
 from tests.damage.child import ACTS, PACK_BYTES
-from tests.damage.nursery import begin
+from tests.damage.nursery import UNEXPECTED, begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,11 @@ def write_some(site: Archives, seed: int, count: int = 40) -> None:
     """Files that no compressor can shrink, each most of a pack."""
     dice = random.Random(seed)
     site.write(**{f"part{seed % 3}__{n}": dice.randbytes(PACK_BYTES - 99) for n in range(count)})
+
+
+def is_ours(told: str) -> bool:
+    """Whether an act has told of its end, by success or by an error of ours."""
+    return bool(told) and not told.startswith(UNEXPECTED)
 
 
 def require_clean(site: Archives, restic: Restic) -> None:

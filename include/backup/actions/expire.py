@@ -23,7 +23,7 @@ from include.backup.actions.clocks import require_clock
 from include.backup.actions.dataset_vault import DatasetVault
 from include.backup.actions.erasures import fulfilled
 from include.backup.actions.erasures import sweep as sweep_erasures
-from include.backup.actions.generation import tidy_locks
+from include.backup.actions.generation import remove_dead_locks
 from include.backup.actions.kept import terms_of
 from include.backup.actions.locking import extend_locks, without_holds
 from include.backup.actions.open_acts import EXPIRE
@@ -121,7 +121,7 @@ def _expire(act: Act, lease: Lease) -> tuple[Outcome, ExpiryPlan]:
         _carry_out(act, lease, plan, gone)
         gone.size_bytes += _sweep(act, lease, state)
         sweep_erasures(place, act.now())
-        tidy_locks(place)
+        remove_dead_locks(place)
     told = sentences.retained(
         place.subject,
         sentences.Retention(

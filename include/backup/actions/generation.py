@@ -105,7 +105,7 @@ def resume(
     repository.load_index()
     sizes = pack_sizes(repository)
     require_packs(repository, sizes)
-    _remove_dead_locks(place, repository)
+    _remove_dead(place, repository)
     until = locked_until(place, generation, act.now())
     index_found_packs(repository, sizes, confirm=lock.confirm, locked_until=until)
 
@@ -118,7 +118,7 @@ def resume(
     return adopt(act, repository, generation, unrecorded)
 
 
-def tidy_locks(place: DatasetVault) -> None:
+def remove_dead_locks(place: DatasetVault) -> None:
     """Remove restic's locks that acts have left which were killed after their last record.
 
     Who goes on in a generation does so there; no act comes back to an older one, and stock restic
@@ -129,10 +129,10 @@ def tidy_locks(place: DatasetVault) -> None:
             continue
         if any(True for _ in generation_folder(place.folder, generation.id).list("locks/")):
             with suppress(BackupError):  # no key, or a damaged one: that is told elsewhere
-                _remove_dead_locks(place, place.repository(generation))
+                _remove_dead(place, place.repository(generation))
 
 
-def _remove_dead_locks(place: DatasetVault, repository: Repository) -> None:
+def _remove_dead(place: DatasetVault, repository: Repository) -> None:
     def living() -> set[str]:
         return {lock_owner(place, known.id) for known in place.state().acts}
 

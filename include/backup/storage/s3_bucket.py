@@ -45,7 +45,7 @@ class _Got(NamedTuple):
     """The answer to a GetObject."""
 
     status: int
-    given: str  # the range, as Content-Range says it
+    content_range: str  # empty where everything was sent
     body: bytes
 
 
@@ -245,7 +245,7 @@ class Bucket:
         if not wanted:
             return body
         if got.status == _RANGE_GIVEN:
-            size = int(got.given.rpartition("/")[2])
+            size = int(got.content_range.rpartition("/")[2])
         else:  # the store ignores ranges and sent everything
             body = body[offset:] if length is None else body[offset : offset + length]
         end_bytes = size if length is None else offset + length

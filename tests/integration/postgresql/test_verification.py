@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.actions.open_scratch import open_scratch
+from include.backup.actions.outcome import sentence_of
 from include.backup.actions.verify import VerifyOrder, verify
 from include.backup.errors import RestoreRefused
 from include.backup.quality import scratch_postgresql
@@ -176,4 +177,4 @@ def test_a_server_that_does_not_answer_is_no_fault_of_the_data(
             verified(shop)
     finally:
         shop.connections["scratch"] = postgres.connection()
-    assert caught.value.outcome.sentence.startswith("NOT TESTED 3.4 ")  # type: ignore[attr-defined]
+    assert sentence_of(caught.value, "").startswith("NOT TESTED 3.4 ")

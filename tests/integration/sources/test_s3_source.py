@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from include.backup.actions.back_up import back_up
+from include.backup.actions.outcome import sentence_of
 from include.backup.errors import ConfigurationInvalid, EntryUnreadable, SourceError, SourceGone
 from include.backup.policy.model import Method
 from include.backup.sources.base import ReadsAhead
@@ -46,7 +47,7 @@ def failed(site: BucketSite) -> str:
     """The sentence of a backup that fails."""
     with pytest.raises(SourceError) as caught:
         back_up(site.setting(), "crm", method=Method.INCREMENTAL)
-    return str(caught.value.outcome.sentence)  # type: ignore[attr-defined]
+    return sentence_of(caught.value, "")
 
 
 def test_an_incremental_asks_for_nothing_that_has_not_changed(site: BucketSite) -> None:
