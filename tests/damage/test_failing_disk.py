@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.backup.errors import BackupError
-from tests.damage.tally import LOST, tell
+from tests.damage.tally import LOST, telling
 from tests.damage.victims import AHEAD, LongHistory, child, is_ours, require_clean
 from tests.interop.archives import Archives
 
@@ -115,30 +115,25 @@ def test_a_call_that_fails_loses_nothing(tmp_path: Path, restic: Restic, act: st
         for error, names_of_error in FAULTS.items()
         if call[0] in names_of_error
     ]
-    ends: dict[str, Counter[str]] = defaultdict(Counter)
     drawn = calls[FROM:] if ALL else random.Random(seed).sample(calls, SAMPLE)
-    print(f"{act}: {len(drawn)} of {len(calls)} faults", flush=True)
-    for done, (error, name, number) in enumerate(drawn):
-        if done and done % 50 == 0:
-            print(f"{act}: {done} of {len(drawn)}", flush=True)
-        history.rewind()
-        fault = f"inject={name}:error={error}:when={number}"
-        told = played(site, act, log, f"trace={name}", fault)
-        if not any(str(vault) in line for vault in vaults for line in injected(log)):
-            ends[error]["beside the vaults"] += 1
-            continue
-        try:
-            assert is_ours(told), "it ended in no error of ours"
-            history.require_kept(told)
-        except (AssertionError, BackupError) as failure:
-            if not ALL:
-                failure.add_note(f"seed {seed}, {fault}, told: {told}")
-                raise
-            ends[error][LOST] += 1
-            print(f"{act}, {fault}: told {told}: {failure!r}", flush=True)
-            continue
-        ends[error]["success" if history.succeeded(told) else "clean error"] += 1
-    for error, ended in ends.items():
-        tell(f"disk: {error}, {act}", ended)
-    assert not any(ended[LOST] for ended in ends.values())
+    print(f"seed {seed}: {act}, {len(drawn)} of {len(calls)} faults", flush=True)
+    with telling(act, of="disk") as table:
+        for done, (error, name, number) in enumerate(drawn):
+            if done and done % 50 == 0:
+                print(f"{act}: {done} of {len(drawn)}", flush=True)
+            history.rewind()
+            fault = f"inject={name}:error={error}:when={number}"
+            told = played(site, act, log, f"trace={name}", fault)
+            if not any(str(vault) in line for vault in vaults for line in injected(log)):
+                table[error]["beside the vaults"] += 1
+                continue
+            try:
+                assert is_ours(told), "it ended in no error of ours"
+                history.require_kept(told)
+            except (AssertionError, BackupError) as failure:
+                table[error][LOST] += 1
+                print(f"{act}, {fault}: told {told}: {failure!r}", flush=True)
+                continue
+            table[error]["success" if history.succeeded(told) else "clean error"] += 1
+    assert not any(ends[LOST] for ends in table.values())
     require_clean(site, restic)
