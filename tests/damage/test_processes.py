@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.interop.conftest import Restic
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "5"))  # `make torture` asks for many more
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300 + 10 * KILLS)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300 + 30 * KILLS)]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.servers.postgresql import Postgres
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "1"))
-pytestmark = [pytest.mark.integration, pytest.mark.interop, pytest.mark.timeout(300 + 30 * KILLS)]
+pytestmark = [pytest.mark.integration, pytest.mark.interop, pytest.mark.timeout(300 + 90 * KILLS)]
 NAME, AGAIN = "killed_acts", "killed_acts_again"
 ROWS = 40_000
 TO = (
@@ -51,10 +51,14 @@ class Bed:
         self.shell.environment["AIRFLOW_CONN_SOURCE"] = server.variable(NAME)
         self.shell.environment["AIRFLOW_CONN_PLACE"] = server.variable()
         configure(self.shell, "type: postgresql, connection: source", "")
+        self.back_up()
+
+    def back_up(self) -> None:
+        """A backup that nobody kills; how long it takes now, and what the database holds."""
         began = time.monotonic()
         self.shell("back-up", "crm")
-        self.backup_seconds = time.monotonic() - began
-        self.held = streams(server, NAME)
+        self.backup_seconds = time.monotonic() - began  # now: the machine may be busier later
+        self.held = streams(self.server, NAME)
 
     def change(self, number: int) -> None:
         """Other rows than before, some of a range of them."""
@@ -112,12 +116,12 @@ def test_a_backup_that_is_killed(bed: Bed, restic: Restic) -> None:
         bed.change(number)
         method = dice.choice([("--full",), ()])
         in_time += bed.kill(dice.uniform(0.3, 1) * bed.backup_seconds, "back-up", "crm", *method)
-        assert bed.points()[: len(before)] == before, where
-        if len(bed.points()) > len(before):  # it had ended before
+        now = bed.points()  # a full may adopt what an earlier one had completed when it was killed
+        assert [one for one in now if one in before] == before, where
+        if now[-1] != before[-1]:  # it had ended before
             bed.held = streams(bed.server, NAME)
         assert bed.restored() == bed.held, where
-        bed.shell("back-up", "crm")
-        bed.held = streams(bed.server, NAME)
+        bed.back_up()
         assert bed.restored() == bed.held, where
     tell("kill -9, backup of PostgreSQL", {"in time": in_time, "too late": KILLS - in_time})
     bed.shell("check", "crm", "--read-data")
@@ -132,10 +136,11 @@ def test_a_restore_that_is_killed(bed: Bed) -> None:
     """No half of a database has the name; the next one succeeds, whatever is left."""
     seed = int.from_bytes(os.urandom(4), "big")
     dice, in_time = random.Random(seed), 0
-    began = time.monotonic()
-    assert bed.restored() == bed.held
-    seconds = time.monotonic() - began
     for number in range(KILLS):
+        if number % 10 == 0:  # how long it takes now: the machine may be busier later
+            began = time.monotonic()
+            assert bed.restored() == bed.held
+            seconds = time.monotonic() - began
         in_time += bed.kill(dice.uniform(0.2, 1) * seconds, "restore", "crm", *TO)
         assert streams(bed.server, AGAIN) == bed.held, f"seed {seed}, kill {number}: half of it"
         bed.tidy()
