@@ -1,4 +1,4 @@
-"""Stock restic judges here, too; and one key is derived once, however often it is needed."""
+"""Stock restic judges here, too; nobody waits, and a key is derived once, however often needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 import pytest
 
 from include.backup.format import keys
+from include.backup.repository import lock
 from tests.interop.conftest import restic
 
 __all__ = ["restic"]
@@ -26,3 +27,9 @@ _derived = lru_cache(maxsize=512)(keys._derive)  # a third of the time of these 
 @pytest.fixture(autouse=True)
 def _derive_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_derive", _derived)
+
+
+@pytest.fixture(autouse=True)
+def _wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait for the locks of others."""
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)

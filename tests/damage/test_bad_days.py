@@ -23,7 +23,7 @@ from include.backup.errors import (
 )
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
-from include.backup.repository import lock, packer
+from include.backup.repository import packer
 from include.backup.sources.file_content import FileContent
 from tests.damage.site import Crash, Crashing, Site, kept
 from tests.damage.test_crashes import incremental, some_files
@@ -41,10 +41,9 @@ _REACHABLE_AGAIN = 31  # minutes; the lease of the run that lost the vault is ov
 
 
 @pytest.fixture(autouse=True)
-def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many small packs, and no wait for the locks of others."""
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small packs."""
     monkeypatch.setattr(packer, "TARGET_BYTES", _PACK_BYTES)
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

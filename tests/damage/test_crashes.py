@@ -15,7 +15,7 @@ import pytest
 from include.backup.actions.back_up import back_up
 from include.backup.actions.check import Reading, check
 from include.backup.policy.model import Method
-from include.backup.repository import lock, packer
+from include.backup.repository import packer
 from include.backup.vault.keyring import KeyContext, load_secret
 from tests.damage.site import Crash, Crashing, Site, kept
 
@@ -29,10 +29,9 @@ _PACK_BYTES = 64 << 10
 
 
 @pytest.fixture(autouse=True)
-def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many small packs, and no wait for the locks of others."""
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small packs."""
     monkeypatch.setattr(packer, "TARGET_BYTES", _PACK_BYTES)
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 def some_files(seed: int, count: int = 6) -> dict[str, bytes]:

@@ -20,7 +20,6 @@ from include.backup.actions.review import review
 from include.backup.errors import DatasetInvalid, KeyUnusable, LedgerBroken
 from include.backup.policy.model import Method
 from include.backup.policy.objectives import Verdict
-from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.storage.retry import Patience
 from include.backup.vault import leases
@@ -35,12 +34,6 @@ if TYPE_CHECKING:
     from include.backup.policy.dataset_model import VaultSettings
     from include.backup.storage.base import Storage
     from tests.interop.conftest import Restic
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait for the locks of others."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

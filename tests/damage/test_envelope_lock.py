@@ -14,12 +14,11 @@ from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
 from include.backup.errors import BackupError, ConfigurationInvalid, FileLocked
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.generations import GenerationState
 from include.backup.vault.layout import is_envelope
+from tests.damage.expiring import TWO, back_up_daily
 from tests.damage.site import Crash, Crashing, Site
-from tests.damage.test_expiry import TWO, back_up_daily
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +27,8 @@ LOCKED = ", object_lock: 'compliance', envelope_lock: 'governance'"
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path) -> Site:
     """Two vaults that lock, with envelopes that may be erased; two generations, both copied."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     site = Site(tmp_path)
     site.memory = site.storage = MemoryStorage(site.clock, governed=is_envelope)
     site.second = MemoryStorage(site.clock, governed=is_envelope)

@@ -16,14 +16,13 @@ from include.backup.actions.restore import restore
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import ConfigurationInvalid, DamageFound, KeyUnusable, RestoreRefused
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.sources.directory import Directory
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.erasures import ERASURES, Erased
 from include.backup.vault.keyring import LocalKey
+from tests.damage.expiring import TWO, back_up_daily
+from tests.damage.replicas import Lost
 from tests.damage.site import Crash, Crashing, Site
-from tests.damage.test_expiry import TWO, back_up_daily
-from tests.damage.test_replication import Lost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +31,8 @@ ADA = Erased(paths=("people/ada", "*/ada.txt"))
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path) -> Site:
     """Files of two people, backed up; those of Ada are erased then."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     made = Site(tmp_path)
     made.write(people__ada__photo="her face", people__bob__photo="his", notes__ada_txt="of her")
     (made.data / "notes" / "ada_txt").rename(made.data / "notes" / "ada.txt")

@@ -13,7 +13,6 @@ from include.backup.actions.check import Reading, check
 from include.backup.actions.replicate import replicate
 from include.backup.errors import DamageFound, StorageError
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.storage.base import Folder
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.lease_files import LeaseFile, create, newest_holder
@@ -46,9 +45,8 @@ class Flipping(Folder):
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path) -> Site:
     """A dataset with two recovery points."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     made = Site(tmp_path)
     for number in range(2):
         made.write(**{f"file{number}": b"x" * 5000})

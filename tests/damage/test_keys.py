@@ -18,11 +18,10 @@ from include.backup.actions.rotate_key import _remove_old, rotate_key
 from include.backup.actions.two_people import TwoPeople
 from include.backup.errors import ConfigurationInvalid, KeyUnusable, RecordRefused
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.vault.keyring import LocalKey
 from include.backup.vault.leases import Lease
+from tests.damage.expiring import LOCKED, back_up_daily, generations, snapshots
 from tests.damage.site import MASTER_KEY, Crash, Crashing, Site
-from tests.damage.test_expiry import LOCKED, back_up_daily, generations, snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +29,6 @@ if TYPE_CHECKING:
 OLD = LocalKey.of_text(MASTER_KEY)
 NEW_TEXT = base64.b64encode(b"n" * 32).decode()
 TWO = TwoPeople(reason="the customer left", requested_by="anna", approved_by="bob")
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait for the locks of others."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

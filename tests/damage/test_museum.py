@@ -20,7 +20,7 @@ from include.backup.actions.outcome import attached_outcome
 from include.backup.errors import BackupError, DamageFound, LedgerBroken
 from include.backup.format.ids import BlobType
 from include.backup.policy.model import Method
-from include.backup.repository import lock, packer
+from include.backup.repository import packer
 from include.backup.vault.coverage import SHARES, coverage
 from tests.damage.site import Site, kept
 
@@ -33,10 +33,9 @@ _WHOLE = ""
 
 
 @pytest.fixture(autouse=True)
-def _small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many small packs, and no wait for the locks of others."""
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small packs."""
     monkeypatch.setattr(packer, "TARGET_BYTES", _PACK_BYTES)
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 def flipped(data: bytes) -> bytes:

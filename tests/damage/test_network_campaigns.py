@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.backup.errors import BackupError, NameTaken, StorageUnreachable
-from include.backup.repository import lock
 from include.backup.storage.s3 import S3Storage
 from tests.damage.bucket_bed import PATIENCE, client_of, make_bed, two_points
 from tests.damage.bucket_judge import SCENES, Judge, attempt, succeeded
@@ -87,12 +86,6 @@ def newer(client: Any) -> Any:
 
     client.meta.events.register("before-send.s3", mark)
     return client
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait for the locks of others."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from include.backup.actions.rescuing import strangers
 from include.backup.actions.rotate_key import rotate_key
 from include.backup.errors import AccessRefused, ConfigurationInvalid, FileLocked
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.keyring import Envelope, LocalKey
 from include.backup.vault.offline import new_pair, open_offline
@@ -32,9 +31,8 @@ BOTH = ["RECOVERY.txt", "unwrap.py"]
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(tmp_path: Path) -> Site:
     """A dataset, and an empty vault."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     made = Site(tmp_path)
     made.write(a="a")
     return made

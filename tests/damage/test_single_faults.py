@@ -14,16 +14,14 @@ import os
 import random
 import time
 import traceback
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from include.backup.repository import lock
 from tests.damage.bucket_bed import make_bed
 from tests.damage.bucket_judge import SCENES, Judge, attempt, succeeded
-from tests.damage.tally import LOST, tell
+from tests.damage.tally import LOST, telling
 from tests.servers.fault_proxy import Fault, fault_proxy
 from tests.servers.rgw import rgw
 
@@ -98,12 +96,6 @@ def cases(calls: list[str], dice: random.Random) -> Iterator[Case]:
             yield Case(call=call, kind=label, place=place)
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait for the locks of others."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
-
-
 def play(act: str, bed: Bed, judge: Judge, case: Case) -> str:
     """Run an act with one call spoiled, from the beginning; return how it ended."""
     bed.rewind()
@@ -114,6 +106,12 @@ def play(act: str, bed: Bed, judge: Judge, case: Case) -> str:
     if not fault.hits or fault.idle:
         return "not met"
     return "success" if succeeded(ended) else "clean error"
+
+
+def told(act: str, case: Case, line: str, error: Exception) -> str:
+    """What went wrong, at which call."""
+    trace = "".join(traceback.format_exception(error, limit=-8))
+    return f"FAILED {act} {case} {line}: {error!r}\n{trace}"
 
 
 @pytest.mark.parametrize("act", SCENES)
@@ -136,27 +134,22 @@ def test_one_spoiled_call_loses_nothing(
         every = list(cases(calls, dice))
         drawn = every[FROM:] if ALL else dice.sample(every, SAMPLE)
         print(f"\nseed {SEED}: {act}, {len(calls)} calls, {len(drawn)} of {len(every)} faults")
-        table: Counter[tuple[str, str]] = Counter()
         failures: list[str] = []
         longest = 0.0
-        for number, case in enumerate(drawn, start=1):
-            if number % 50 == 0:
-                print(f"{act}: {number} of {len(drawn)}", flush=True)
-            begun = time.monotonic()
-            try:
-                table[case.kind, play(act, bed, judge, case)] += 1
-            except Exception as error:  # noqa: BLE001  all are tried, and told together
-                table[case.kind, LOST] += 1
-                line = proxy.seen[case.call] if case.call < len(proxy.seen) else calls[case.call]
-                told = "".join(traceback.format_exception(error, limit=-8))
-                failures.append(f"FAILED {act} {case} {line}: {error!r}\n{told}")
-                print(failures[-1], flush=True)
-            longest = max(longest, time.monotonic() - begun)
+        with telling(act, of="one call") as table:
+            for number, case in enumerate(drawn, start=1):
+                if number % 50 == 0:
+                    print(f"{act}: {number} of {len(drawn)}", flush=True)
+                begun = time.monotonic()
+                try:
+                    table[case.kind][play(act, bed, judge, case)] += 1
+                except Exception as error:  # noqa: BLE001  all are tried, and told together
+                    table[case.kind][LOST] += 1
+                    line = (proxy.seen if case.call < len(proxy.seen) else calls)[case.call]
+                    failures.append(told(act, case, line, error))
+                    print(failures[-1], flush=True)
+                longest = max(longest, time.monotonic() - begun)
         print(f"{act}: longest run, with its judgement, {longest:.1f} s")
-        for kind in KINDS:
-            ends = {how: number for (of, how), number in table.items() if of == kind}
-            if ends:
-                tell(f"one call: {kind}, {act}", ends)
         assert not failures, (
             f"seed {SEED}: {len(failures)} of {len(drawn)}; the first: {failures[0]}"
         )

@@ -18,8 +18,8 @@ from include.backup.evidence.kinds import Kind
 from include.backup.policy.model import Method
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.layout import is_write_once
+from tests.damage.replicas import Lost
 from tests.damage.site import Crash, Crashing, Site
-from tests.damage.test_replication import Lost
 
 if TYPE_CHECKING:
     from pathlib import Path

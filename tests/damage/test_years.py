@@ -22,12 +22,11 @@ from include.backup.actions.hold import add_hold, lift_hold
 from include.backup.actions.replicate import replicate
 from include.backup.actions.two_people import TwoPeople
 from include.backup.policy.model import Method
-from include.backup.repository import lock
 from include.backup.storage.memory import MemoryStorage
 from include.backup.vault.generations import GenerationState
+from tests.damage.expiring import snapshots
 from tests.damage.promises import Promises
 from tests.damage.site import Crash, Crashing, Site
-from tests.damage.test_expiry import snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,9 +261,8 @@ class Years:
 
 
 @pytest.mark.parametrize("kind", ["plain", "locked", "drawn"])
-def test_years_of_backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_years_of_backups(tmp_path: Path, kind: str) -> None:
     """Nothing too early, nothing too late, whatever comes between."""
-    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.0)
     seed = int(os.environ.get("HOLDFAST_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"HOLDFAST_SEED={seed}")
     site = Site(tmp_path)

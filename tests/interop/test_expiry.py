@@ -11,8 +11,8 @@ from include.backup.actions.expire import expire
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.vault.keyring import KeyContext, load_secret
+from tests.damage.expiring import back_up_daily, generations
 from tests.damage.site import Site
-from tests.damage.test_expiry import back_up_daily, generations
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from include.backup.actions.restore import restore
 from include.backup.errors import ConfigurationInvalid, RestoreRefused
 from include.backup.quality import scratch_postgresql
 from include.backup.vault.erasures import Erased
-from tests.damage.test_expiry import TWO
+from tests.damage.expiring import TWO
 from tests.integration.postgresql.given import NAME, OTHER
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from include.backup.errors import AccessRefused
 from include.backup.policy.model import Method
 from include.backup.repository import lock
 from include.backup.storage.s3 import S3Storage
+from tests.damage.replicas import Lost
 from tests.damage.site import ROOT, Site
-from tests.damage.test_replication import Lost
 
 if TYPE_CHECKING:
     from pathlib import Path
