@@ -9,10 +9,7 @@ import pytest
 
 from include.backup.actions.expire import expire
 from include.backup.actions.replicate import replicate
-from include.backup.errors import (
-    AccessRefused,
-    StorageUnreachable,
-)
+from include.backup.errors import AccessRefused, StorageUnreachable
 from include.backup.policy.model import Method
 from include.backup.storage.memory import MemoryStorage
 from tests.damage.expiring import back_up_daily
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.backup.actions.setting import Setting
-
 
 SECOND = "s3://second/vault"
 

@@ -27,7 +27,11 @@ def tell(fault: str, ends: Mapping[str, int]) -> None:
 
 @contextmanager
 def telling(act: str, *, of: str) -> Iterator[defaultdict[str, Counter[str]]]:
-    """Counters by kind of fault, each told as a line; also of a sweep that somebody ends early."""
+    """Counters by kind of fault, each told as a line; also of a sweep that somebody ends early.
+
+    Args:
+        of: the kind of sweep, with which its lines begin.
+    """
     table: defaultdict[str, Counter[str]] = defaultdict(Counter)
     try:
         yield table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from include.backup.actions import expire as expire_module
 from include.backup.actions.expire import expire
 from include.backup.actions.hold import add_hold, lift_hold
 from include.backup.actions.kept import standing
@@ -58,16 +59,14 @@ def test_a_hold_that_comes_meanwhile_is_stronger(
     """What was planned before is refused by the ledger itself."""
     a_point_leaves(site)
     before = snapshots(site)
-    from include.backup.actions import expire as module  # noqa: PLC0415
-
-    planned = module.plan_expiry
+    planned = expire_module.plan_expiry
 
     def plan(*args: object) -> object:
         made = planned(*args)  # type: ignore[arg-type]
         add_hold(site.setting(), "crm", TWO)
         return made
 
-    monkeypatch.setattr(module, "plan_expiry", plan)
+    monkeypatch.setattr(expire_module, "plan_expiry", plan)
     outcome, _ = expire(site.setting(), "crm")
     assert "they are on hold: a lawsuit" in outcome.sentence
     assert snapshots(site) == before

@@ -10,11 +10,7 @@ import pytest
 from include.backup.actions.assess import assess
 from include.backup.actions.check import Reading, check
 from include.backup.actions.replicate import replicate
-from include.backup.errors import (
-    LedgerBroken,
-    NotAReplica,
-    ReplicaDamaged,
-)
+from include.backup.errors import LedgerBroken, NotAReplica, ReplicaDamaged
 from include.backup.policy.model import Method
 from tests.damage.expiring import back_up_daily
 from tests.damage.replicas import SECOND, Lost, files, site, spoil, with_roles
@@ -22,7 +18,6 @@ from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
     from pathlib import Path
-
 
 __all__ = ["site"]
 

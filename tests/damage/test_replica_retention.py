@@ -18,11 +18,7 @@ from include.backup.actions.leaving import remove_departed
 from include.backup.actions.replica import News, Pair
 from include.backup.actions.replicate import replicate
 from include.backup.actions.rotate_key import rotate_key
-from include.backup.errors import (
-    ClockWrong,
-    DamageFound,
-    FileHeld,
-)
+from include.backup.errors import ClockWrong, DamageFound, FileHeld
 from include.backup.policy.model import Method
 from include.backup.vault.keyring import LocalKey
 from tests.damage.expiring import TWO, back_up_daily
@@ -31,7 +27,6 @@ from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
     from datetime import datetime
-
 
 __all__ = ["site"]
 

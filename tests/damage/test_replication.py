@@ -20,9 +20,7 @@ from include.backup.actions.promote import promote
 from include.backup.actions.replicas import findings_of
 from include.backup.actions.replicate import replicate
 from include.backup.actions.review import review
-from include.backup.errors import (
-    LeaseLost,
-)
+from include.backup.errors import LeaseLost
 from include.backup.policy.model import Method
 from include.backup.vault.leases import Lease
 from tests.damage.expiring import TWO, back_up_daily
@@ -31,7 +29,6 @@ from tests.damage.site import Crash, Crashing, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
 
 __all__ = ["site"]
 

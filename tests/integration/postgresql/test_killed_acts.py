@@ -92,9 +92,10 @@ class Bed:
         for (name,) in self.server.run(left):
             self.server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
-    def points(self) -> list[str]:
-        """The snapshots of all recovery points, the oldest first."""
-        return [one["snapshot"] for one in self.shell.json("recovery-points", "crm")][::-1]
+    def points(self) -> dict[str, bool]:
+        """The snapshots of all recovery points, the oldest first, and whether it was adopted."""
+        points = self.shell.json("recovery-points", "crm")[::-1]
+        return {one["snapshot"]: one["adopted"] for one in points}
 
 
 @pytest.fixture
@@ -116,9 +117,11 @@ def test_a_backup_that_is_killed(bed: Bed, restic: Restic) -> None:
         bed.change(number)
         method = dice.choice([("--full",), ()])
         in_time += bed.kill(dice.uniform(0.3, 1) * bed.backup_seconds, "back-up", "crm", *method)
-        now = bed.points()  # a full may adopt what an earlier one had completed when it was killed
-        assert [one for one in now if one in before] == before, where
-        if now[-1] != before[-1]:  # it had ended before
+        now = bed.points()
+        assert [one for one in now if one in before] == [*before], where
+        # A full may adopt what an earlier one had completed when it was killed, in its place.
+        assert all(now[one] for one in [*now][:-1] if one not in before), where
+        if [*now][-1] != [*before][-1]:  # it had ended before
             bed.held = streams(bed.server, NAME)
         assert bed.restored() == bed.held, where
         bed.back_up()
