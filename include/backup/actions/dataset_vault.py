@@ -36,7 +36,7 @@ from include.backup.policy.objectives import (
     judge_retired,
     judge_without_schedule,
 )
-from include.backup.policy.schedule import schedule_of
+from include.backup.policy.schedule import full_interval, schedule_of
 from include.backup.repository.repository import Repository
 from include.backup.repository.salvage import open_for_reading
 from include.backup.vault.fold import fold_json
@@ -410,7 +410,7 @@ class DatasetVault:
     @property
     def full_interval(self) -> timedelta:
         """How often a full is taken."""
-        return self.setting.policy.full_interval(self.data_class)
+        return full_interval(self.setting.policy, self.data_class)
 
 
 def why_not_home(home: DatasetVault, copy: DatasetVault) -> str:

@@ -79,11 +79,6 @@ class Policy:
         """The class that may lose the least, and has the least time to recover."""
         return min(self.classes, key=lambda one: (one.rpo, one.rto))
 
-    def full_interval(self, data_class: DataClass) -> timedelta:
-        """How far two fulls of a class lie apart at most: each of them opens a generation (3.3)."""
-        full = data_class.method is Method.FULL
-        return data_class.frequency.interval if full else self.full_backups.interval
-
     def data_class(self, name: str) -> DataClass:
         """The class of that name.
 

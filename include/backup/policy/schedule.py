@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from include.backup.errors import PolicyInvalid
 from include.backup.policy.durations import DAY, HOUR, format_duration
 from include.backup.policy.model import DataClass, Method, Policy
-from include.backup.policy.slots import Cron, Schedule, grid, parse_schedule
+from include.backup.policy.slots import Cron, Grid, Schedule, grid, parse_schedule
 
 if TYPE_CHECKING:
     from datetime import time, timedelta
@@ -98,6 +98,19 @@ def full_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -
     if data_class.method is Method.FULL:
         return schedule_of(data_class, dataset=dataset)
     return _spread(policy.full_backups.interval, data_class.start_at, dataset)
+
+
+def full_interval(policy: Policy, data_class: DataClass) -> timedelta:
+    """How far two fulls of a class lie apart: each of them opens a generation (3.3).
+
+    A calendar has no such length, and a class without any schedule none either: for their fulls it
+    is that of the promise (3.1).
+    """
+    try:
+        schedule = full_schedule(policy, data_class)
+    except PolicyInvalid:
+        return data_class.frequency.interval
+    return schedule.interval if isinstance(schedule, Grid) else data_class.frequency.interval
 
 
 def verification_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -> Schedule:

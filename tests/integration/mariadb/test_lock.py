@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,12 @@ def left_over(server: Mariadb) -> list[tuple[object, ...]]:
 
 def dumps() -> list[psutil.Process]:
     """Children of ours that are still at work."""
-    return [child for child in psutil.Process().children() if child.name() == "mariadb-dump"]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if child.name() == "mariadb-dump":
+                found.append(child)
+    return found
 
 
 def relays() -> set[Path]:

@@ -13,7 +13,7 @@ from include.backup.policy.durations import parse_duration, parse_frequency
 from include.backup.policy.load import load_policy
 from include.backup.policy.model import DataClass, Method
 from include.backup.policy.proof import prove
-from include.backup.policy.schedule import full_schedule, schedule_of
+from include.backup.policy.schedule import full_interval, full_schedule, schedule_of
 from include.backup.policy.slots import Grid
 
 START = date(2026, 11, 24)
@@ -193,6 +193,27 @@ def test_fulls_are_spread_over_a_week_by_name() -> None:
     # Pinned: another day after an upgrade would leave a gap of up to 34 days.
     crm = full_schedule(policy, critical, dataset="crm").next_slot(begin)
     assert crm == datetime(2026, 12, 20, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "rpo", "within", "schedule", "interval"),
+    [
+        ("monthly", "286 h", "21 h", "", "11 days"),  # the objective asks for more
+        ("weekly", "30 days", "12 h", "", "7 days"),
+        ("weekly", "30 days", "12 h", "every 3 days", "3 days"),
+        ("weekly", "30 days", "12 h", "0 1 * * sun", "7 days"),  # a calendar
+        ("weekly", "2 h", "12 h", "", "7 days"),  # nothing keeps it
+    ],
+)
+def test_the_fulls_of_a_class_lie_apart_as_its_schedule_says(
+    frequency: str, rpo: str, within: str, schedule: str, interval: str
+) -> None:
+    """By it a generation closes, and is locked: no longer than it must."""
+    policy = load_policy()
+    some = promised(frequency, rpo, within, schedule=schedule)
+    assert full_interval(policy, some) == parse_duration(interval)
+    others = promised(frequency, rpo, within, schedule=schedule, method="incremental")
+    assert full_interval(policy, others) == policy.full_backups.interval
 
 
 def test_incrementals_are_not_spread() -> None:
