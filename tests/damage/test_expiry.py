@@ -224,7 +224,7 @@ def test_a_locked_vault_does_not_hide_a_missing_right(site: Site) -> None:
     assert sentence_of(caught.value, "").startswith("AT RISK 3.2")
 
 
-def test_a_class_of_fulls_closes_by_its_own_frequency(site: Site) -> None:
+def test_a_class_of_fulls_closes_by_its_own_schedule(site: Site) -> None:
     """Nothing is added to its generations: they live, and are locked, no longer than they must."""
     site.policy_change = ("method: incremental", "method: full")
     for _ in range(3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from include.backup.actions import expire as expire_module
@@ -22,6 +24,10 @@ from tests.damage.expiring import (
     snapshots,
 )
 from tests.damage.site import Crash, Crashing, Site
+
+if TYPE_CHECKING:
+    from include.backup.vault.expiry import ExpiryPlan, Terms
+    from include.backup.vault.state import DatasetState
 
 __all__ = ["site"]
 
@@ -61,8 +67,8 @@ def test_a_hold_that_comes_meanwhile_is_stronger(
     before = snapshots(site)
     planned = expire_module.plan_expiry
 
-    def plan(*args: object) -> object:
-        made = planned(*args)  # type: ignore[arg-type]
+    def plan(state: DatasetState, terms: Terms) -> ExpiryPlan:
+        made = planned(state, terms)
         add_hold(site.setting(), "crm", TWO)
         return made
 

@@ -218,7 +218,9 @@ def test_what_was_on_hold_and_dies_whole_goes_from_the_copy(site: Site) -> None:
     assert not [info for info in site.second.list() if old in info.name]
 
 
-def test_a_snapshot_is_locked_by_its_first_request(site: Site) -> None:
+def test_a_snapshot_is_locked_by_its_first_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not by a later one: between the two somebody could delete it."""
     site.second_options = ", object_lock: 'compliance'"
     back_up_daily(site, 1)
@@ -230,7 +232,7 @@ def test_a_snapshot_is_locked_by_its_first_request(site: Site) -> None:
         saved[name] = more.get("locked_until")
         save(name, data, **more)
 
-    site.second.save = noted  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(site.second, "save", noted)
     replicate(site.setting(), "crm", "second")
     [until] = [date for name, date in saved.items() if f"/snapshots/{point.snapshot}" in name]
     assert until == point.expires_at

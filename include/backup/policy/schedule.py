@@ -103,14 +103,18 @@ def full_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -
 def full_interval(policy: Policy, data_class: DataClass) -> timedelta:
     """How far two fulls of a class lie apart: each of them opens a generation (3.3).
 
-    A calendar has no such length, and a class without any schedule none either: for their fulls it
-    is that of the promise (3.1).
+    Never more than was promised (3.1): by it generations are locked, and no lock is taken back
+    because a schedule was a slip. It is the promise itself for a calendar, which has no such
+    length, and for a class that no schedule can keep.
     """
+    if data_class.method is not Method.FULL:
+        return policy.full_backups.interval
+    promised = data_class.frequency.interval
     try:
-        schedule = full_schedule(policy, data_class)
+        schedule = schedule_of(data_class)
     except PolicyInvalid:
-        return data_class.frequency.interval
-    return schedule.interval if isinstance(schedule, Grid) else data_class.frequency.interval
+        return promised
+    return min(schedule.interval, promised) if isinstance(schedule, Grid) else promised
 
 
 def verification_schedule(policy: Policy, data_class: DataClass, *, dataset: str = "") -> Schedule:

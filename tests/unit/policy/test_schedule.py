@@ -201,6 +201,7 @@ def test_fulls_are_spread_over_a_week_by_name() -> None:
         ("monthly", "286 h", "21 h", "", "11 days"),  # the objective asks for more
         ("weekly", "30 days", "12 h", "", "7 days"),
         ("weekly", "30 days", "12 h", "every 3 days", "3 days"),
+        ("weekly", "30 days", "12 h", "every 3650 days", "7 days"),  # a slip
         ("weekly", "30 days", "12 h", "0 1 * * sun", "7 days"),  # a calendar
         ("weekly", "2 h", "12 h", "", "7 days"),  # nothing keeps it
     ],
