@@ -34,7 +34,8 @@ _BEYOND = frozenset({"InvalidRange", "416"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"})
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+# The answer to a HEAD has no body, and so no code: a bare 400 is all that an expired token gets.
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "400"})
 _AGAIN = frozenset({
     "ConditionalRequestConflict",
     "IncompleteBody",

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from include.backup.errors import AccessRefused, ConfigurationInvalid, FileAbsent
-from include.backup.storage.s3_errors import s3_errors
+from include.backup.storage.s3_errors import CredentialsExpired, s3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -147,10 +147,15 @@ def kept_by_lock(client: S3Client, identifier: Mapping[str, str]) -> str:
     """What of Object Lock keeps an object now, for people; empty: nothing, or nobody may ask.
 
     By the store's own clock: a date that has passed keeps nothing, and a right is missing.
+
+    Raises:
+        CredentialsExpired, StorageUnreachable.
     """
     try:
         with s3_errors("lock"):
             head = client.head_object(**identifier)
+    except CredentialsExpired:
+        raise
     except (AccessRefused, FileAbsent):
         return ""
     if head.get("ObjectLockLegalHoldStatus") == "ON":

@@ -51,7 +51,8 @@ def undelete_files(bucket: Bucket, names: Sequence[str], patience: Patience) -> 
 
 def _remains(bucket: Bucket, name: str, version: str, code: str, patience: Patience) -> Remains:
     """What became of a name with something over the file that the store does not remove."""
-    kept_by = kept_by_lock(bucket.client, bucket.identifier(name, version))
+    identifier = bucket.identifier(name, version)
+    kept_by = bucket.retried(lambda: kept_by_lock(bucket.client, identifier), patience)
     if not kept_by:
         return Remains(name, f"the store answered {code}", hidden=True)
     told = f"a later version is {kept_by}"

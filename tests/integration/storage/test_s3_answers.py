@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.backup.errors import AccessRefused, NameTaken, StorageUnreachable
+from include.backup.errors import AccessRefused, FileLocked, NameTaken, StorageUnreachable
 from include.backup.storage.retry import Patience
 from include.backup.storage.s3 import S3Storage
 from include.backup.storage.s3_pages import require_complete
@@ -99,14 +99,17 @@ def test_a_page_that_is_silent_about_something_is_none(page: dict[str, Any]) -> 
 
 
 class Expiring:
-    """The weather in which the first so many keys have expired."""
+    """The weather in which some keys expire, from a request on that begins as is said."""
 
-    def __init__(self, *keys: str) -> None:
+    def __init__(self, *keys: str, begin: bytes = b"") -> None:
         self.expired = set(keys)
         self.refused = 0
+        self._begin = begin
 
     def __call__(self, head: bytes) -> Fault | None:
         """Refuse who signs with one of them."""
+        if not self.refused and not head.startswith(self._begin):
+            return None
         signed = re.search(rb"Credential=([^/]+)/", head)
         if signed is None or signed[1].decode() not in self.expired:
             return None
@@ -114,8 +117,11 @@ class Expiring:
         return Fault(kind="status", line="", status=400, code="ExpiredToken")
 
 
-def test_credentials_that_expire_are_renewed_once(rgw: Rgw, proxy: FaultProxy) -> None:
-    """The connection is asked anew, and what failed is done with what it gives."""
+@pytest.mark.parametrize("begin", [b"GET ", b"PUT ", b"HEAD ", b"POST "])
+def test_credentials_that_expire_are_renewed_once(
+    rgw: Rgw, proxy: FaultProxy, begin: bytes
+) -> None:
+    """The connection is asked anew, whatever was asked for, and what failed is done again."""
     bucket = rgw.make_bucket("locked")
     rgw.grant(bucket)
     renewed: list[str] = []
@@ -124,14 +130,28 @@ def test_credentials_that_expire_are_renewed_once(rgw: Rgw, proxy: FaultProxy) -
         renewed.append("once")
         return rgw.client(rgw.role, endpoint_url=proxy.endpoint, config=config(1))
 
-    ours = storage(rgw, proxy, bucket, renew=renew)
+    ours = storage(rgw, proxy, bucket, renew=renew, lock_mode="GOVERNANCE")
     ours.save("before", b"x")
-    proxy.weather = Expiring(rgw.owner.access_key)
-    ours.save("ledger/1", b"record")
+    proxy.weather = weather = Expiring(rgw.owner.access_key, begin=begin)
+    ours.save("ledger/1", b"record", locked_until=datetime.now(UTC) + timedelta(hours=1))
     assert ours.load("before") == b"x"
     assert [info.name for info in ours.list()] == ["before", "ledger/1"]
-    ours.delete(["ledger/1"])
+    ours.delete(["before"])
     assert renewed == ["once"]
+    assert weather.refused  # boto3 looks for the region of a bucket once more after a HEAD
+
+
+def test_a_lock_is_named_though_credentials_expire(rgw: Rgw, proxy: FaultProxy) -> None:
+    """Who may not look at a lock any more has not seen that there is none."""
+    bucket = rgw.make_bucket("locked")
+    again = {"renew": lambda: rgw.client(rgw.role, endpoint_url=proxy.endpoint, config=config(1))}
+    rgw.grant(bucket)
+    ours = storage(rgw, proxy, bucket, lock_mode="GOVERNANCE", **again)
+    ours.save("packs/one", b"x", locked_until=datetime.now(UTC) + timedelta(hours=1))
+    proxy.weather = weather = Expiring(rgw.owner.access_key, begin=b"HEAD ")
+    with pytest.raises(FileLocked, match=r"packs/one in .* is locked until"):
+        ours.delete(["packs/one"])
+    assert weather.refused  # boto3 looks for the region of a bucket once more after a HEAD
 
 
 @pytest.mark.parametrize("renews", [False, True])
