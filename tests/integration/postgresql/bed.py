@@ -131,9 +131,9 @@ def streams(server: Postgres, database: str) -> dict[str, tuple[int, int, str]]:
     """Rows, bytes and digest of each table's rows as COPY writes them, in their order."""
     found = {}
     with server.connect(database) as session:
-        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for name, value in _SETTINGS.items():
-            session.execute(f"SET LOCAL {name} = '{value}'")
+            session.execute(f"SET {name} = '{value}'")
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for schema, name, columns in session.execute(_TABLES).fetchall():
             table = f"{quote(schema)}.{quote(name)}"
             named = ", ".join(map(quote, columns or ()))
@@ -177,6 +177,7 @@ def roles(server: Postgres, wanted: Callable[[str], bool]) -> list[str]:
 
 
 _SETTINGS = {
+    "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "0",
     "synchronize_seqscans": "off",
     "row_security": "off",

@@ -19,7 +19,6 @@ from include.backup.errors import BackupError, SourceError
 from include.backup.sources.pipes import PIPE_BYTES, count_lines, widen, writing_much
 from include.backup.sources.postgresql import memory_file
 from include.backup.sources.postgresql.programs import Child, essence, hint_about
-from include.backup.sources.postgresql.snapshot import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -157,11 +156,7 @@ def of_snapshot(
     snapshot: DatabaseSnapshot, psql: str, relation: Relation, queries: Sequence[str]
 ) -> Pump:
     """Reads ranges of one table, as a snapshot shows them."""
-    before = [
-        f"SET TRANSACTION SNAPSHOT '{snapshot.id}';",
-        *(f"{statement};" for statement in settings_of(snapshot.version)),
-        f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT;",
-    ]
+    before = [f"{statement};" for statement in snapshot.joining(relation)]
     copies = map(snapshot.copy, queries)
     return Pump(snapshot.address, psql, before, copies, label=relation.label)
 

@@ -58,6 +58,7 @@ SETTINGS: Final = {
     "xmloption": "content",
     "lc_monetary": "C",
 }
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 _DEADLOCK, _LOCK_TIMEOUT = "40P01", "55P03"
 _VANISHED: Final = frozenset({"42P01", "3F000", "XX000"})  # between listing and locking
@@ -134,7 +135,7 @@ class DatabaseSnapshot:
     def _lock_all(self, known: list[Relation]) -> bool:
         """Begin the transaction and lock; False if a table vanished meanwhile."""
         run = self.session.execute
-        run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        run(_BEGIN)
         for statement in settings_of(self.version):
             run(statement)
         tables = [one for one in known if one.has_storage and one.readable]
@@ -237,6 +238,14 @@ class DatabaseSnapshot:
         except psycopg.Error as error:
             raise refused(error, self.address) from None
 
+    def joining(self, relation: Relation) -> tuple[str, ...]:
+        """What another session says after BEGIN, to read one table as the snapshot shows it."""
+        return (
+            f"SET TRANSACTION SNAPSHOT '{self.id}'",
+            *settings_of(self.version),
+            f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT",
+        )
+
     def run_beside(self, relation: Relation, statement: str) -> list[Any]:
         """Run a statement about one table in a session of its own: several at a time.
 
@@ -248,11 +257,8 @@ class DatabaseSnapshot:
         """
         try:
             with self.address.connect() as session:
-                session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                session.execute(f"SET TRANSACTION SNAPSHOT '{self.id}'")
-                for setting in settings_of(self.version):
-                    session.execute(setting)
-                session.execute(f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE NOWAIT")
+                # As one message: between two, the server might find that it has been idle too long.
+                session.execute("; ".join((_BEGIN, *self.joining(relation))))
                 return session.execute(statement).fetchall()
         except psycopg.Error as error:
             if error.sqlstate == _LOCK_TIMEOUT:
