@@ -53,7 +53,7 @@ class Seconds(Site):
             classes=classes,
             full_backups=fulls,
             grace=SECOND,
-            evidence_retention=60 * SECOND,
+            evidence_retention=timedelta(hours=1),
         )
         return replace(
             made,
@@ -118,12 +118,12 @@ def test_a_generation_dies_when_its_locks_end(site: Seconds, rgw: Rgw) -> None:
     assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
     old = site.place().state().generations[0].id
     names = [one.name for one in site.storage.list(f"datasets/crm/generations/{old}/data/")]
-    for method in (Method.FULL, Method.INCREMENTAL):
-        site.write(c=str(method))
-        assert back_up(site.setting(), "crm", method=method).ok
     expirer = site.by_connection["expirer"]
     with pytest.raises(AccessRefused):
         expirer.delete(names)  # locked
+    for method in (Method.FULL, Method.INCREMENTAL):
+        site.write(c=str(method))
+        assert back_up(site.setting(), "crm", method=method).ok
     deadline = time.monotonic() + 60
     gone: list[str] = []
     while old not in gone and time.monotonic() < deadline:
@@ -156,13 +156,13 @@ def test_a_replica_in_a_bucket_follows_its_home(rgw: Rgw, bucket: str, tmp_path:
     assert back_up(site.setting(), "crm", method=Method.INCREMENTAL).ok
     old = site.place().state().generations[0].id
     assert replicate(site.setting(), "crm", "second").ok
-    for method in (Method.FULL, Method.INCREMENTAL):
-        site.write(c=str(method))
-        assert back_up(site.setting(), "crm", method=method).ok
     packs = [one.name for one in site.second.list(f"datasets/crm/generations/{old}/data/")]
     for storage in site.by_connection["writer"], site.by_connection["expirer"]:
         with pytest.raises(AccessRefused):
             storage.delete(packs)
+    for method in (Method.FULL, Method.INCREMENTAL):
+        site.write(c=str(method))
+        assert back_up(site.setting(), "crm", method=method).ok
     deadline = time.monotonic() + 60
     gone: list[str] = []
     while old not in gone and time.monotonic() < deadline:

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT: Any = SimpleNamespace(
     address=SimpleNamespace(shown="postgresql://x/y", environment=dict),
-    id="1-1",
-    version=150000,
-    encoding="UTF8",
+    joining=lambda _: ("SET TRANSACTION SNAPSHOT '1-1'",),
     copy=lambda query: f"COPY ({query}) TO STDOUT",
 )
 RELATION: Any = SimpleNamespace(label="s.t", sql='"s"."t"')
