@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.servers.rgw import Rgw
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
-OBJECTS = int(os.environ.get("HOLDFAST_OBJECTS", "4000"))
+OBJECTS = int(os.environ.get("HOLDFAST_OBJECTS", "2001"))
 GENERATION = "20261101T010000Z"
 TOGETHER = 1000  # keys in one request, both of a listing and of a deletion
 
