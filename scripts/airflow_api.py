@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 import httpx
 
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 0.5
 _ENDED: Final = ("success", "failed")
-
-
-_ANSWER_TRIES: Final = 6
+_TRIES: Final = 6
+_WAIT_SECONDS: Final = 1.0
 
 
 class ApiError(Exception):
@@ -62,23 +62,30 @@ class AirflowApi:
         with self.connect(self.address, user, password, wait=[None]) as api:
             yield api
 
-    def ask(self, method: str, path: str, **settings: Any) -> Any:  # noqa: ANN401  JSON
-        """One request; the answer's JSON.
+    def ask(self, method: str, path: str, *, once: bool = False, **settings: Any) -> Any:  # noqa: ANN401  JSON
+        """One request, as often as it takes; the answer's JSON.
+
+        SQLite may be locked while tasks begin or end: then people press the button again.
+
+        Args:
+            once: a conflict says that an earlier try has done it.
 
         Raises:
             ApiError: anything but success.
         """
-        answer = self.client.request(method, f"/api/v2/{path}", **settings)
-        if answer.is_error:
+        for _ in range(_TRIES):
+            answer = self.client.request(method, f"/api/v2/{path}", **settings)
+            if not answer.is_server_error:
+                break
+            time.sleep(_WAIT_SECONDS)
+        if answer.is_error and not (once and answer.status_code == httpx.codes.CONFLICT):
             raise ApiError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json() if answer.content else None
 
     def make_pool(self, name: str, slots: int, description: str) -> None:
         """Make a pool, unless there is one of that name."""
         body = {"name": name, "slots": slots, "description": description}
-        answer = self.client.post("/api/v2/pools", json=body)
-        if answer.is_error and answer.status_code != httpx.codes.CONFLICT:
-            raise ApiError(f"pool {name}: {answer.status_code} {answer.text[:300]}")
+        self.ask("POST", "pools", once=True, json=body)
 
     def wait_for_dags(self, expected: Sequence[str], *, seconds: float = 60) -> None:
         """Wait until Airflow has read DAGs of these names.
@@ -102,8 +109,10 @@ class AirflowApi:
 
     def trigger(self, dag: str, **conf: object) -> str:
         """Start a run by hand; its id."""
-        body = {"logical_date": None, "conf": conf}
-        return str(self.ask("POST", f"dags/{dag}/dagRuns", json=body)["dag_run_id"])
+        run = f"manual__{uuid4()}"
+        body = {"dag_run_id": run, "logical_date": None, "conf": conf}
+        self.ask("POST", f"dags/{dag}/dagRuns", once=True, json=body)
+        return run
 
     def state(self, dag: str, run: str) -> str:
         """Of a run."""
@@ -173,19 +182,10 @@ class AirflowApi:
         raise ApiError(f"{dag}.{task} of {run} asks nothing")
 
     def answer(self, dag: str, run: str, task: str, option: str) -> None:
-        """Answer the question of a task (Airflow's human in the loop), as often as it takes.
-
-        SQLite may be locked when several tasks end at once: then people press the button again.
-        """
+        """Answer the question of a task (Airflow's human in the loop)."""
         body = {"chosen_options": [option], "params_input": {}}
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1/hitlDetails"
-        for _ in range(_ANSWER_TRIES):
-            answer = self.client.patch(f"/api/v2/{path}", json=body)
-            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                break
-            time.sleep(1)
-        if answer.is_error and answer.status_code != httpx.codes.CONFLICT:  # it was taken before
-            raise ApiError(f"PATCH {path}: {answer.status_code} {answer.text[:300]}")
+        self.ask("PATCH", path, once=True, json=body)
 
     def run_again(self, dag: str, run: str, task: str) -> None:
         """Clear a task, as a person does who does not want to wait for the next attempt."""
