@@ -35,8 +35,8 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
 # The keys of repositories are derived from the same passwords again and again, slowly on purpose;
-# here at the least cost that stock restic accepts. The commands that tests run as programs of their
-# own, and the demo, pay the real one.
+# here at a low cost, which stock restic accepts as well. The commands that tests run as programs of
+# their own, and the demo, pay the real one.
 keys._derive = cache(keys._derive)
 keys.SCRYPT_N = 1 << 10
 

@@ -19,6 +19,7 @@ from include.backup.errors import BackupError, SourceError
 from include.backup.sources.pipes import PIPE_BYTES, count_lines, widen, writing_much
 from include.backup.sources.postgresql import memory_file
 from include.backup.sources.postgresql.programs import Child, essence, hint_about
+from include.backup.sources.postgresql.snapshot import BEGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -163,7 +164,7 @@ def of_snapshot(
 
 def _script(before: Iterable[str], copies: Iterable[str]) -> Iterator[bytes]:
     yield b"SET statement_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n"
-    yield b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+    yield f"{BEGIN};\n".encode()
     for statement in before:
         yield f"{statement}\n".encode()
     for copy in copies:

@@ -27,7 +27,7 @@ from include.backup.sources.postgresql.address import refused
 from include.backup.sources.postgresql.catalog import relations, types_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from include.backup.sources.postgresql.address import Address
     from include.backup.sources.postgresql.catalog import Relation
@@ -58,7 +58,7 @@ SETTINGS: Final = {
     "xmloption": "content",
     "lc_monetary": "C",
 }
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 _DEADLOCK, _LOCK_TIMEOUT = "40P01", "55P03"
 _VANISHED: Final = frozenset({"42P01", "3F000", "XX000"})  # between listing and locking
@@ -135,9 +135,7 @@ class DatabaseSnapshot:
     def _lock_all(self, known: list[Relation]) -> bool:
         """Begin the transaction and lock; False if a table vanished meanwhile."""
         run = self.session.execute
-        run(_BEGIN)
-        for statement in settings_of(self.version):
-            run(statement)
+        run(_as_one((BEGIN, *settings_of(self.version))))
         tables = [one for one in known if one.has_storage and one.readable]
         self._locked = {(one.oid, one.filenode) for one in tables}
         try:
@@ -257,8 +255,7 @@ class DatabaseSnapshot:
         """
         try:
             with self.address.connect() as session:
-                # As one message: between two, the server might find that it has been idle too long.
-                session.execute("; ".join((_BEGIN, *self.joining(relation))))
+                session.execute(_as_one((BEGIN, *self.joining(relation))))
                 return session.execute(statement).fetchall()
         except psycopg.Error as error:
             if error.sqlstate == _LOCK_TIMEOUT:
@@ -294,6 +291,11 @@ class DatabaseSnapshot:
     def close(self) -> None:
         """Let go of the snapshot and the locks."""
         self.session.close()
+
+
+def _as_one(statements: Iterable[str]) -> str:
+    """Statements as one message: between two, the server may end who is idle in a transaction."""
+    return "; ".join(statements)
 
 
 def settings_of(version: int) -> list[str]:
